@@ -1,0 +1,30 @@
+/** One batch for the model. `N = rows × context` entries, row by row. */
+export interface StepInput {
+  readonly rows: number;
+  readonly context: number;
+  /** Input ids `[rows, context]`. */
+  readonly ids: Int32Array;
+  /** Next-token targets `[rows, context]`. */
+  readonly targets: Int32Array;
+  /** 1 where the target counts in the loss, else 0, `[rows, context]`. */
+  readonly lossMask: Float32Array;
+  /**
+   * Number of the document that each position belongs to, rising within a row, `[rows, context]`. Present when
+   * attention must stop at document borders.
+   */
+  readonly segments?: Int32Array;
+}
+
+/** What a trainer reports of one step. */
+export interface StepResult {
+  readonly step: number;
+  /** Mean cross-entropy over the counted targets, in nats, before the update. */
+  readonly loss: number;
+  /** Global L2 norm of the gradient before clipping. */
+  readonly gradNorm: number;
+  readonly lr: number;
+  /** Counted targets. */
+  readonly tokens: number;
+  /** True when loss or gradient was not finite and the weights were left alone. */
+  readonly skipped: boolean;
+}

@@ -1,0 +1,37 @@
+import type { ModelErrorCode } from '../model/errors.ts';
+
+/** Every code that Millrace reports. README lists them with what to do. */
+export type ErrorCode =
+  | ModelErrorCode
+  | 'bad-usage'
+  | 'checkpoint-corrupt'
+  | 'checkpoint-incompatible'
+  | 'checkpoint-write-failed'
+  | 'dead-letter-failed'
+  | 'disk-full'
+  | 'document-too-large'
+  | 'engine-missing'
+  | 'graph-invalid'
+  | 'job-locked'
+  | 'log-closed'
+  | 'log-failed'
+  | 'non-finite-loss'
+  | 'offset-out-of-range'
+  | 'process-died'
+  | 'record-empty'
+  | 'record-not-utf8'
+  | 'record-too-large'
+  | 'state-invalid'
+  | 'topic-missing'
+  | 'topic-mismatch';
+
+/** An error that says what happened, what to do about it, and why (`cause`). */
+export class MillraceError extends Error {
+  override readonly name = 'MillraceError';
+  readonly code: ErrorCode;
+
+  constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+  }
+}

@@ -1,0 +1,60 @@
+import type { Observable } from 'rxjs';
+import type { CutReason, Snapshot } from './types.ts';
+import type { Window } from './window.ts';
+
+/**
+ * A stream of items with marks among them. Items and marks keep their order through every operator, which is what makes
+ * a barrier a consistent cut (Chandy and Lamport 1985; Carbone et al. 2015, the method of Flink).
+ */
+export type Flow<T> = Observable<Element<T>>;
+
+export type Element<T> = Item<T> | Mark;
+export type Mark = Restore | Barrier | Tick;
+
+export interface Item<T> {
+  readonly kind: 'item';
+  readonly value: T;
+  /** What this item has taken from its source's window. */
+  readonly bytes: number;
+  readonly source: Source;
+}
+
+/** Once, before the first item: the states of the last cut by uid. Empty for a job that starts anew. */
+export interface Restore {
+  readonly kind: 'restore';
+  readonly states: ReadonlyMap<Uid, Snapshot>;
+  readonly source: Source;
+}
+
+/** A cut: every stateful operator puts its snapshot into the basket and lets the barrier float on. */
+export interface Barrier {
+  readonly kind: 'barrier';
+  readonly reason: CutReason;
+  readonly basket: Map<Uid, Snapshot>;
+  readonly source: Source;
+}
+
+/**
+ * The source's clock as part of the stream. Operators never look at a clock of their own, since what they decided could
+ * then not be repeated; ticks are written to the ledger and recur at the same place after a restart.
+ */
+export interface Tick {
+  readonly kind: 'tick';
+  /** Milliseconds since the epoch. */
+  readonly atMs: number;
+  readonly source: Source;
+}
+
+/** Name of an operator in a graph; its state belongs to it, wherever in the graph it stands. */
+export type Uid = string;
+
+/** What every element knows of the source that it came from. */
+export interface Source {
+  readonly window: Window;
+  /** Asks the source to let down a barrier as soon as it can. Requests that wait are merged into one. */
+  requestCut(reason: CutReason): void;
+}
+
+export function isItem<T>(element: Element<T>): element is Item<T> {
+  return element.kind === 'item';
+}

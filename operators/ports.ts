@@ -1,0 +1,221 @@
+import type { Observable } from 'rxjs';
+import type { StepInput, StepResult } from '../model/types.ts';
+import type { Coordinates, CutReason, LogRecord, NewRecord, Snapshot } from './types.ts';
+import type { Uid } from './flow.ts';
+import type { ErrorCode } from './errors.ts';
+
+// ── Logs ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+export interface PartitionId {
+  readonly topic: string;
+  readonly partition: number;
+}
+
+export interface PartitionOffsets extends PartitionId {
+  /** Oldest offset that can still be read. */
+  readonly start: number;
+  /** Offset that the next record will get. */
+  readonly end: number;
+}
+
+/** The next offset to read of a partition. */
+export interface Position extends PartitionId {
+  readonly offset: number;
+}
+
+export interface TopicSettings {
+  readonly partitions?: number;
+  /** Oldest records are dropped beyond this many bytes per partition. */
+  readonly retentionBytes?: number;
+  readonly retentionMs?: number;
+}
+
+/** A topic that exists, ready to be ingested. */
+export interface Topic {
+  readonly name: string;
+  readonly partitions: number;
+  readonly log: TopicLog;
+}
+
+/**
+ * Topics of partitioned, append-only records. Every adapter passes the contract suite in tests/contract/topic-log.ts.
+ * All methods may be called from several processes at once.
+ */
+export interface TopicLog {
+  /** Makes a topic; does nothing when it is there with as many partitions, else rejects with `topic-mismatch`. */
+  createTopic(name: string, settings?: TopicSettings): Promise<void>;
+  topics(): Promise<readonly { readonly name: string; readonly partitions: number }[]>;
+  /** Emits the topic once and completes; errors with `topic-missing`. */
+  topic(name: string): Observable<Topic>;
+  /** Appends all records or none. Resolves with their coordinates once they will outlive the process. */
+  produce(topic: string, records: readonly NewRecord[]): Promise<readonly Coordinates[]>;
+  offsets(topic: string): Promise<readonly PartitionOffsets[]>;
+  /** A reader that starts at the given positions; partitions that are not named are not read. */
+  reader(from: readonly Position[]): LogReader;
+  /** Remembers positions under a group's name, for people's monitoring and for consumers without checkpoints. */
+  commit(group: string, positions: readonly Position[]): Promise<void>;
+  committed(group: string, topic: string): Promise<readonly Position[]>;
+  close(): Promise<void>;
+}
+
+export interface PollOptions {
+  /** Only this partition; otherwise whichever has records, in turn. */
+  readonly partition?: PartitionId;
+  readonly maxRecords?: number;
+  /** At least one record is returned when there is one, however large. */
+  readonly maxBytes?: number;
+  /** How long to wait for a first record before resolving with none. */
+  readonly waitMs?: number;
+  readonly signal?: AbortSignal;
+}
+
+export interface LogReader {
+  /**
+   * Takes the next records of one partition, in order of offset. Resolves with none after `waitMs` or when aborted.
+   * Rejects with `offset-out-of-range` when retention has overtaken the reader. One poll at a time.
+   */
+  poll(options?: PollOptions): Promise<readonly LogRecord[]>;
+  positions(): readonly Position[];
+  close(): Promise<void>;
+}
+
+// ── Training and sampling ────────────────────────────────────────────────────────────────────────────────────────
+
+/**
+ * Drives one model's training. Calls are carried out in the order in which they were made, so several may be under way.
+ * Rejects with `process-died` when the process behind it is gone; the pipeline is then rebuilt from its last checkpoint.
+ */
+export interface Trainer {
+  /** Starts from a snapshot of `snapshot()`, or from fresh weights when there is none. */
+  restore(snapshot: Snapshot | null): Promise<void>;
+  step(batch: StepInput): Promise<StepResult>;
+  /** Weights and optimizer as files, the schedule and counters as state: all that the next step depends on. */
+  snapshot(): Promise<Snapshot>;
+  close(): Promise<void>;
+}
+
+export interface SampleRequest {
+  readonly prompt: Int32Array;
+  readonly maxTokens: number;
+  /** 0 is greedy. */
+  readonly temperature: number;
+  /** Only the k likeliest tokens; 0 for all. */
+  readonly topK: number;
+  /** Only the likeliest tokens that together reach this probability (Holtzman et al. 2020); 1 for all. */
+  readonly topP: number;
+  /** Same seed, same weights, same prompt: same tokens. */
+  readonly seed: number;
+  /** Tokens that end the answer; they are not part of it. */
+  readonly stopTokens: readonly number[];
+}
+
+export interface SampleDelta {
+  readonly tokens: Int32Array;
+  readonly weights: WeightsVersion;
+  /** Set on the last delta only: a stop token, the length limit, or the context is full. */
+  readonly finish: 'stop' | 'length' | null;
+}
+
+/** Which weights speak. */
+export interface WeightsVersion {
+  /** Id of the checkpoint that they come from. */
+  readonly id: string;
+  readonly step: number;
+}
+
+export interface WeightsFile extends WeightsVersion {
+  /** A safetensors file with the model's config in its metadata. */
+  readonly path: string;
+}
+
+export interface Sampler {
+  /** Takes new weights between two tokens. Rejects, and speaks on with the old ones, when the file is bad. */
+  load(weights: WeightsFile): Promise<void>;
+  /** Emits deltas and completes; unsubscribing cancels. Waits for the first weights. */
+  sample(request: SampleRequest): Observable<SampleDelta>;
+  close(): Promise<void>;
+}
+
+// ── Checkpoints ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+export interface Cut {
+  readonly reason: CutReason;
+  readonly states: ReadonlyMap<Uid, Snapshot>;
+}
+
+export interface CheckpointInfo {
+  /** Sortable: later checkpoints of a job have greater ids. */
+  readonly id: string;
+  readonly reason: CutReason;
+  readonly createdAtMs: number;
+  readonly bytes: number;
+  readonly path: string;
+}
+
+export interface Checkpoint extends CheckpointInfo {
+  readonly states: ReadonlyMap<Uid, Snapshot>;
+}
+
+export interface CheckpointStore {
+  /** Commits a cut atomically: files first, manifest last. Staged files are moved. */
+  put(cut: Cut): Promise<CheckpointInfo>;
+  /** Oldest first, the corrupt ones left out. */
+  list(): Promise<readonly CheckpointInfo[]>;
+  /** Rejects with `checkpoint-corrupt` when anything does not match its checksum. */
+  read(id: string): Promise<Checkpoint>;
+  /** The newest intact one, or null. Corrupt ones on the way are reported to the logger. */
+  latest(): Promise<Checkpoint | null>;
+  /** Drops all but the newest `keep` periodic checkpoints; savepoints belong to the user and stay. */
+  prune(keep: number): Promise<void>;
+}
+
+// ── Records of what happened ─────────────────────────────────────────────────────────────────────────────────────
+
+/**
+ * What the source decided and another run could decide otherwise: the order of records across partitions, and ticks.
+ * Written before anything that depends on it, replayed after a restart.
+ */
+export interface Ledger {
+  /** Resolves with the position after the entry, once it will outlive the process. */
+  append(entry: LedgerEntry): Promise<number>;
+  /** Entries from a position on, to the end as it is now. */
+  read(from: number): Promise<readonly LedgerEntry[]>;
+  end(): Promise<number>;
+}
+
+export type LedgerEntry =
+  | { readonly kind: 'run'; readonly topic: string; readonly partition: number; readonly from: number; readonly count: number }
+  | { readonly kind: 'tick'; readonly atMs: number };
+
+export interface DeadLetter {
+  readonly at: Coordinates;
+  readonly code: ErrorCode;
+  readonly message: string;
+  /** The record's own value, where it is at hand. */
+  readonly value: Uint8Array | null;
+  readonly key: Uint8Array | null;
+}
+
+export interface DeadLetters {
+  /** Rejects with `dead-letter-failed`; the pipeline then stops without advancing. */
+  put(letter: DeadLetter): Promise<void>;
+}
+
+// ── Surroundings ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+export interface Tokenizer {
+  readonly vocabSize: number;
+  readonly endOfText: number;
+  encode(text: string): Int32Array;
+  /** Bytes of the tokens; not text, since a token may hold part of a character. */
+  decode(tokens: Int32Array): Uint8Array;
+}
+
+export interface Clock {
+  nowMs(): number;
+}
+
+export interface Logger {
+  info(message: string, fields?: Readonly<Record<string, unknown>>): void;
+  warn(message: string, fields?: Readonly<Record<string, unknown>>): void;
+}

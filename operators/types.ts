@@ -1,0 +1,125 @@
+import type { StepInput } from '../model/types.ts';
+
+/** A record as a log holds it. Offsets count from 0 per partition and never repeat. */
+export interface LogRecord {
+  readonly topic: string;
+  readonly partition: number;
+  readonly offset: number;
+  readonly key: Uint8Array | null;
+  /** `null` is a tombstone. */
+  readonly value: Uint8Array | null;
+  readonly headers: Readonly<Record<string, string>>;
+  /** Milliseconds since the epoch, set by the producer. */
+  readonly timestampMs: number;
+}
+
+/** A record on its way into a log. */
+export interface NewRecord {
+  readonly key?: Uint8Array | string | null;
+  readonly value: Uint8Array | string | null;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** Now, when absent. */
+  readonly timestampMs?: number;
+  /** Chosen by the key's hash, or in turn where there is no key, when absent. */
+  readonly partition?: number;
+}
+
+/** Where something came from: one record of one partition. */
+export interface Coordinates {
+  readonly topic: string;
+  readonly partition: number;
+  readonly offset: number;
+}
+
+/** A half-open range `[from, to)` of offsets of one partition. */
+export interface Span {
+  readonly topic: string;
+  readonly partition: number;
+  readonly from: number;
+  readonly to: number;
+}
+
+/** Text, and where it came from. */
+export interface Document {
+  readonly text: string;
+  /** Bytes of the text in UTF-8. */
+  readonly byteCount: number;
+  readonly at: Coordinates;
+  readonly timestampMs: number;
+}
+
+export interface TokenizedDocument {
+  readonly tokens: Int32Array;
+  /** Per token: 1 when it is to be learnt, 0 when it is only context. Absent: all are. */
+  readonly lossMask?: Float32Array;
+  readonly byteCount: number;
+  readonly at: Coordinates;
+  readonly timestampMs: number;
+}
+
+/** Rows × context tokens for one training step, with the documents that they came from. */
+export interface TokenBatch extends StepInput {
+  /** Bytes of text that the targets stand for; the denominator of bits per byte. */
+  readonly byteCount: number;
+  /** Records whose tokens are targets in this batch, in order; a long document stands in several batches. */
+  readonly spans: readonly Span[];
+  /** Timestamp of the newest record in it. */
+  readonly timestampMs: number;
+}
+
+/** What one training step did. Losses are from before its update: every batch is an exam first. */
+export interface StepReport {
+  readonly step: number;
+  /** Mean cross-entropy per target token, in nats. */
+  readonly loss: number;
+  readonly bitsPerByte: number;
+  readonly gradNorm: number;
+  /** Learning rate of this step. */
+  readonly lr: number;
+  /** Target tokens of this step. */
+  readonly tokens: number;
+  readonly bytes: number;
+  /** Sums over the job's whole life, this step included. */
+  readonly totals: StepTotals;
+  /** True when loss or gradient was not finite: the weights are as before the step. */
+  readonly skipped: boolean;
+  readonly spans: readonly Span[];
+  readonly timestampMs: number;
+}
+
+export interface StepTotals {
+  readonly steps: number;
+  readonly tokens: number;
+  readonly bytes: number;
+  /** Summed cross-entropy in bits; divided by `bytes` it is the prequential bits per byte. */
+  readonly bits: number;
+}
+
+export interface CheckpointReport {
+  readonly id: string;
+  readonly reason: CutReason;
+  readonly step: number;
+  readonly bytes: number;
+  readonly durationMs: number;
+  /** Directory that holds the manifest and the files. */
+  readonly path: string;
+}
+
+/** Why a cut was made: by the clock, by the number of steps, or because somebody asked. */
+export type CutReason = 'timer' | 'steps' | 'savepoint' | 'final';
+
+/** Anything that JSON can carry; states of operators are made of it. */
+export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
+
+/** A file that belongs to a snapshot: staged by its maker, moved into the checkpoint by the store. */
+export interface SnapshotFile {
+  /** Name inside the checkpoint, for instance `weights.safetensors`. */
+  readonly name: string;
+  readonly path: string;
+}
+
+/** What one operator puts into the basket at a cut and finds there at a restore. */
+export interface Snapshot {
+  readonly state: Json;
+  readonly files?: readonly SnapshotFile[];
+}
