@@ -10,7 +10,6 @@ export type ErrorCode =
   | 'dead-letter-failed'
   | 'disk-full'
   | 'document-too-large'
-  | 'engine-missing'
   | 'graph-invalid'
   | 'job-locked'
   | 'log-closed'

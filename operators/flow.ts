@@ -53,6 +53,8 @@ export interface Source {
   readonly window: Window;
   /** Asks the source to let down a barrier as soon as it can. Requests that wait are merged into one. */
   requestCut(reason: CutReason): void;
+  /** Tells the source that a cut is safe, so that it may report its offsets to the log for people to see. */
+  cutCommitted(barrier: Barrier): Promise<void>;
 }
 
 export function isItem<T>(element: Element<T>): element is Item<T> {

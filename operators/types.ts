@@ -50,9 +50,10 @@ export interface Document {
 
 export interface TokenizedDocument {
   readonly tokens: Int32Array;
+  /** UTF-8 bytes that each token stands for. */
+  readonly tokenBytes: Uint16Array;
   /** Per token: 1 when it is to be learnt, 0 when it is only context. Absent: all are. */
   readonly lossMask?: Float32Array;
-  readonly byteCount: number;
   readonly at: Coordinates;
   readonly timestampMs: number;
 }

@@ -1,0 +1,45 @@
+import type { OperatorFunction } from 'rxjs';
+import type { Element, Uid } from './flow.ts';
+import { Packer, packedBytes } from './packer.ts';
+import { stateful } from './stateful.ts';
+import type { TokenBatch, TokenizedDocument } from './types.ts';
+import { toMs } from './units.ts';
+import type { Duration } from './units.ts';
+
+export interface BatchOptions {
+  readonly uid?: Uid;
+  /** Rows of a batch. */
+  readonly rows: number;
+  /** Tokens of a row. */
+  readonly context: number;
+  readonly endOfText: number;
+  /** Stops attention at document borders, by numbering the documents of each row. */
+  readonly isolate?: boolean;
+  /**
+   * A batch that has begun is closed, filled up with tokens that do not count, once it has waited this long by the
+   * source's ticks (so `ingest` needs `tickEvery`). Never by default.
+   */
+  readonly maxWait?: Duration;
+}
+
+/**
+ * Emits batches of rows × context tokens, packed from documents without padding: documents follow one another with an
+ * end-of-text token between them, long ones run over rows and batches, and every token is a target exactly once.
+ *
+ * Order: kept. Backpressure: a document's bytes go back when it is packed, a batch takes its own. Errors: none of its
+ * own. Snapshot: the batch that has begun.
+ *
+ * @example
+ * flow.pipe(batch({ rows: 8, context: 256, endOfText: tokenizer.endOfText, maxWait: '30s' }))
+ */
+export function batch(options: BatchOptions): OperatorFunction<Element<TokenizedDocument>, Element<TokenBatch>> {
+  const maxWaitMs = options.maxWait === undefined ? Infinity : toMs(options.maxWait);
+  return stateful<TokenizedDocument, TokenBatch, Packer>(options.uid ?? 'batch', {
+    init: () => new Packer(options),
+    next: (packer, document) => packer.add(document),
+    tick: (packer, atMs) => packer.closeIfWaiting(atMs, maxWaitMs),
+    snapshot: (packer) => packer.snapshot(),
+    restore: (json) => Packer.restored(options, json),
+    bytes: packedBytes,
+  });
+}

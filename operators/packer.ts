@@ -1,0 +1,156 @@
+import { z } from 'zod';
+import type { Json, Span, TokenBatch, TokenizedDocument } from './types.ts';
+
+export interface PackerOptions {
+  readonly rows: number;
+  readonly context: number;
+  readonly endOfText: number;
+  readonly isolate?: boolean;
+}
+
+const stateSchema = z.object({
+  previous: z.number().int(),
+  segment: z.number().int(),
+  ids: z.array(z.number().int()),
+  targets: z.array(z.number().int()),
+  lossMask: z.array(z.number()),
+  segments: z.array(z.number().int()),
+  byteCount: z.number().int(),
+  spans: z.array(z.object({ topic: z.string(), partition: z.number(), from: z.number(), to: z.number() })),
+  timestampMs: z.number(),
+  waitingSinceMs: z.number().nullable(),
+});
+
+/** A batch that is being filled. */
+interface Begun {
+  filled: number;
+  readonly ids: Int32Array;
+  readonly targets: Int32Array;
+  readonly lossMask: Float32Array;
+  readonly segments: Int32Array;
+  byteCount: number;
+  spans: Span[];
+  timestampMs: number;
+  /** Time of the first tick that found it begun. */
+  waitingSinceMs: number | null;
+}
+
+/** Fills batches token by token: each input's target is the token behind it, and is the next input. */
+export class Packer {
+  readonly #options: PackerOptions;
+  readonly #size: number;
+  #begun: Begun;
+  /** The token before the next target; the first document begins behind an end-of-text, as all do. */
+  #previous: number;
+  #segment = 0;
+
+  constructor(options: PackerOptions) {
+    this.#options = options;
+    this.#size = options.rows * options.context;
+    this.#previous = options.endOfText;
+    this.#begun = begin(this.#size);
+  }
+
+  /** Packs a document and its end-of-text; returns the batches that it filled. */
+  add(document: TokenizedDocument): TokenBatch[] {
+    const batches: TokenBatch[] = [];
+    const { tokens, tokenBytes, lossMask } = document;
+    const { endOfText } = this.#options;
+    for (let i = 0; i <= tokens.length; i++) {
+      this.#push(tokens[i] ?? endOfText, lossMask?.[i] ?? 1, tokenBytes[i] ?? 0);
+      this.#noteOrigin(document);
+      if (this.#begun.filled === this.#size) batches.push(this.#close());
+    }
+    return batches;
+  }
+
+  /** Closes the begun batch when it has waited since a tick at least `maxWaitMs` ago. */
+  closeIfWaiting(atMs: number, maxWaitMs: number): TokenBatch[] {
+    if (this.#begun.filled === 0) return [];
+    this.#begun.waitingSinceMs ??= atMs;
+    return atMs - this.#begun.waitingSinceMs >= maxWaitMs ? [this.#close()] : [];
+  }
+
+  snapshot(): Json {
+    const { filled, ids, targets, lossMask, segments, spans, ...rest } = this.#begun;
+    const part = (values: Int32Array | Float32Array): number[] => Array.from(values.subarray(0, filled));
+    return {
+      ...rest,
+      ids: part(ids),
+      targets: part(targets),
+      lossMask: part(lossMask),
+      segments: part(segments),
+      spans: spans.map((span) => ({ ...span })),
+      previous: this.#previous,
+      segment: this.#segment,
+    };
+  }
+
+  static restored(options: PackerOptions, json: Json): Packer {
+    const packer = new Packer(options);
+    const { ids, targets, lossMask, segments, previous, segment, ...rest } = stateSchema.parse(json);
+    if (ids.length >= packer.#size) throw new RangeError('The begun batch is larger than rows × context.');
+    Object.assign(packer.#begun, rest, { filled: ids.length });
+    packer.#begun.ids.set(ids);
+    packer.#begun.targets.set(targets);
+    packer.#begun.lossMask.set(lossMask);
+    packer.#begun.segments.set(segments);
+    packer.#previous = previous;
+    packer.#segment = segment;
+    return packer;
+  }
+
+  #push(token: number, counts: number, bytes: number): void {
+    const begun = this.#begun;
+    const at = begun.filled++;
+    // An end-of-text opens the document behind it, so that its first token has something to be predicted from.
+    if (this.#previous === this.#options.endOfText) this.#segment += 1;
+    begun.ids[at] = this.#previous;
+    begun.targets[at] = token;
+    begun.lossMask[at] = counts;
+    begun.segments[at] = this.#segment;
+    if (counts > 0) begun.byteCount += bytes;
+    this.#previous = token;
+  }
+
+  #noteOrigin({ at: { topic, partition, offset }, timestampMs }: TokenizedDocument): void {
+    const begun = this.#begun;
+    begun.timestampMs = Math.max(begun.timestampMs, timestampMs);
+    const last = begun.spans.at(-1);
+    const follows = last?.topic === topic && last.partition === partition;
+    if (follows && last.to === offset + 1) return;
+    if (follows && last.to === offset) begun.spans[begun.spans.length - 1] = { ...last, to: offset + 1 };
+    else begun.spans.push({ topic, partition, from: offset, to: offset + 1 });
+  }
+
+  #close(): TokenBatch {
+    const { rows, context, endOfText, isolate } = this.#options;
+    const { filled, ids, targets, lossMask, segments, byteCount, spans, timestampMs } = this.#begun;
+    ids.fill(endOfText, filled);
+    targets.fill(endOfText, filled);
+    segments.fill(this.#segment + 1, filled);
+    this.#begun = begin(this.#size);
+    const batch = { rows, context, ids, targets, lossMask, byteCount, spans, timestampMs };
+    return isolate ? { ...batch, segments } : batch;
+  }
+}
+
+function begin(size: number): Begun {
+  return {
+    filled: 0,
+    ids: new Int32Array(size),
+    targets: new Int32Array(size),
+    lossMask: new Float32Array(size),
+    segments: new Int32Array(size),
+    byteCount: 0,
+    spans: [],
+    timestampMs: 0,
+    waitingSinceMs: null,
+  };
+}
+
+/** Memory of a batch, as the window counts it. */
+export function packedBytes(batch: TokenBatch): number {
+  const { ids, targets, lossMask, segments } = batch;
+  return ids.byteLength + targets.byteLength + lossMask.byteLength + (segments?.byteLength ?? 0);
+}
