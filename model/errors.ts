@@ -1,6 +1,8 @@
 /** Codes of the errors that the model reports. */
 export type ModelErrorCode =
   | 'config-invalid'
+  | 'engine-missing'
+  | 'input-invalid'
   | 'shape-mismatch'
   | 'tokenizer-invalid'
   | 'trace-failed'

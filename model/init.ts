@@ -1,0 +1,30 @@
+import { parameterShapes, sizeOf } from './config.ts';
+import type { ModelConfig } from './config.ts';
+import { Random, seedFor } from './random.ts';
+
+/**
+ * First weights by name: gains 1, all else normal with the config's `initializerRange`. The two projections into the
+ * residual stream are zero with `zeroInit`, else smaller by √(2·layers), since that many of them add up (Radford et al.
+ * 2019). Each tensor draws from a stream of its own: the same seed gives it the same values in every config of its size.
+ */
+export function initialWeights(config: ModelConfig, seed: number): Map<string, Float32Array> {
+  const weights = new Map<string, Float32Array>();
+  for (const [name, shape] of parameterShapes(config)) {
+    const values = new Float32Array(sizeOf(shape));
+    const deviation = deviationOf(name, config);
+    if (shape.length === 1) values.fill(1);
+    else if (deviation > 0) {
+      const random = new Random(seedFor(seed, name));
+      for (let i = 0; i < values.length; i++) values[i] = deviation * random.normal();
+    }
+    weights.set(name, values);
+  }
+  return weights;
+}
+
+function deviationOf(name: string, config: ModelConfig): number {
+  const { initializerRange, layers, zeroInit } = config;
+  const intoResidual = name.endsWith('o_proj.weight') || name.endsWith('down_proj.weight');
+  if (!intoResidual) return initializerRange;
+  return zeroInit ? 0 : initializerRange / Math.sqrt(2 * layers);
+}

@@ -1,0 +1,114 @@
+import type { Scalar, Tensor } from '@tensorflow/tfjs-node';
+import { backend, tf } from './tf.ts';
+
+/*
+ * Operations that tfjs lacks, or whose gradient it builds wastefully. None reads a tensor back, so a graph can be traced
+ * through all of them. Shapes: V vocabulary, C width, N positions, D head size.
+ */
+
+/**
+ * Rows of an embedding. `tf.gather` would read the ids back to check their bounds; here the caller vouches for them. The
+ * gradient adds up the rows of equal ids.
+ */
+export function embed(weight_VC: Tensor, ids_N: Tensor): Tensor {
+  return withGradient(
+    [weight_VC],
+    () => {
+      const { binding } = backend;
+      const attributes = [
+        { name: 'batch_dims', type: binding.TF_ATTR_INT, value: 0 },
+        typeAttribute('Tparams', binding.TF_FLOAT),
+        typeAttribute('Tindices', binding.TF_INT32),
+        typeAttribute('Taxis', binding.TF_INT32),
+      ];
+      const axis = tf.scalar(0, 'int32');
+      const value = backend.executeSingleOutput('GatherV2', attributes, [weight_VC, ids_N, axis]);
+      return { value, saved: [ids_N] };
+    },
+    (dy_NC, [ids]) => [tf.unsortedSegmentSum(dy_NC, ids.as1D(), weight_VC.shape[0] ?? 0)],
+  );
+}
+
+/** `-log softmax(logits)[target]` per position. TensorFlow's kernel gives loss and gradient at once. */
+export function crossEntropy(logits_NV: Tensor, targets_N: Tensor): Tensor {
+  return withGradient(
+    [logits_NV],
+    () => {
+      const { binding } = backend;
+      const attributes = [typeAttribute('T', binding.TF_FLOAT), typeAttribute('Tlabels', binding.TF_INT32)];
+      const name = 'SparseSoftmaxCrossEntropyWithLogits';
+      const [value, slope] = backend.executeMultipleOutputs(name, attributes, [logits_NV, targets_N], 2);
+      if (!value || !slope) throw new TypeError(`${name} has two outputs`);
+      return { value, saved: [slope] };
+    },
+    (dy_N, [slope_NV]) => [dy_N.expandDims(-1).mul(slope_NV)],
+  );
+}
+
+/** `x / rms(x) · gain` over the last axis (Zhang & Sennrich 2019). */
+export function rmsNorm(x: Tensor, gain: Tensor, epsilon: number): Tensor {
+  return withGradient(
+    [x, gain],
+    () => {
+      const inverseRms = x.square().mean(-1, true).add(epsilon).rsqrt();
+      const unit = x.mul(inverseRms);
+      return { value: unit.mul(gain), saved: [unit, inverseRms, gain] };
+    },
+    (dy, [unit, inverseRms, savedGain]) => {
+      const slope = dy.mul(savedGain);
+      const radial = unit.mul(slope.mul(unit).mean(-1, true));
+      const leading = unit.shape.slice(0, -1).map((_, axis) => axis);
+      return [slope.sub(radial).mul(inverseRms), dy.mul(unit).sum(leading)];
+    },
+  );
+}
+
+/** Cosines and sines of the angles by which rotary embedding turns, `[…, T, D/2]`. */
+export interface Rotation {
+  readonly cos: Tensor;
+  readonly sin: Tensor;
+}
+
+/**
+ * Turns each pair `(x[i], x[i + D/2])` by its angle: rotary position embedding (Su et al. 2021) in Hugging Face's
+ * rotate-half convention. The gradient is the turn back.
+ */
+export function rotate(x: Tensor, rotation: Rotation): Tensor {
+  return withGradient(
+    [x],
+    () => ({ value: turn(x, rotation.cos, rotation.sin), saved: [rotation.cos, rotation.sin] }),
+    (dy, [cos, sin]) => [turn(dy, cos, sin.neg())],
+  );
+}
+
+function turn(x: Tensor, cos: Tensor, sin: Tensor): Tensor {
+  const [first, second] = tf.split(x, 2, -1);
+  if (!first || !second) throw new TypeError('split gives two halves');
+  return tf.concat([first.mul(cos).sub(second.mul(sin)), second.mul(cos).add(first.mul(sin))], -1);
+}
+
+/** One whole tensor or the other. `tf.where` would first blow the condition up to the tensors' shape. */
+export function select(condition: Scalar, whenTrue: Tensor, whenFalse: Tensor): Tensor {
+  const attributes = [typeAttribute('T', backend.binding.TF_FLOAT)];
+  return backend.executeSingleOutput('SelectV2', attributes, [condition, whenTrue, whenFalse]);
+}
+
+function typeAttribute(name: string, value: number): { name: string; type: number; value: number } {
+  return { name, type: backend.binding.TF_ATTR_TYPE, value };
+}
+
+/** `tf.customGrad` with types: `backward` gets exactly what `forward` saved, and returns one gradient per input. */
+function withGradient<const Saved extends readonly Tensor[]>(
+  inputs: readonly Tensor[],
+  forward: () => { readonly value: Tensor; readonly saved: Saved },
+  backward: (dy: Tensor, saved: Saved) => Tensor[],
+): Tensor {
+  const run = tf.customGrad((...given) => {
+    const { value, saved } = forward();
+    const save = given.at(-1);
+    if (typeof save === 'function') save([...saved]);
+    // tfjs hands the saved tensors back in order, typed as a plain array.
+    return { value, gradFunc: (dy: Tensor, kept: Tensor[]) => backward(dy, kept as readonly Tensor[] as Saved) };
+  });
+  return run(...inputs);
+}

@@ -1,0 +1,121 @@
+import type { Scalar, Tensor } from '@tensorflow/tfjs-node';
+import { adamW } from './adamw.ts';
+import type { AdamWInputs, AdamWSettings, AdamWState } from './adamw.ts';
+import { clipScale, globalNorm } from './clip.ts';
+import type { ModelConfig } from './config.ts';
+import { ModelError } from './errors.ts';
+import { countTargets, lossOf } from './loss.ts';
+import type { BatchTensors } from './loss.ts';
+import { select } from './ops.ts';
+import { mapParameters, nameParameters, parameter } from './parameters.ts';
+import type { Parameters } from './parameters.ts';
+import { tf } from './tf.ts';
+
+export interface TrainStepConfig {
+  readonly model: ModelConfig;
+  readonly optimizer: AdamWSettings & { readonly clipNorm: number };
+  /** The batch is worked off in this many parts of equal rows, one after another: less memory, same step. */
+  readonly accumulate: number;
+}
+
+/** Running means of AdamW by the names of the parameters. */
+export interface Moments {
+  readonly mean: Parameters;
+  readonly meanSquare: Parameters;
+}
+
+export type StepTensors = BatchTensors & AdamWInputs;
+
+export interface StepOutcome {
+  /** Mean cross-entropy before the update, in nats. */
+  readonly loss: Scalar;
+  /** Norm of the gradient before clipping. */
+  readonly gradNorm: Scalar;
+  /** False when loss or gradient was not finite: parameters and moments are then what they were. */
+  readonly finite: Scalar;
+  readonly parameters: Parameters;
+  readonly moments: Moments;
+}
+
+/**
+ * One training step: loss, gradient, clipping, AdamW. A pure function of its inputs that reads no tensor back, so that
+ * it runs as it stands or is traced into a graph.
+ */
+export function trainStep(
+  config: TrainStepConfig,
+  parameters: Parameters,
+  moments: Moments,
+  inputs: StepTensors,
+): StepOutcome {
+  const { loss, gradients } = accumulateGradients(config, parameters, inputs);
+  const gradNorm = globalNorm(Object.values(gradients));
+  const finite = tf.isFinite(loss).logicalAnd<Scalar>(tf.isFinite(gradNorm));
+  const scale = clipScale(gradNorm, config.optimizer.clipNorm);
+
+  const next = new Map<string, AdamWState>();
+  for (const [name, weight] of Object.entries(parameters)) {
+    const state = {
+      parameter: weight,
+      mean: parameter(moments.mean, name),
+      meanSquare: parameter(moments.meanSquare, name),
+    };
+    const updated = adamW(state, parameter(gradients, name).mul(scale), inputs, config.optimizer);
+    next.set(name, {
+      parameter: select(finite, updated.parameter, state.parameter),
+      mean: select(finite, updated.mean, state.mean),
+      meanSquare: select(finite, updated.meanSquare, state.meanSquare),
+    });
+  }
+  const column = (part: keyof AdamWState): Parameters =>
+    Object.fromEntries([...next].map(([name, state]) => [name, state[part]]));
+  const nextMoments = { mean: column('mean'), meanSquare: column('meanSquare') };
+  return { loss, gradNorm, finite, parameters: column('parameter'), moments: nextMoments };
+}
+
+export interface LossAndGradients {
+  readonly loss: Scalar;
+  readonly gradients: Parameters;
+}
+
+/** Loss and gradient of the whole batch, summed over its parts: those of the batch in one go, up to rounding. */
+export function accumulateGradients(
+  config: TrainStepConfig,
+  parameters: Parameters,
+  batch: BatchTensors,
+): LossAndGradients {
+  const count = countTargets(batch.lossMask);
+  const names = Object.keys(parameters);
+  let sum: LossAndGradients | undefined;
+  for (const part of splitRows(batch, config.accumulate)) {
+    const lossOfWeights = (...weights: Tensor[]): Scalar =>
+      lossOf(nameParameters(names, weights), config.model, part, count);
+    const { value, grads } = tf.valueAndGrads(lossOfWeights)(Object.values(parameters));
+    const fresh = { loss: value, gradients: nameParameters(names, grads) };
+    sum = sum ? add(sum, fresh) : fresh;
+  }
+  if (!sum) throw new ModelError('config-invalid', '`accumulate` must be 1 or more.');
+  return sum;
+}
+
+function add(a: LossAndGradients, b: LossAndGradients): LossAndGradients {
+  return {
+    loss: a.loss.add(b.loss),
+    gradients: mapParameters(a.gradients, (gradient, name) => gradient.add(parameter(b.gradients, name))),
+  };
+}
+
+function splitRows(batch: BatchTensors, parts: number): readonly BatchTensors[] {
+  const [rows = 0] = batch.ids.shape;
+  if (rows % parts !== 0) {
+    const message = `A batch of ${rows} rows does not divide into ${parts} parts: choose another \`accumulate\`.`;
+    throw new ModelError('shape-mismatch', message);
+  }
+  if (parts === 1) return [batch];
+  const take = (tensor: Tensor, part: number): Tensor => tensor.slice([(part * rows) / parts], [rows / parts]);
+  return Array.from({ length: parts }, (_, part) => ({
+    ids: take(batch.ids, part),
+    targets: take(batch.targets, part),
+    lossMask: take(batch.lossMask, part),
+    ...(batch.segments && { segments: take(batch.segments, part) }),
+  }));
+}

@@ -1,0 +1,157 @@
+import type { Tensor } from '@tensorflow/tfjs-node';
+import type { ModelConfig } from './config.ts';
+import { embed, rmsNorm, rotate } from './ops.ts';
+import type { Rotation } from './ops.ts';
+import { parameter } from './parameters.ts';
+import type { Parameters } from './parameters.ts';
+import { tf } from './tf.ts';
+
+/*
+ * A decoder-only transformer with the names and the maths of Hugging Face's Qwen3ForCausalLM, and of LlamaForCausalLM
+ * when `qkNorm` is off. Pure functions of weights and inputs: nothing here depends on a tensor's values, so that they
+ * run as they stand or are traced into a graph.
+ *
+ *   B rows           T positions of a row    S positions attended to    N = B·T
+ *   C hiddenSize     D headDim               F intermediateSize         V vocabSize
+ *   G kvHeads        R query heads that share one key head, G·R = heads
+ *
+ * A linear layer holds its weight as [out, in].
+ */
+
+export interface KeyValue {
+  readonly k_BGSD: Tensor;
+  readonly v_BGSD: Tensor;
+}
+
+/** What the positions of one pass know of one another. */
+export interface Context {
+  /** Where each position stands, as angles; broadcast against `[B, G, R, T, D/2]`. */
+  readonly rotation: Rotation;
+  /** 0 where a position may look, a large negative number where not; broadcast against `[B, G, R, T, S]`. */
+  readonly bias: Tensor;
+  /** Takes a layer's new keys and values and gives all to attend to. Absent: the new ones are all. */
+  readonly remember?: (layer: number, fresh: KeyValue) => KeyValue;
+}
+
+export interface ForwardOptions {
+  /** Position of each id in its row; 0, 1, 2, … when absent. */
+  readonly positions_BT?: Tensor;
+  /** Document number of each id; attention stays within a document. */
+  readonly segments_BT?: Tensor;
+}
+
+/** Logits `[N, V]` of the next token at every position, row by row. */
+export function forward(
+  parameters: Parameters,
+  config: ModelConfig,
+  ids_BT: Tensor,
+  options: ForwardOptions = {},
+): Tensor {
+  const [, length = 0] = ids_BT.shape;
+  const positions = options.positions_BT ?? tf.range(0, length, 1, 'int32').expandDims(0);
+  const context = { rotation: rotationOf(config, positions), bias: causalBias(length, options.segments_BT) };
+  return head(parameters, config, decode(parameters, config, ids_BT, context));
+}
+
+/** Final hidden states `[N, C]`. */
+export function decode(parameters: Parameters, config: ModelConfig, ids_BT: Tensor, context: Context): Tensor {
+  const [rows = 0, length = 0] = ids_BT.shape;
+  let x_NC = embed(weight(parameters, 'model.embed_tokens'), ids_BT.reshape([rows * length]));
+  for (let layer = 0; layer < config.layers; layer++) {
+    const block = (name: string): Tensor => weight(parameters, `model.layers.${layer}.${name}`);
+    const attended = attention(block, config, norm(x_NC, block('input_layernorm'), config), { rows, layer, context });
+    x_NC = x_NC.add(attended);
+    x_NC = x_NC.add(mlp(block, norm(x_NC, block('post_attention_layernorm'), config)));
+  }
+  return norm(x_NC, weight(parameters, 'model.norm'), config);
+}
+
+/** Logits `[N, V]` of final hidden states. */
+export function head(parameters: Parameters, config: ModelConfig, x_NC: Tensor): Tensor {
+  return linear(x_NC, weight(parameters, config.tieEmbeddings ? 'model.embed_tokens' : 'lm_head'));
+}
+
+/** Angles of rotary embedding `[B, 1, 1, T, D/2]`: position / theta^(2i/D). */
+export function rotationOf(config: ModelConfig, positions_BT: Tensor): Rotation {
+  const [rows = 0, length = 0] = positions_BT.shape;
+  const half = config.headDim / 2;
+  const frequencies = Array.from({ length: half }, (_, i) => config.ropeTheta ** (-i / half));
+  const angles = positions_BT.toFloat().reshape([rows, 1, 1, length, 1]).mul(tf.tensor1d(frequencies));
+  return { cos: angles.cos(), sin: angles.sin() };
+}
+
+/** Added to scores that must not count: exp of it is exactly 0, and it is finite in bfloat16 too. */
+const unseen = -1e9;
+
+/** Every position sees itself and what came before it, within its own document where segments are given. */
+export function causalBias(length: number, segments_BT?: Tensor): Tensor {
+  const order = tf.range(0, length, 1, 'int32');
+  const past_TS = order.expandDims(1).greaterEqual(order.expandDims(0));
+  if (!segments_BT) return hide(past_TS);
+  const sameDocument_BTS = segments_BT.expandDims(2).equal(segments_BT.expandDims(1));
+  return hide(past_TS.logicalAnd(sameDocument_BTS).reshape([-1, 1, 1, length, length]));
+}
+
+/** The bias that lets through only where `visible` is true. */
+export function hide(visible: Tensor): Tensor {
+  return tf.scalar(1).sub(visible.toFloat()).mul(unseen);
+}
+
+interface Place {
+  readonly rows: number;
+  readonly layer: number;
+  readonly context: Context;
+}
+
+function attention(block: (name: string) => Tensor, config: ModelConfig, x_NC: Tensor, place: Place): Tensor {
+  const { kvHeads, headDim } = config;
+  const { rows, layer, context } = place;
+  const [positions = 0] = x_NC.shape;
+  const length = positions / rows;
+  const shared = config.heads / kvHeads;
+
+  const project = (name: string, heads: number): Tensor =>
+    linear(x_NC, block(`self_attn.${name}_proj`)).reshape([positions, heads, headDim]);
+  const normed = (name: string, x_NHD: Tensor): Tensor =>
+    config.qkNorm ? norm(x_NHD, block(`self_attn.${name}_norm`), config) : x_NHD;
+  const spread = (x_NHD: Tensor, perKey: number): Tensor =>
+    x_NHD.reshape([rows, length, kvHeads, perKey, headDim]).transpose([0, 2, 3, 1, 4]);
+
+  const q_BGRTD = rotate(spread(normed('q', project('q', config.heads)), shared), context.rotation);
+  const k_BGRTD = rotate(spread(normed('k', project('k', kvHeads)), 1), context.rotation);
+  const v_BGRTD = spread(project('v', kvHeads), 1);
+  const keyShape = [rows, kvHeads, length, headDim];
+  const fresh = { k_BGSD: k_BGRTD.reshape(keyShape), v_BGSD: v_BGRTD.reshape(keyShape) };
+  const { k_BGSD, v_BGSD } = context.remember?.(layer, fresh) ?? fresh;
+
+  // Query heads that share a key head stand below one another, so that no key is copied.
+  const stacked = [rows, kvHeads, shared * length, headDim];
+  const q = q_BGRTD.mul(headDim ** -0.5).reshape(stacked);
+  const scores = q.matMul(k_BGSD, false, true).reshape([rows, kvHeads, shared, length, -1]);
+  const weights_BGRTS = tf.softmax(scores.add(context.bias));
+  const mixed = weights_BGRTS.reshape([rows, kvHeads, shared * length, -1]).matMul(v_BGSD);
+  const y_NC = mixed
+    .reshape([rows, kvHeads, shared, length, headDim])
+    .transpose([0, 3, 1, 2, 4])
+    .reshape([positions, config.heads * headDim]);
+  return linear(y_NC, block('self_attn.o_proj'));
+}
+
+/** SwiGLU (Shazeer 2020). */
+function mlp(block: (name: string) => Tensor, x_NC: Tensor): Tensor {
+  const gate_NF = linear(x_NC, block('mlp.gate_proj'));
+  const up_NF = linear(x_NC, block('mlp.up_proj'));
+  return linear(gate_NF.mul(gate_NF.sigmoid()).mul(up_NF), block('mlp.down_proj'));
+}
+
+function norm(x: Tensor, gain: Tensor, config: ModelConfig): Tensor {
+  return rmsNorm(x, gain, config.rmsNormEps);
+}
+
+function linear(x: Tensor, weight_OI: Tensor): Tensor {
+  return tf.matMul(x, weight_OI, false, true);
+}
+
+function weight(parameters: Parameters, layer: string): Tensor {
+  return parameter(parameters, `${layer}.weight`);
+}
