@@ -1,0 +1,41 @@
+import { fileURLToPath } from 'node:url';
+import { defineConfig } from 'vitest/config';
+import type { TestProjectInlineConfiguration } from 'vitest/config';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+
+/** A folder of tests. Those of one stage run side by side; a later stage waits for the earlier ones. */
+function suite(name: string, timeoutMs: number, stage: { order: number; workers: number }): TestProjectInlineConfiguration {
+  return {
+    extends: true,
+    test: {
+      name,
+      include: [`tests/${name}/**/*.test.ts`],
+      testTimeout: timeoutMs,
+      hookTimeout: timeoutMs,
+      maxWorkers: stage.workers,
+      sequence: { groupOrder: stage.order },
+    },
+  };
+}
+
+const inProcess = { order: 0, workers: 2 };
+/** These start processes of their own, trainers among them, and would take each other's time. */
+const wholeJobs = { order: 1, workers: 1 };
+
+export default defineConfig({
+  root,
+  test: {
+    // TensorFlow's binding keeps state per process and is not safe in worker threads.
+    pool: 'forks',
+    env: { TF_CPP_MIN_LOG_LEVEL: '2' },
+    reporters: ['default'],
+    projects: [
+      suite('unit', 20_000, inProcess),
+      suite('contract', 30_000, inProcess),
+      suite('numerics', 60_000, inProcess),
+      suite('integration', 180_000, wholeJobs),
+      suite('chaos', 300_000, wholeJobs),
+    ],
+  },
+});
