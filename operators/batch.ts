@@ -5,6 +5,10 @@ import { stateful } from './stateful.ts';
 import type { TokenBatch, TokenizedDocument } from './types.ts';
 import { toMs } from './units.ts';
 import type { Duration } from './units.ts';
+import { z } from 'zod';
+import { defineKind } from './kind.ts';
+import type { OperatorKind } from './kind.ts';
+import { durationSchema } from './units.ts';
 
 export interface BatchOptions {
   readonly uid?: Uid;
@@ -43,3 +47,25 @@ export function batch(options: BatchOptions): OperatorFunction<Element<Tokenized
     bytes: packedBytes,
   });
 }
+
+export const batchKind: OperatorKind = defineKind({
+  kind: 'batch',
+  summary: 'Packs documents into rows of tokens, without padding.',
+  input: 'tokenized-document',
+  output: 'token-batch',
+  config: z.strictObject({
+    rows: z.int().positive().optional().describe("Rows of a batch; the preset's if absent."),
+    context: z.int().positive().optional().describe("Tokens of a row; the preset's if absent."),
+    isolate: z.boolean().default(false).describe('Stops attention at document borders.'),
+    maxWait: durationSchema.optional().describe('Trains on a batch that is not full after this long. Never if absent.'),
+  }),
+  build: (uid, { rows, context, isolate, maxWait }, services) =>
+    batch({
+      uid,
+      rows: rows ?? services.batch.rows,
+      context: context ?? services.batch.context,
+      endOfText: services.tokenizer.endOfText,
+      isolate,
+      ...(maxWait === undefined ? {} : { maxWait }),
+    }),
+});

@@ -6,6 +6,10 @@ import type { DeadLetters } from './ports.ts';
 import type { Document, LogRecord } from './types.ts';
 import { toBytes } from './units.ts';
 import type { ByteSize } from './units.ts';
+import { z } from 'zod';
+import { defineKind } from './kind.ts';
+import type { OperatorKind } from './kind.ts';
+import { byteSizeSchema } from './units.ts';
 
 export interface DecodeOptions {
   /** Where records go that can't be decoded. Without it the first one ends the flow. */
@@ -38,7 +42,8 @@ interface Rejection {
 
 function toDocument(record: LogRecord, maxBytes: number): Document | Rejection {
   const { value, topic, partition, offset, timestampMs } = record;
-  if (!value?.byteLength) return { code: 'record-empty', message: 'The record has no value, so there is no text in it.' };
+  if (!value?.byteLength)
+    return { code: 'record-empty', message: 'The record has no value, so there is no text in it.' };
   if (value.byteLength > maxBytes) {
     return {
       code: 'document-too-large',
@@ -52,3 +57,14 @@ function toDocument(record: LogRecord, maxBytes: number): Document | Rejection {
     return { code: 'record-not-utf8', message: 'The value is not UTF-8 text. Convert it before producing it.' };
   }
 }
+
+export const decodeKind: OperatorKind = defineKind({
+  kind: 'decode',
+  summary: 'Reads each record as a document of UTF-8 text; what is none goes to the dead letters.',
+  input: 'record',
+  output: 'document',
+  config: z.strictObject({
+    maxBytes: byteSizeSchema.default('8MB').describe('Longer documents are dead letters.'),
+  }),
+  build: (_uid, config, { deadLetters }) => decode({ ...config, deadLetters }),
+});

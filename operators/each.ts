@@ -29,8 +29,6 @@ export function each<T, R>(
   return inOrder<T, R>((element) => {
     if (!isItem(element)) return [element];
     const result = fn(element.value);
-    return result instanceof Promise
-      ? result.then((settled) => outcome(element, settled))
-      : outcome(element, result);
+    return result instanceof Promise ? result.then((settled) => outcome(element, settled)) : outcome(element, result);
   }, options.concurrency);
 }

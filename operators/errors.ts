@@ -17,10 +17,10 @@ export type ErrorCode =
   | 'non-finite-loss'
   | 'offset-out-of-range'
   | 'process-died'
+  | 'prompt-invalid'
   | 'record-empty'
   | 'record-not-utf8'
   | 'record-too-large'
-  | 'state-invalid'
   | 'topic-missing'
   | 'topic-mismatch';
 

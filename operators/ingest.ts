@@ -9,6 +9,9 @@ import type { CutReason, LogRecord, Snapshot } from './types.ts';
 import { toBytes, toMs } from './units.ts';
 import type { ByteSize, Duration } from './units.ts';
 import { Window } from './window.ts';
+import { defineKind } from './kind.ts';
+import type { OperatorKind } from './kind.ts';
+import { byteSizeSchema, durationSchema } from './units.ts';
 
 export interface IngestOptions {
   readonly uid?: Uid;
@@ -251,3 +254,25 @@ function firstRuns(entries: readonly LedgerEntry[]): readonly Position[] {
 function keyOf({ topic, partition }: { readonly topic: string; readonly partition: number }): string {
   return `${topic}/${partition}`;
 }
+
+export const ingestKind: OperatorKind = defineKind({
+  kind: 'ingest',
+  summary: 'Emits the records of topics, with barriers and ticks among them.',
+  input: 'topics',
+  output: 'record',
+  config: z.strictObject({
+    topics: z.array(z.string()).min(1).describe('Topics to read.'),
+    window: byteSizeSchema.default('256KB').describe('Bytes in flight from here to the end of the stream.'),
+    from: z.enum(['earliest', 'latest']).default('earliest').describe('Where a job that starts anew begins.'),
+    tickEvery: durationSchema
+      .default('1s')
+      .describe('How often operators that wait (batch.maxWait) are told the time.'),
+    group: z
+      .string()
+      .optional()
+      .describe('Group under which offsets are reported for monitoring; the job id if absent.'),
+  }),
+  topicsOf: ({ topics }) => topics,
+  build: (uid, { window, from, tickEvery, group }, { restore, ledger, clock, jobId }) =>
+    ingest({ uid, window, from, tickEvery, restore, ledger, clock, group: group ?? jobId }),
+});

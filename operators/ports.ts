@@ -184,7 +184,13 @@ export interface Ledger {
 }
 
 export type LedgerEntry =
-  | { readonly kind: 'run'; readonly topic: string; readonly partition: number; readonly from: number; readonly count: number }
+  | {
+      readonly kind: 'run';
+      readonly topic: string;
+      readonly partition: number;
+      readonly from: number;
+      readonly count: number;
+    }
   | { readonly kind: 'tick'; readonly atMs: number };
 
 export interface DeadLetter {

@@ -53,9 +53,7 @@ function handler<T, R, S>(uid: Uid, spec: StatefulSpec<T, R, S>): Handler<T, R> 
     switch (element.kind) {
       case 'item': {
         const values = spec.next(state, element.value);
-        return values instanceof Promise
-          ? values.then((settled) => finish(element, settled))
-          : finish(element, values);
+        return values instanceof Promise ? values.then((settled) => finish(element, settled)) : finish(element, values);
       }
       case 'tick':
         return [...emit(spec.tick?.(state, element.atMs) ?? [], element.source), element];

@@ -3,6 +3,9 @@ import { each } from './each.ts';
 import type { Element } from './flow.ts';
 import type { Tokenizer } from './ports.ts';
 import type { Document, TokenizedDocument } from './types.ts';
+import { z } from 'zod';
+import { defineKind } from './kind.ts';
+import type { OperatorKind } from './kind.ts';
 
 /**
  * Emits each document as tokens, with the bytes that each token stands for.
@@ -26,3 +29,12 @@ function byteLengths(tokenizer: Tokenizer): Uint16Array {
   }
   return lengths;
 }
+
+export const tokenizeKind: OperatorKind = defineKind({
+  kind: 'tokenize',
+  summary: "Turns documents into tokens of the job's tokenizer.",
+  input: 'document',
+  output: 'tokenized-document',
+  config: z.strictObject({}),
+  build: (_uid, _config, { tokenizer }) => tokenize(tokenizer),
+});

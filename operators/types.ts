@@ -1,4 +1,5 @@
 import type { StepInput } from '../model/types.ts';
+import type { WeightsVersion } from './ports.ts';
 
 /** A record as a log holds it. Offsets count from 0 per partition and never repeat. */
 export interface LogRecord {
@@ -70,6 +71,7 @@ export interface TokenBatch extends StepInput {
 
 /** What one training step did. Losses are from before its update: every batch is an exam first. */
 export interface StepReport {
+  readonly event: 'step';
   readonly step: number;
   /** Mean cross-entropy per target token, in nats. */
   readonly loss: number;
@@ -89,7 +91,6 @@ export interface StepReport {
 }
 
 export interface StepTotals {
-  readonly steps: number;
   readonly tokens: number;
   readonly bytes: number;
   /** Summed cross-entropy in bits; divided by `bytes` it is the prequential bits per byte. */
@@ -97,9 +98,9 @@ export interface StepTotals {
 }
 
 export interface CheckpointReport {
+  readonly event: 'checkpoint';
   readonly id: string;
   readonly reason: CutReason;
-  readonly step: number;
   readonly bytes: number;
   readonly durationMs: number;
   /** Directory that holds the manifest and the files. */
@@ -108,6 +109,42 @@ export interface CheckpointReport {
 
 /** Why a cut was made: by the clock, by the number of steps, or because somebody asked. */
 export type CutReason = 'timer' | 'steps' | 'savepoint' | 'final';
+
+/** A question to the model. */
+export interface Prompt {
+  /** Chosen by who asks; answers carry it. */
+  readonly id: string;
+  readonly text: string;
+  readonly maxTokens: number;
+  readonly temperature: number;
+  readonly topK: number;
+  readonly topP: number;
+  readonly seed: number;
+}
+
+export interface TokenizedPrompt extends Omit<Prompt, 'text'> {
+  readonly tokens: Int32Array;
+}
+
+/** A part of an answer, as tokens. */
+export interface TokenDelta {
+  readonly id: string;
+  /** 0 for the first delta of an answer, then rising by one. */
+  readonly index: number;
+  readonly tokens: Int32Array;
+  readonly weights: WeightsVersion;
+  /** Set on the last delta of an answer. */
+  readonly finish: 'stop' | 'length' | null;
+}
+
+/** A part of an answer, as text; whole characters only. */
+export interface TextDelta extends Omit<TokenDelta, 'tokens'> {
+  readonly event: 'generation';
+  readonly text: string;
+}
+
+/** What a stream ends in: reports that can be published as JSON. */
+export type Report = StepReport | CheckpointReport | TextDelta;
 
 /** Anything that JSON can carry; states of operators are made of it. */
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };

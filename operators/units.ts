@@ -1,21 +1,33 @@
+import { z } from 'zod';
 import { MillraceError } from './errors.ts';
 
-const MILLISECONDS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
-const BYTES = { B: 1, KB: 1024, MB: 1024 ** 2, GB: 1024 ** 3 } as const;
+type DurationUnit = 'ms' | 's' | 'm' | 'h' | 'd';
+type SizeUnit = 'B' | 'KB' | 'MB' | 'GB';
 
 /** Milliseconds, or a number with a unit: `250ms`, `60s`, `5m`, `1h`, `7d`. */
-export type Duration = number | `${number}${keyof typeof MILLISECONDS}`;
+export type Duration = number | `${number}${DurationUnit}`;
 
 /** Bytes, or a number with a unit of 1024: `512B`, `64KB`, `2MB`, `1GB`. */
-export type ByteSize = number | `${number}${keyof typeof BYTES}`;
+export type ByteSize = number | `${number}${SizeUnit}`;
 
-export function isDuration(value: string): value is Exclude<Duration, number> {
-  return /^\d+(\.\d+)?(ms|s|m|h|d)$/.test(value);
-}
+const MILLISECONDS: Readonly<Record<DurationUnit, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+const BYTES: Readonly<Record<SizeUnit, number>> = { B: 1, KB: 1024, MB: 1024 ** 2, GB: 1024 ** 3 };
 
-export function isByteSize(value: string): value is Exclude<ByteSize, number> {
-  return /^\d+(\.\d+)?(B|KB|MB|GB)$/.test(value);
-}
+/** A duration in a graph: always with its unit, since a bare number would leave the reader guessing. */
+export const durationSchema: z.ZodType<Duration> = z.templateLiteral(
+  [z.number().min(0), z.enum(['ms', 's', 'm', 'h', 'd'])],
+  {
+    error: 'must be a duration with a unit, such as 500ms, 60s or 5m',
+  },
+);
+
+/** A size in a graph, with its unit. */
+export const byteSizeSchema: z.ZodType<ByteSize> = z.templateLiteral(
+  [z.number().min(0), z.enum(['B', 'KB', 'MB', 'GB'])],
+  {
+    error: 'must be a size with a unit, such as 64KB or 2MB',
+  },
+);
 
 export function toMs(duration: Duration): number {
   return typeof duration === 'number' ? duration : scale(duration, MILLISECONDS, 'duration such as 500ms, 60s or 5m');

@@ -1,0 +1,151 @@
+import { Observable } from 'rxjs';
+import type { OperatorFunction, Subscriber, Subscription } from 'rxjs';
+import { z } from 'zod';
+import type { Barrier, Element, Item, Restore, Uid } from './flow.ts';
+import type { Sampler } from './ports.ts';
+import { readState } from './stateful.ts';
+import type { TokenDelta, TokenizedPrompt } from './types.ts';
+import { defineKind } from './kind.ts';
+import type { OperatorKind } from './kind.ts';
+
+export interface GenerateOptions {
+  readonly uid?: Uid;
+  /** Prompts that are answered at once; the others wait. */
+  readonly concurrency?: number;
+  /** Tokens that end an answer. */
+  readonly stopTokens: readonly number[];
+}
+
+const stateSchema = z.object({
+  unfinished: z.array(
+    z.object({
+      id: z.string(),
+      tokens: z.array(z.number().int()),
+      maxTokens: z.number().int(),
+      temperature: z.number(),
+      topK: z.number().int(),
+      topP: z.number(),
+      seed: z.number().int(),
+    }),
+  ),
+});
+
+/**
+ * Emits the answers to prompts as token deltas, as they come from the sampler.
+ *
+ * Order: within an answer; answers mingle. Backpressure: a prompt keeps its bytes until it is answered, a delta takes
+ * none. Errors: the sampler's end the flow. Completion: after the last answer. Unsubscribing cancels all.
+ * Snapshot: the prompts without a whole answer yet; after a restart each is answered again from its first delta. Barriers
+ * therefore never wait for an answer.
+ */
+export function generate(
+  sampler: Sampler,
+  options: GenerateOptions,
+): OperatorFunction<Element<TokenizedPrompt>, Element<TokenDelta>> {
+  return (flow) =>
+    // Barriers overtake the answers under way, which mergeMap with a limit cannot let them do.
+    new Observable((subscriber) => {
+      const desk = new AnswerDesk(sampler, options, subscriber);
+      subscriber.add(() => desk.cancel());
+      return flow.subscribe({
+        next: (element) => desk.take(element),
+        error: (error: unknown) => subscriber.error(error),
+        complete: () => desk.sourceCompleted(),
+      });
+    });
+}
+
+class AnswerDesk {
+  readonly #sampler: Sampler;
+  readonly #options: GenerateOptions;
+  readonly #uid: Uid;
+  readonly #subscriber: Subscriber<Element<TokenDelta>>;
+  readonly #waiting: Item<TokenizedPrompt>[] = [];
+  readonly #answering = new Map<Item<TokenizedPrompt>, Subscription>();
+  #sourceCompleted = false;
+
+  constructor(sampler: Sampler, options: GenerateOptions, subscriber: Subscriber<Element<TokenDelta>>) {
+    this.#sampler = sampler;
+    this.#options = options;
+    this.#uid = options.uid ?? 'generate';
+    this.#subscriber = subscriber;
+  }
+
+  take(element: Element<TokenizedPrompt>): void {
+    if (element.kind === 'item') this.#waiting.push(element);
+    else {
+      if (element.kind === 'restore') this.#restore(element);
+      if (element.kind === 'barrier') this.#snapshot(element);
+      this.#subscriber.next(element);
+    }
+    this.#advance();
+  }
+
+  sourceCompleted(): void {
+    this.#sourceCompleted = true;
+    this.#advance();
+  }
+
+  cancel(): void {
+    for (const answer of this.#answering.values()) answer.unsubscribe();
+  }
+
+  #advance(): void {
+    while (this.#answering.size < (this.#options.concurrency ?? 8)) {
+      const prompt = this.#waiting.shift();
+      if (!prompt) break;
+      this.#answer(prompt);
+    }
+    if (this.#sourceCompleted && this.#answering.size === 0) this.#subscriber.complete();
+  }
+
+  #answer(item: Item<TokenizedPrompt>): void {
+    const { id, tokens, ...settings } = item.value;
+    let index = 0;
+    const answer = this.#sampler
+      .sample({ ...settings, prompt: tokens, stopTokens: this.#options.stopTokens })
+      .subscribe({
+        next: (delta) => {
+          const value: TokenDelta = { ...delta, id, index: index++ };
+          this.#subscriber.next({ kind: 'item', value, bytes: 0, source: item.source });
+        },
+        error: (error: unknown) => this.#subscriber.error(error),
+        complete: () => {
+          this.#answering.delete(item);
+          item.source.window.give(item.bytes);
+          this.#advance();
+        },
+      });
+    if (!answer.closed) this.#answering.set(item, answer);
+  }
+
+  #restore({ states, source }: Restore): void {
+    const snapshot = states.get(this.#uid);
+    if (!snapshot) return;
+    for (const prompt of readState(this.#uid, () => stateSchema.parse(snapshot.state)).unfinished) {
+      const value = { ...prompt, tokens: Int32Array.from(prompt.tokens) };
+      source.window.take(value.tokens.byteLength);
+      this.#waiting.push({ kind: 'item', value, bytes: value.tokens.byteLength, source });
+    }
+  }
+
+  #snapshot({ basket }: Barrier): void {
+    const unfinished = [...this.#answering.keys(), ...this.#waiting].map(({ value }) => ({
+      ...value,
+      tokens: Array.from(value.tokens),
+    }));
+    basket.set(this.#uid, { state: { unfinished } });
+  }
+}
+
+export const generateKind: OperatorKind = defineKind({
+  kind: 'generate',
+  summary: 'Answers prompts with the newest weights, token by token.',
+  input: 'tokenized-prompt',
+  output: 'token-delta',
+  config: z.strictObject({
+    concurrency: z.int().positive().default(8).describe('Prompts that are answered at once.'),
+  }),
+  build: (uid, config, { sampler, tokenizer }) =>
+    generate(sampler, { uid, ...config, stopTokens: [tokenizer.endOfText] }),
+});

@@ -1,0 +1,79 @@
+export { batch } from './batch.ts';
+export type { BatchOptions } from './batch.ts';
+export { checkpoint } from './checkpoint.ts';
+export type { CheckpointOptions } from './checkpoint.ts';
+export { decode } from './decode.ts';
+export type { DecodeOptions } from './decode.ts';
+export { detokenize } from './detokenize.ts';
+export { each } from './each.ts';
+export type { EachOptions } from './each.ts';
+export { MillraceError } from './errors.ts';
+export type { ErrorCode } from './errors.ts';
+export { isItem } from './flow.ts';
+export type { Barrier, Element, Flow, Item, Mark, Restore, Source, Tick, Uid } from './flow.ts';
+export { generate } from './generate.ts';
+export type { GenerateOptions } from './generate.ts';
+export { inOrder } from './in-order.ts';
+export { ingest } from './ingest.ts';
+export type { IngestOptions } from './ingest.ts';
+export { defineKind } from './kind.ts';
+export type { OperatorKind, Payload, Services } from './kind.ts';
+export type {
+  Checkpoint,
+  CheckpointInfo,
+  CheckpointStore,
+  Clock,
+  Cut,
+  DeadLetter,
+  DeadLetters,
+  Ledger,
+  LedgerEntry,
+  LogReader,
+  Logger,
+  PartitionId,
+  PartitionOffsets,
+  PollOptions,
+  Position,
+  SampleDelta,
+  SampleRequest,
+  Sampler,
+  Tokenizer,
+  Topic,
+  TopicLog,
+  TopicSettings,
+  Trainer,
+  WeightsFile,
+  WeightsVersion,
+} from './ports.ts';
+export { prompts } from './prompts.ts';
+export type { PromptsOptions } from './prompts.ts';
+export { publish, reportRecord } from './publish.ts';
+export type { PublishOptions } from './publish.ts';
+export { stateful } from './stateful.ts';
+export type { StatefulSpec } from './stateful.ts';
+export { tokenize } from './tokenize.ts';
+export { tokenizePrompt } from './tokenize-prompt.ts';
+export { trainStep } from './train-step.ts';
+export type { TrainStepOptions } from './train-step.ts';
+export type {
+  CheckpointReport,
+  Coordinates,
+  CutReason,
+  Document,
+  Json,
+  LogRecord,
+  NewRecord,
+  Prompt,
+  Report,
+  Snapshot,
+  Span,
+  StepReport,
+  TextDelta,
+  TokenBatch,
+  TokenDelta,
+  TokenizedDocument,
+  TokenizedPrompt,
+} from './types.ts';
+export { toBytes, toMs } from './units.ts';
+export type { ByteSize, Duration } from './units.ts';
+export { Window } from './window.ts';

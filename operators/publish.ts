@@ -1,0 +1,101 @@
+import { defer } from 'rxjs';
+import type { OperatorFunction } from 'rxjs';
+import { z } from 'zod';
+import type { Element, Uid } from './flow.ts';
+import { isItem } from './flow.ts';
+import { inOrder } from './in-order.ts';
+import { defineKind } from './kind.ts';
+import type { OperatorKind } from './kind.ts';
+import type { TopicLog } from './ports.ts';
+import { readState } from './stateful.ts';
+import type { NewRecord, Report } from './types.ts';
+
+export interface PublishOptions<T> {
+  readonly uid: Uid;
+  /** Name that the records carry of who wrote them; the uid if absent. */
+  readonly publisher?: string;
+  readonly log: TopicLog;
+  readonly topic: string;
+  readonly toRecord: (value: T) => NewRecord;
+  /** False where the stream can't be repeated, as answers can't: each value is then produced at least once. */
+  readonly exactlyOnce?: boolean;
+}
+
+const stateSchema = z.object({ published: z.number().int() });
+const SEQUENCE = 'millrace-sequence';
+const PUBLISHER = 'millrace-publisher';
+
+/**
+ * Produces a record for each value, and passes the value on once the log has it.
+ *
+ * Exactly once: every record carries its number. After a restart the numbers go on from the cut, and records that the
+ * topic already has are not produced again. This holds where the stream repeats itself after a restart (training does)
+ * and while nobody else writes to the topic.
+ * Order: kept. Backpressure: a value keeps its bytes until the log has its record. Errors: the log's end the flow.
+ * Snapshot: how many records were published.
+ */
+export function publish<T>(options: PublishOptions<T>): OperatorFunction<Element<T>, Element<T>> {
+  const { uid, log, topic, toRecord, publisher = uid, exactlyOnce = true } = options;
+  return (flow) =>
+    defer(() => {
+      let published = 0;
+      let alreadyThere = 0;
+
+      const send = async (element: Element<T>, record: NewRecord): Promise<readonly Element<T>[]> => {
+        published += 1;
+        if (published > alreadyThere) {
+          const headers = { ...record.headers, [SEQUENCE]: String(published), [PUBLISHER]: publisher };
+          await log.produce(topic, [{ ...record, headers }]);
+        }
+        return [element];
+      };
+
+      return flow.pipe(
+        inOrder<T, T>(async (element) => {
+          if (isItem(element)) return send(element, toRecord(element.value));
+          if (element.kind === 'restore') {
+            const snapshot = element.states.get(uid);
+            published = snapshot ? readState(uid, () => stateSchema.parse(snapshot.state).published) : 0;
+            alreadyThere = exactlyOnce ? await lastSequence(log, topic, publisher) : 0;
+          }
+          if (element.kind === 'barrier') element.basket.set(uid, { state: { published } });
+          return [element];
+        }),
+      );
+    });
+}
+
+/** The greatest number that this publisher's records carry; they are at the ends of the partitions. */
+async function lastSequence(log: TopicLog, topic: string, publisher: string): Promise<number> {
+  let greatest = 0;
+  for (const { partition, start, end } of await log.offsets(topic)) {
+    if (end === start) continue;
+    const reader = log.reader([{ topic, partition, offset: end - 1 }]);
+    const [last] = await reader.poll({ maxRecords: 1, waitMs: 0 });
+    await reader.close();
+    if (last?.headers[PUBLISHER] === publisher) greatest = Math.max(greatest, Number(last.headers[SEQUENCE]));
+  }
+  return greatest;
+}
+
+/** A report as a JSON record: answers under the prompt's id, so that one answer's deltas stay together. */
+export function reportRecord(report: Report): NewRecord {
+  return { key: report.event === 'generation' ? report.id : report.event, value: JSON.stringify(report) };
+}
+
+export const publishKind: OperatorKind = defineKind({
+  kind: 'publish',
+  summary: 'Produces each report to a topic as JSON, and passes it on.',
+  input: 'any',
+  output: 'any',
+  config: z.strictObject({
+    topic: z.string().describe('Topic to write to.'),
+    exactlyOnce: z
+      .boolean()
+      .default(true)
+      .describe('False for answers, which do not repeat themselves after a restart.'),
+  }),
+  topicsOf: ({ topic }) => [topic],
+  build: (uid, config, { log, jobId }) =>
+    publish<Report>({ uid, ...config, publisher: `${jobId}/${uid}`, log, toRecord: reportRecord }),
+});

@@ -1,0 +1,29 @@
+import type { OperatorFunction } from 'rxjs';
+import { each } from './each.ts';
+import type { Element } from './flow.ts';
+import type { Tokenizer } from './ports.ts';
+import type { Prompt, TokenizedPrompt } from './types.ts';
+import { z } from 'zod';
+import { defineKind } from './kind.ts';
+import type { OperatorKind } from './kind.ts';
+
+/**
+ * Emits each prompt as tokens, behind an end-of-text token, as documents begin in training.
+ *
+ * Order: kept. Backpressure: goes on under the prompt's bytes. Errors: the tokenizer's end the flow. No state.
+ */
+export function tokenizePrompt(tokenizer: Tokenizer): OperatorFunction<Element<Prompt>, Element<TokenizedPrompt>> {
+  return each(({ text, ...prompt }) => {
+    const tokens = Int32Array.of(tokenizer.endOfText, ...tokenizer.encode(text));
+    return { ...prompt, tokens };
+  });
+}
+
+export const tokenizePromptKind: OperatorKind = defineKind({
+  kind: 'tokenizePrompt',
+  summary: "Turns prompts into tokens of the job's tokenizer.",
+  input: 'prompt',
+  output: 'tokenized-prompt',
+  config: z.strictObject({}),
+  build: (_uid, _config, { tokenizer }) => tokenizePrompt(tokenizer),
+});

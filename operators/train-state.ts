@@ -1,0 +1,69 @@
+import { z } from 'zod';
+import type { Json, Span, StepTotals, TokenBatch } from './types.ts';
+
+const int = z.number().int();
+
+/** A batch as JSON; its arrays are plain. */
+interface WaitingBatch {
+  rows: number;
+  context: number;
+  ids: number[];
+  targets: number[];
+  lossMask: number[];
+  segments?: number[] | undefined;
+  byteCount: number;
+  spans: Span[];
+  timestampMs: number;
+}
+
+const waitingBatchSchema: z.ZodType<WaitingBatch> = z.object({
+  rows: int,
+  context: int,
+  ids: z.array(int),
+  targets: z.array(int),
+  lossMask: z.array(z.number()),
+  segments: z.array(int).optional(),
+  byteCount: int,
+  spans: z.array(z.object({ topic: z.string(), partition: int, from: int, to: int })),
+  timestampMs: z.number(),
+});
+
+/** What `trainStep` puts into the basket. */
+interface TrainState {
+  /** Steps that the trainer has done. */
+  step: number;
+  totals: StepTotals;
+  /** Batches that the barrier overtook. */
+  waiting: WaitingBatch[];
+  /** The trainer's own state. */
+  trainer: Json;
+}
+
+export const trainStateSchema: z.ZodType<TrainState> = z.object({
+  step: int,
+  totals: z.object({ tokens: int, bytes: int, bits: z.number() }),
+  waiting: z.array(waitingBatchSchema),
+  trainer: z.json(),
+});
+
+export function batchToJson({ ids, targets, lossMask, segments, ...rest }: TokenBatch): Json {
+  return {
+    ...rest,
+    spans: rest.spans.map((span) => ({ ...span })),
+    ids: Array.from(ids),
+    targets: Array.from(targets),
+    lossMask: Array.from(lossMask),
+    ...(segments ? { segments: Array.from(segments) } : {}),
+  };
+}
+
+export function batchFromJson(json: WaitingBatch): TokenBatch {
+  const { ids, targets, lossMask, segments, ...rest } = json;
+  return {
+    ...rest,
+    ids: Int32Array.from(ids),
+    targets: Int32Array.from(targets),
+    lossMask: Float32Array.from(lossMask),
+    ...(segments ? { segments: Int32Array.from(segments) } : {}),
+  };
+}
