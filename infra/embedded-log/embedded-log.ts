@@ -1,0 +1,163 @@
+import { defer, of } from 'rxjs';
+import type { Observable } from 'rxjs';
+import { MillraceError } from '../../operators/errors.ts';
+import type {
+  Clock,
+  LogReader,
+  PartitionOffsets,
+  Position,
+  Topic,
+  TopicLog,
+  TopicSettings,
+} from '../../operators/ports.ts';
+import type { Coordinates, NewRecord } from '../../operators/types.ts';
+import { append, toStored } from './append.ts';
+import { Changes } from './changes.ts';
+import { Partitioner } from './partitioner.ts';
+import { EmbeddedReader } from './reader.ts';
+import { Retention } from './retention.ts';
+import { Storage } from './storage.ts';
+import type { Durability } from './storage.ts';
+import { Topics } from './topics.ts';
+
+export interface EmbeddedLogOptions {
+  /** When `produce` and `commit` resolve; `process` by default. */
+  readonly durability?: Durability;
+  /** Key, value and headers together; 16 MiB by default. */
+  readonly maxRecordBytes?: number;
+  readonly clock?: Clock;
+}
+
+const DEFAULT_MAX_RECORD_BYTES = 16 * 1024 * 1024;
+
+/**
+ * Opens the log in a folder, and makes it when there is none. Any number of processes of one machine may have it open,
+ * produce and read at once; the folder must be on a local disk.
+ *
+ * Guarantees. Order: by offset within a partition, without gaps. Atomicity: the records of one `produce` become visible
+ * together or not at all, and no offset is ever given twice. Waiting polls are woken at once by a produce through the
+ * same handle, within 25 ms by another process.
+ *
+ * Durability, with `process`: what `produce` has acknowledged outlives the process, SIGKILL included, and is flushed to
+ * the disk right after; a loss of power can take the last moments with it, but leaves the log whole. With `power`:
+ * acknowledged means flushed.
+ *
+ * Errors: `disk-full` and `log-failed`, after which nothing of the call was written, and those named at `TopicLog`.
+ */
+export async function openEmbeddedLog(directory: string, options: EmbeddedLogOptions = {}): Promise<TopicLog> {
+  return new EmbeddedLog(await Storage.open(directory, options.durability ?? 'process'), options);
+}
+
+class EmbeddedLog implements TopicLog {
+  readonly #storage: Storage;
+  readonly #topics: Topics;
+  readonly #retention: Retention;
+  readonly #clock: Clock;
+  readonly #maxRecordBytes: number;
+  readonly #partitioner = new Partitioner();
+  readonly #changes = new Changes();
+  #closing: Promise<void> | null = null;
+
+  constructor(storage: Storage, options: EmbeddedLogOptions) {
+    this.#storage = storage;
+    this.#clock = options.clock ?? { nowMs: () => Date.now() };
+    this.#maxRecordBytes = options.maxRecordBytes ?? DEFAULT_MAX_RECORD_BYTES;
+    this.#topics = new Topics(storage);
+    this.#retention = new Retention(storage, this.#clock);
+  }
+
+  async createTopic(name: string, settings: TopicSettings = {}): Promise<void> {
+    this.#checkOpen();
+    await this.#topics.create(name, settings);
+  }
+
+  async topics(): Promise<readonly { readonly name: string; readonly partitions: number }[]> {
+    this.#checkOpen();
+    return this.#topics.list();
+  }
+
+  topic(name: string): Observable<Topic> {
+    return defer(() => {
+      this.#checkOpen();
+      return of({ name, partitions: this.#topics.get(name).partitions, log: this });
+    });
+  }
+
+  async produce(topic: string, records: readonly NewRecord[]): Promise<readonly Coordinates[]> {
+    this.#checkOpen();
+    const row = this.#topics.get(topic);
+    const appendables = records.map((record) => {
+      const stored = toStored(topic, record, this.#clock, this.#maxRecordBytes);
+      const partition = record.partition ?? this.#partitioner.choose(topic, row.partitions, stored.key);
+      return { partition: this.#topics.idOf(topic, partition) - row.firstId, record: stored };
+    });
+    if (appendables.length === 0) return [];
+    const target = { ...row, name: topic };
+    const coordinates = await this.#storage.write(() => append(this.#storage, this.#retention, target, appendables));
+    this.#changes.wake();
+    return coordinates;
+  }
+
+  async offsets(topic: string): Promise<readonly PartitionOffsets[]> {
+    this.#checkOpen();
+    const row = this.#topics.get(topic);
+    const ids = Array.from({ length: row.partitions }, (_, partition) => row.firstId + partition);
+    for (const id of ids) await this.#retention.expire(id, row);
+    this.#checkOpen();
+    this.#storage.refresh();
+    return ids.map((id, partition) => {
+      const { start, end } = this.#storage.partitions.get(id) ?? { start: 0, end: 0 };
+      return { topic, partition, start, end };
+    });
+  }
+
+  reader(from: readonly Position[]): LogReader {
+    this.#checkOpen();
+    const context = {
+      storage: this.#storage,
+      topics: this.#topics,
+      retention: this.#retention,
+      changes: this.#changes,
+      isClosed: () => this.#closing !== null,
+    };
+    return new EmbeddedReader(context, from);
+  }
+
+  async commit(group: string, positions: readonly Position[]): Promise<void> {
+    this.#checkOpen();
+    checkGroup(group);
+    const rows = positions.map(({ topic, partition, offset }) => ({ id: this.#topics.idOf(topic, partition), offset }));
+    await this.#storage.write(() => {
+      for (const { id, offset } of rows) this.#storage.groups.putSync([group, id], offset);
+    });
+  }
+
+  async committed(group: string, topic: string): Promise<readonly Position[]> {
+    this.#checkOpen();
+    checkGroup(group);
+    const { firstId, partitions } = this.#topics.get(topic);
+    this.#storage.refresh();
+    const rows = this.#storage.groups.getRange({ start: [group, firstId], end: [group, firstId + partitions] });
+    return [...rows].map(({ key, value }) => ({ topic, partition: key[1] - firstId, offset: value }));
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    this.#changes.wake();
+    await this.#storage.close();
+  }
+
+  #checkOpen(): void {
+    if (this.#closing) throw new MillraceError('log-closed', 'This log was closed. Open it again.');
+  }
+}
+
+/** Groups are part of a key in LMDB, whose length has a limit. */
+function checkGroup(group: string): void {
+  if (group.length >= 1 && group.length <= 249) return;
+  throw new MillraceError('bad-usage', `"${group.slice(0, 40)}" cannot name a group: use 1 to 249 characters.`);
+}
