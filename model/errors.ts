@@ -4,6 +4,7 @@ export type ModelErrorCode =
   | 'engine-missing'
   | 'input-invalid'
   | 'shape-mismatch'
+  | 'state-invalid'
   | 'tokenizer-invalid'
   | 'trace-failed'
   | 'weights-corrupt'

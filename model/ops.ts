@@ -1,4 +1,4 @@
-import type { Scalar, Tensor } from '@tensorflow/tfjs-node';
+import type { Tensor } from '@tensorflow/tfjs-node';
 import { backend, tf } from './tf.ts';
 
 /*
@@ -87,8 +87,8 @@ function turn(x: Tensor, cos: Tensor, sin: Tensor): Tensor {
   return tf.concat([first.mul(cos).sub(second.mul(sin)), second.mul(cos).add(first.mul(sin))], -1);
 }
 
-/** One whole tensor or the other. `tf.where` would first blow the condition up to the tensors' shape. */
-export function select(condition: Scalar, whenTrue: Tensor, whenFalse: Tensor): Tensor {
+/** Chooses by a condition that is broadcast. `tf.where` would first blow it up to the full shape. */
+export function select(condition: Tensor, whenTrue: Tensor, whenFalse: Tensor): Tensor {
   const attributes = [typeAttribute('T', backend.binding.TF_FLOAT)];
   return backend.executeSingleOutput('SelectV2', attributes, [condition, whenTrue, whenFalse]);
 }

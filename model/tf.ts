@@ -11,7 +11,6 @@ import { ModelError } from './errors.ts';
 export function loadEngine(require: NodeJS.Require): typeof Tfjs {
   process.env['TF_CPP_MIN_LOG_LEVEL'] ??= '2';
   if (!('isNullOrUndefined' in util)) {
-    const isNullOrUndefined = (value: unknown): boolean => value === null || value === undefined;
     Object.defineProperty(util, 'isNullOrUndefined', { value: isNullOrUndefined });
   }
   try {
@@ -23,6 +22,10 @@ export function loadEngine(require: NodeJS.Require): typeof Tfjs {
       { cause },
     );
   }
+}
+
+function isNullOrUndefined(value: unknown): boolean {
+  return value === null || value === undefined;
 }
 
 const require = createRequire(import.meta.url);

@@ -1,0 +1,20 @@
+export { ModelError } from './errors.ts';
+export type { ModelErrorCode } from './errors.ts';
+export type { StepInput, StepResult } from './types.ts';
+
+export { countParameters, modelConfigSchema, parameterShapes, parseModelConfig } from './config.ts';
+export type { ModelConfig } from './config.ts';
+export { presets } from './presets.ts';
+export type { Preset, PresetName } from './presets.ts';
+export { optimizerSchema, parseTrainerSettings, trainerSettingsSchema } from './settings.ts';
+export type { OptimizerSettings, TrainerSettings } from './settings.ts';
+export { rateFraction, scheduleSchema } from './schedule.ts';
+export type { ScheduleSettings } from './schedule.ts';
+
+export { createTrainer } from './trainer.ts';
+export type { ModelTrainer, StoredSnapshot, TrainerSnapshot, TrainerState } from './trainer.ts';
+export { createSampler } from './sampler.ts';
+export type { ModelSampler, SamplerDelta, SamplerRequest } from './sampler.ts';
+
+export { readWeights, writeWeights } from './weights-file.ts';
+export type { WeightsFileContent } from './weights-file.ts';

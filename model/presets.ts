@@ -1,0 +1,81 @@
+import type { ModelConfig } from './config.ts';
+import type { ScheduleSettings } from './schedule.ts';
+import type { OptimizerSettings } from './settings.ts';
+
+/** A model and what trains it well. */
+export interface Preset {
+  readonly model: ModelConfig;
+  /** Rows of `maxContext` tokens per step. */
+  readonly batchRows: number;
+  readonly optimizer: OptimizerSettings;
+  readonly schedule: ScheduleSettings;
+}
+
+export type PresetName = 'nano' | 'small' | 'base';
+
+const maths = {
+  ropeTheta: 10_000,
+  rmsNormEps: 1e-6,
+  qkNorm: true,
+  initializerRange: 0.02,
+  zeroInit: true,
+} as const;
+
+const adamW = { beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weightDecay: 0.1, clipNorm: 1 } as const;
+
+export const presets: Readonly<Record<PresetName, Preset>> = {
+  /** 0.8M parameters: learns within seconds; for tests and first tries. */
+  nano: {
+    model: {
+      ...maths,
+      vocabSize: 512,
+      hiddenSize: 128,
+      layers: 4,
+      heads: 4,
+      kvHeads: 4,
+      headDim: 32,
+      intermediateSize: 320,
+      maxContext: 64,
+      tieEmbeddings: true,
+    },
+    batchRows: 8,
+    optimizer: { ...adamW, learningRate: 4e-3 },
+    schedule: { warmupTokens: 10_000, finalFraction: 0.1 },
+  },
+  /** 13.8M parameters: the default; learns English from 10 MB of text on two cores within minutes. */
+  small: {
+    model: {
+      ...maths,
+      vocabSize: 4096,
+      hiddenSize: 384,
+      layers: 6,
+      heads: 6,
+      kvHeads: 6,
+      headDim: 64,
+      intermediateSize: 1024,
+      maxContext: 256,
+      tieEmbeddings: false,
+    },
+    batchRows: 4,
+    optimizer: { ...adamW, learningRate: 3e-3 },
+    schedule: { warmupTokens: 50_000, finalFraction: 0.1 },
+  },
+  /** 123.6M parameters: the size of GPT-2's smallest. */
+  base: {
+    model: {
+      ...maths,
+      vocabSize: 50_304,
+      hiddenSize: 768,
+      layers: 12,
+      heads: 12,
+      kvHeads: 12,
+      headDim: 64,
+      intermediateSize: 2048,
+      maxContext: 1024,
+      tieEmbeddings: true,
+    },
+    batchRows: 4,
+    optimizer: { ...adamW, learningRate: 6e-4 },
+    schedule: { warmupTokens: 2_000_000, finalFraction: 0.1 },
+  },
+};

@@ -1,0 +1,171 @@
+import { checkTokens } from './check-input.ts';
+import { chooseToken } from './choose-token.ts';
+import type { ChooseSettings } from './choose-token.ts';
+import type { ModelConfig } from './config.ts';
+import { eagerDecoder } from './decoder.ts';
+import type { Decoder } from './decoder.ts';
+import { ModelError } from './errors.ts';
+import { Random } from './random.ts';
+import type { Values } from './step-runner.ts';
+import { readWeights, requireSameModel } from './weights-file.ts';
+
+export interface SamplerRequest extends ChooseSettings {
+  readonly prompt: Int32Array;
+  readonly maxTokens: number;
+  readonly seed: number;
+  /** Tokens that end the answer; they are not part of it. */
+  readonly stopTokens: readonly number[];
+}
+
+export interface SamplerDelta {
+  readonly id: string;
+  /** None when a stop token came. */
+  readonly tokens: Int32Array;
+  /** Set on a request's last delta: a stop token; or `maxTokens`, or the context is full. */
+  readonly finish: 'stop' | 'length' | null;
+}
+
+/**
+ * Continues many prompts at once, one token each per step; requests come and go between steps (continuous batching).
+ * Knows tokens only, no text. The same weights, prompt and seed give the same tokens, whatever else runs beside them,
+ * except where two tokens are equal to within rounding.
+ */
+export interface ModelSampler {
+  /**
+   * Takes the weights of a file. Requests under way go on with the new weights from their next token on: what they have
+   * so far is read again. Throws `weights-corrupt` or `weights-mismatch`, and speaks on with the old weights, when the
+   * file is damaged, not finite, or of another model than the first one.
+   */
+  load(path: string): { readonly config: ModelConfig };
+  /**
+   * Throws `input-invalid` for a request that cannot be answered, `state-invalid` before the first weights. A prompt
+   * that leaves too little room loses its oldest tokens: for `maxTokens`, but never more than half of the context.
+   */
+  submit(id: string, request: SamplerRequest): void;
+  /** Forgets a request; does nothing when there is none of that id. */
+  cancel(id: string): void;
+  readonly busy: boolean;
+  /** One delta for each request. */
+  step(): readonly SamplerDelta[];
+  dispose(): void;
+}
+
+export function createSampler(
+  decoderOf: (config: ModelConfig, weights: Values) => Decoder = eagerDecoder,
+): ModelSampler {
+  return new Sampler(decoderOf);
+}
+
+interface Speaker {
+  readonly id: string;
+  readonly request: SamplerRequest;
+  readonly random: Random;
+  /** Prompt and answer so far. */
+  readonly tokens: number[];
+  /** `tokens` grows to this. */
+  readonly length: number;
+}
+
+class Sampler implements ModelSampler {
+  readonly #decoderOf: (config: ModelConfig, weights: Values) => Decoder;
+  #model: { readonly config: ModelConfig; readonly decoder: Decoder } | null = null;
+  /** Not in the decoder yet. */
+  #waiting: Speaker[] = [];
+  /** One for each row of the decoder. */
+  #speaking: Speaker[] = [];
+
+  constructor(decoderOf: (config: ModelConfig, weights: Values) => Decoder) {
+    this.#decoderOf = decoderOf;
+  }
+
+  get busy(): boolean {
+    return this.#waiting.length + this.#speaking.length > 0;
+  }
+
+  load(path: string): { readonly config: ModelConfig } {
+    const { config, weights } = readWeights(path);
+    if (this.#model) requireSameModel(path, config, this.#model.config);
+    const decoder = this.#decoderOf(config, weights);
+    this.#model?.decoder.dispose();
+    this.#model = { config, decoder };
+    this.#waiting = [...this.#speaking, ...this.#waiting];
+    this.#speaking = [];
+    return { config };
+  }
+
+  submit(id: string, request: SamplerRequest): void {
+    const { config } = this.#loaded();
+    checkRequest(request, config);
+    if ([...this.#waiting, ...this.#speaking].some((speaker) => speaker.id === id)) {
+      throw new ModelError('input-invalid', `There is a request "${id}" already: give each its own id.`);
+    }
+    const reserved = Math.min(request.maxTokens, Math.floor(config.maxContext / 2));
+    const tokens = Array.from(request.prompt.subarray(-(config.maxContext - reserved)));
+    const length = Math.min(config.maxContext, tokens.length + request.maxTokens);
+    this.#waiting.push({ id, request, random: new Random(request.seed), tokens, length });
+  }
+
+  cancel(id: string): void {
+    this.#waiting = this.#waiting.filter((speaker) => speaker.id !== id);
+    this.#keep((speaker) => speaker.id !== id);
+  }
+
+  step(): readonly SamplerDelta[] {
+    if (!this.busy) return [];
+    const { decoder } = this.#loaded();
+    const deltas: SamplerDelta[] = [];
+    if (this.#speaking.length > 0) {
+      const last = Int32Array.from(this.#speaking, (speaker) => speaker.tokens.at(-1) ?? 0);
+      const logits = decoder.advance(last);
+      this.#speaking.forEach((speaker, row) => deltas.push(speak(speaker, logits[row] ?? new Float32Array())));
+    }
+    for (const speaker of this.#waiting) {
+      const logits = decoder.start(Int32Array.from(speaker.tokens), speaker.length);
+      this.#speaking.push(speaker);
+      deltas.push(speak(speaker, logits));
+    }
+    this.#waiting = [];
+    const finished = new Set(deltas.filter((delta) => delta.finish).map((delta) => delta.id));
+    this.#keep((speaker) => !finished.has(speaker.id));
+    return deltas;
+  }
+
+  dispose(): void {
+    this.#model?.decoder.dispose();
+    this.#model = null;
+    this.#waiting = [];
+    this.#speaking = [];
+  }
+
+  #keep(stays: (speaker: Speaker) => boolean): void {
+    const rows = this.#speaking.flatMap((speaker, row) => (stays(speaker) ? [row] : []));
+    this.#model?.decoder.keep(rows);
+    this.#speaking = this.#speaking.filter(stays);
+  }
+
+  #loaded(): { readonly config: ModelConfig; readonly decoder: Decoder } {
+    if (this.#model) return this.#model;
+    throw new ModelError('state-invalid', 'The sampler has no weights yet: call `load` first.');
+  }
+}
+
+/** Draws the next token and adds it to what has been said. */
+function speak(speaker: Speaker, logits: Float32Array): SamplerDelta {
+  const { id, request, random, tokens, length } = speaker;
+  const token = chooseToken(logits, request, random.uniform());
+  if (request.stopTokens.includes(token)) return { id, tokens: new Int32Array(), finish: 'stop' };
+  tokens.push(token);
+  return { id, tokens: Int32Array.of(token), finish: tokens.length >= length ? 'length' : null };
+}
+
+function checkRequest(request: SamplerRequest, config: ModelConfig): void {
+  const { prompt, maxTokens, temperature, topK, topP } = request;
+  const wrong =
+    (prompt.length === 0 && '`prompt` must have a token; start with the end-of-text token for a free answer') ||
+    (!(Number.isInteger(maxTokens) && maxTokens > 0) && '`maxTokens` must be 1 or more') ||
+    (!(Number.isFinite(temperature) && temperature >= 0) && '`temperature` must be 0 or more') ||
+    (!(Number.isInteger(topK) && topK >= 0) && '`topK` must be 0 (all) or more') ||
+    (!(topP > 0 && topP <= 1) && '`topP` must be above 0 and at most 1');
+  if (wrong) throw new ModelError('input-invalid', `The request cannot be answered: ${wrong}.`);
+  checkTokens('prompt', prompt, config);
+}

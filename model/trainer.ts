@@ -1,0 +1,150 @@
+import { join } from 'node:path';
+import { z } from 'zod';
+import { checkStepInput } from './check-input.ts';
+import { parameterShapes } from './config.ts';
+import { eagerRunner } from './eager-runner.ts';
+import { ModelError } from './errors.ts';
+import { initialWeights } from './init.ts';
+import { readOptimizer, writeOptimizer } from './optimizer-file.ts';
+import { rateFraction } from './schedule.ts';
+import { parseTrainerSettings } from './settings.ts';
+import type { TrainerSettings } from './settings.ts';
+import type { ModelState, StepRunner, StepRunnerFactory } from './step-runner.ts';
+import type { StepInput, StepResult } from './types.ts';
+import { readWeights, requireSameModel, writeWeights } from './weights-file.ts';
+
+const weightsFile = 'weights.safetensors';
+const optimizerFile = 'optimizer.safetensors';
+
+/** What training counts. JSON can carry it. */
+export type TrainerState = {
+  readonly format: 1;
+  readonly steps: number;
+  /** Steps that were not skipped; the optimizer's bias correction depends on them. */
+  readonly updates: number;
+  /** Counted targets of all steps; the schedule depends on them. */
+  readonly tokens: number;
+};
+
+export interface TrainerSnapshot {
+  readonly state: TrainerState;
+  readonly files: readonly { readonly name: string; readonly path: string }[];
+}
+
+/** A snapshot as it comes back: the state as JSON, and where each file lies now. */
+export interface StoredSnapshot {
+  readonly state: unknown;
+  readonly files: Readonly<Record<string, string>>;
+}
+
+/**
+ * Trains one model in this process, synchronously. Same settings, same batches, same machine: the same weights to the
+ * bit, also across a snapshot.
+ */
+export interface ModelTrainer {
+  /**
+   * Starts from a snapshot, or from fresh weights when there is none; comes before all else. Throws `state-invalid`,
+   * `weights-corrupt` or `weights-mismatch` and stays what it was.
+   */
+  restore(snapshot: StoredSnapshot | null): void;
+  /** Throws `shape-mismatch` or `input-invalid` for a batch that the model cannot take; it has then done nothing. */
+  step(input: StepInput): StepResult;
+  /** Writes weights and optimizer into the directory. Errors of the disk are thrown unchanged. */
+  snapshot(directory: string): TrainerSnapshot;
+  dispose(): void;
+}
+
+const count = z.int().nonnegative();
+const stateSchema: z.ZodType<TrainerState> = z.strictObject({
+  format: z.literal(1),
+  steps: count,
+  updates: count,
+  tokens: count,
+});
+
+/** Throws `config-invalid` when the settings are not valid. The runner decides how the step is carried out. */
+export function createTrainer(settings: TrainerSettings, runnerOf: StepRunnerFactory = eagerRunner): ModelTrainer {
+  return new Trainer(parseTrainerSettings(settings), runnerOf);
+}
+
+class Trainer implements ModelTrainer {
+  readonly #settings: TrainerSettings;
+  readonly #runner: StepRunner;
+  #state: TrainerState | null = null;
+
+  constructor(settings: TrainerSettings, runnerOf: StepRunnerFactory) {
+    this.#settings = settings;
+    this.#runner = runnerOf(settings);
+  }
+
+  restore(snapshot: StoredSnapshot | null): void {
+    const state = snapshot ? parseState(snapshot.state) : ({ format: 1, steps: 0, updates: 0, tokens: 0 } as const);
+    this.#runner.load(snapshot ? this.#read(snapshot.files) : this.#fresh());
+    this.#state = state;
+  }
+
+  step(input: StepInput): StepResult {
+    const state = this.#restored();
+    const { model, optimizer, schedule } = this.#settings;
+    checkStepInput(input, model);
+    const tokens = input.lossMask.reduce((sum, counted) => sum + counted, 0);
+    const lr = optimizer.learningRate * rateFraction(schedule, state.tokens + tokens);
+    const { loss, gradNorm, finite } = this.#runner.run(input, {
+      lr,
+      biasCorrection1: 1 - optimizer.beta1 ** (state.updates + 1),
+      biasCorrection2: 1 - optimizer.beta2 ** (state.updates + 1),
+    });
+    this.#state = {
+      format: 1,
+      steps: state.steps + 1,
+      updates: state.updates + (finite ? 1 : 0),
+      tokens: state.tokens + tokens,
+    };
+    return { step: this.#state.steps, loss, gradNorm, lr, tokens, skipped: !finite };
+  }
+
+  snapshot(directory: string): TrainerSnapshot {
+    const state = this.#restored();
+    const { weights, mean, meanSquare } = this.#runner.read();
+    const files = [weightsFile, optimizerFile].map((name) => ({ name, path: join(directory, name) }));
+    writeWeights(join(directory, weightsFile), { config: this.#settings.model, weights });
+    writeOptimizer(join(directory, optimizerFile), parameterShapes(this.#settings.model), { mean, meanSquare });
+    return { state, files };
+  }
+
+  dispose(): void {
+    this.#runner.dispose();
+    this.#state = null;
+  }
+
+  #restored(): TrainerState {
+    if (this.#state) return this.#state;
+    throw new ModelError('state-invalid', 'The trainer has no weights yet: call `restore` first.');
+  }
+
+  #fresh(): ModelState {
+    const weights = initialWeights(this.#settings.model, this.#settings.seed);
+    const zeros = new Map([...weights].map(([name, values]) => [name, new Float32Array(values.length)]));
+    return { weights, mean: zeros, meanSquare: zeros };
+  }
+
+  #read(files: Readonly<Record<string, string>>): ModelState {
+    const path = fileOf(files, weightsFile);
+    const { config, weights } = readWeights(path);
+    requireSameModel(path, config, this.#settings.model);
+    return { weights, ...readOptimizer(fileOf(files, optimizerFile), parameterShapes(config)) };
+  }
+}
+
+function parseState(state: unknown): TrainerState {
+  const parsed = stateSchema.safeParse(state);
+  if (parsed.success) return parsed.data;
+  const message = `The trainer's state is not valid: use another checkpoint.\n${z.prettifyError(parsed.error)}`;
+  throw new ModelError('state-invalid', message);
+}
+
+function fileOf(files: Readonly<Record<string, string>>, name: string): string {
+  const path = files[name];
+  if (path !== undefined) return path;
+  throw new ModelError('state-invalid', `The snapshot lacks the file "${name}": use another checkpoint.`);
+}
