@@ -78,7 +78,9 @@ export class Storage {
       if (this.#durability === 'power') await this.#root.flushed;
       return result;
     } catch (error) {
-      throw await logFailure(error, this.directory);
+      const failure = await logFailure(error, this.directory);
+      if (failure !== error) await this.#forgetFailedCommit();
+      throw failure;
     }
   }
 
@@ -89,6 +91,11 @@ export class Storage {
 
   async close(): Promise<void> {
     await this.#root.close();
+  }
+
+  /** LMDB never settles the flush of a commit that failed, and `close` waits for the last flush: an empty one. */
+  async #forgetFailedCommit(): Promise<void> {
+    await this.#root.transaction(() => undefined).catch(() => undefined);
   }
 
   async #checkFormat(): Promise<void> {

@@ -110,6 +110,7 @@ describe('the embedded log', () => {
   it('is shared with processes that produce at the same time', async () => {
     const reader = log.reader([{ topic: 'text', partition: 0, offset: 0 }]);
     const children = ['one', 'two'].map((name) => startProducer(directory, name, 40));
+    const ended = children.map((child) => once(child, 'exit'));
     await Promise.all(Array.from({ length: 40 }, (_, at) => log.produce('text', batchOf('self', at))));
     const seen: string[] = [];
     while (seen.length < 3 * 40 * BATCH) {
@@ -117,7 +118,7 @@ describe('the embedded log', () => {
       expect(records).not.toHaveLength(0);
       seen.push(...records.map(({ value }) => String(value)));
     }
-    await Promise.all(children.map((child) => child.exitCode ?? once(child, 'exit')));
+    await Promise.all(ended);
     for (const name of ['one', 'two', 'self']) {
       const own = seen.filter((value) => value.startsWith(name)).toSorted();
       expect(own).toEqual(

@@ -197,8 +197,8 @@ export function describeTopicLog(name: string, open: () => Promise<OpenedLog>, c
           expect(new Set(records.map(({ partition }) => partition)).size).toBe(1);
           turns.push(records[0]?.partition ?? -1);
         }
-        expect(turns.slice(0, 3).toSorted()).toEqual([0, 1, 2]);
-        expect(turns.slice(3).toSorted()).toEqual([0, 1, 2]);
+        expect(new Set(turns.slice(0, 3))).toEqual(new Set([0, 1, 2]));
+        expect(new Set(turns.slice(3))).toEqual(new Set([0, 1, 2]));
         await reader.close();
       });
 
