@@ -1,0 +1,44 @@
+#!/usr/bin/env node
+/**
+ * The command `millrace`. `setup` and `doctor` need nothing but Node; everything else is the CLI, which runs from the
+ * sources in a checkout and from `dist` in the package.
+ */
+import { existsSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+
+const [command, ...rest] = process.argv.slice(2);
+/** These need the engine; what is missing is better said before they start. */
+const needEngine = new Set(['up', 'generate']);
+
+process.exitCode = await main();
+
+async function main() {
+  if (command === 'doctor') return (await import('../infra/setup/doctor.mjs')).main(rest);
+  if (command === 'setup') return (await import('../infra/setup/setup.mjs')).main({ thorough: true });
+  const missing = await whatIsMissing();
+  if (missing) {
+    console.error(`millrace is not set up (${missing}).\nTo mend it: npx millrace setup`);
+    return 1;
+  }
+  const { main: run } = await importCli();
+  return run(process.argv.slice(2));
+}
+
+/** @returns {Promise<string | undefined>} */
+async function whatIsMissing() {
+  const { parts } = await import('../infra/setup/parts.mjs');
+  for (const { name, check } of needEngine.has(command ?? '') ? parts : parts.slice(0, 2)) {
+    const { ok, detail } = await check();
+    if (!ok) return `${name}: ${detail}`;
+  }
+  return undefined;
+}
+
+/** @returns {Promise<{ main: (argv: string[]) => Promise<number> }>} */
+async function importCli() {
+  const source = new URL('cli.ts', import.meta.url);
+  if (!existsSync(fileURLToPath(source))) return import(new URL('../dist/pipelines/cli.js', import.meta.url).href);
+  const { register } = await import('tsx/esm/api');
+  register();
+  return import(source.href);
+}
