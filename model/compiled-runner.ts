@@ -2,7 +2,6 @@ import type { Tensor } from '@tensorflow/tfjs-node';
 import { compileProgram } from './compile/index.ts';
 import type { FunctionSpec, OptimizeOptions, Program, TensorSpec, Tensors, Traced } from './compile/index.ts';
 import { parameterShapes } from './config.ts';
-import type { BatchTensors } from './loss.ts';
 import type { Parameters } from './parameters.ts';
 import type { ModelState, StepFigures, StepRunner, StepRunnerFactory, StepScalars, Values } from './step-runner.ts';
 import { tf } from './tf.ts';
@@ -22,14 +21,13 @@ export function compiledRunner(options: OptimizeOptions = {}): StepRunnerFactory
 const PARTS = ['weights', 'mean', 'meanSquare'] as const;
 type Part = (typeof PARTS)[number];
 
-type BatchInput = 'ids' | 'targets' | 'lossMask' | 'segments';
-type ScalarInput = 'lr' | 'biasCorrection1' | 'biasCorrection2';
+type StepInputName = 'ids' | 'targets' | 'lossMask' | 'lr' | 'biasCorrection1' | 'biasCorrection2';
 type Figure = 'loss' | 'gradNorm' | 'finite';
 type Step<I extends string> = FunctionSpec<I, Figure>;
 
 interface Steps extends Readonly<Record<string, FunctionSpec<string, string>>> {
-  readonly plain: Step<Exclude<BatchInput, 'segments'> | ScalarInput>;
-  readonly segmented: Step<BatchInput | ScalarInput>;
+  readonly plain: Step<StepInputName>;
+  readonly segmented: Step<StepInputName | 'segments'>;
 }
 
 class CompiledRunner implements StepRunner {
@@ -103,7 +101,7 @@ function stepFunctions(config: TrainStepConfig): Steps {
     biasCorrection1: scalar,
     biasCorrection2: scalar,
   };
-  const step = (batch: BatchTensors & Tensors<ScalarInput>, variables: Tensors): Traced<Figure> => {
+  const step = (batch: Tensors<StepInputName> & { readonly segments?: Tensor }, variables: Tensors): Traced<Figure> => {
     const state = (part: Part): Parameters => partOf(variables, part);
     const moments = { mean: state('mean'), meanSquare: state('meanSquare') };
     const { loss, gradNorm, finite, ...next } = trainStep(config, state('weights'), moments, {
