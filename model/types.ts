@@ -28,3 +28,14 @@ export interface StepResult {
   /** True when loss or gradient was not finite and the weights were left alone. */
   readonly skipped: boolean;
 }
+
+/** Text to tokens and back. */
+export interface Tokenizer {
+  readonly vocabSize: number;
+  /** Id of the token that stands between documents. No text is ever encoded to it. */
+  readonly endOfText: number;
+  /** Works aside from the caller's thread where the text is long. Equal texts give equal tokens. */
+  encode(text: string): Promise<Int32Array>;
+  /** Bytes of the tokens; not text, since a token may hold part of a character. */
+  decode(tokens: Int32Array): Uint8Array;
+}

@@ -1,5 +1,5 @@
 import type { Observable } from 'rxjs';
-import type { StepInput, StepResult } from '../model/types.ts';
+import type { StepInput, StepResult, Tokenizer } from '../model/types.ts';
 import type { Coordinates, CutReason, LogRecord, NewRecord, Snapshot } from './types.ts';
 import type { Uid } from './flow.ts';
 import type { ErrorCode } from './errors.ts';
@@ -209,13 +209,7 @@ export interface DeadLetters {
 
 // ── Surroundings ─────────────────────────────────────────────────────────────────────────────────────────────────
 
-export interface Tokenizer {
-  readonly vocabSize: number;
-  readonly endOfText: number;
-  encode(text: string): Int32Array;
-  /** Bytes of the tokens; not text, since a token may hold part of a character. */
-  decode(tokens: Int32Array): Uint8Array;
-}
+export type { Tokenizer };
 
 export interface Clock {
   nowMs(): number;

@@ -13,8 +13,8 @@ import type { OperatorKind } from './kind.ts';
  * Order: kept. Backpressure: goes on under the prompt's bytes. Errors: the tokenizer's end the flow. No state.
  */
 export function tokenizePrompt(tokenizer: Tokenizer): OperatorFunction<Element<Prompt>, Element<TokenizedPrompt>> {
-  return each(({ text, ...prompt }) => {
-    const tokens = Int32Array.of(tokenizer.endOfText, ...tokenizer.encode(text));
+  return each(async ({ text, ...prompt }) => {
+    const tokens = Int32Array.of(tokenizer.endOfText, ...(await tokenizer.encode(text)));
     return { ...prompt, tokens };
   });
 }

@@ -14,8 +14,8 @@ import type { OperatorKind } from './kind.ts';
  */
 export function tokenize(tokenizer: Tokenizer): OperatorFunction<Element<Document>, Element<TokenizedDocument>> {
   const bytesOf = byteLengths(tokenizer);
-  return each(({ text, at, timestampMs }) => {
-    const tokens = tokenizer.encode(text);
+  return each(async ({ text, at, timestampMs }) => {
+    const tokens = await tokenizer.encode(text);
     const tokenBytes = Uint16Array.from(tokens, (token) => bytesOf[token] ?? 0);
     return { tokens, tokenBytes, at, timestampMs };
   });
