@@ -5,7 +5,7 @@
 const ours = '^(pipelines|operators|model|infra|tests)/';
 
 /** Matches an npm package, whether it is installed or not. */
-const packages = (...names) => `(^|/node_modules/)(${names.join('|')})(/|$)`;
+const packages = (...names) => `(^|node_modules/)(${names.join('|')})(/|$)`;
 
 /** @type {import('dependency-cruiser').IConfiguration} */
 module.exports = {

@@ -1,5 +1,5 @@
-import { createHash, randomUUID } from 'node:crypto';
-import { createReadStream, readFileSync, statSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { createReadStream, existsSync, readFileSync, statSync } from 'node:fs';
 import { mkdir, mkdtemp, open, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join, relative, sep } from 'node:path';
@@ -21,17 +21,25 @@ export function cacheDir() {
 }
 
 /**
- * A folder for what is not finished. What killed processes have left there goes with `sweep`.
+ * Lends a folder on the cache's disk for work in progress.
  *
+ * @template T
  * @param {string} cache
+ * @param {(dir: string) => Promise<T>} work
+ * @returns {Promise<T>}
  */
-export async function scratchDir(cache) {
+export async function withScratch(cache, work) {
   await mkdir(join(cache, 'tmp'), { recursive: true });
-  return mkdtemp(join(cache, 'tmp', 'x-'));
+  const dir = await mkdtemp(join(cache, 'tmp', 'x-'));
+  try {
+    return await work(dir);
+  } finally {
+    await rm(dir, { recursive: true, force: true });
+  }
 }
 
 /**
- * Removes what unfinished work has left. Only for the holder of the cache's lock.
+ * Removes what killed processes have left of their work. Only for the holder of the cache's lock.
  *
  * @param {string} cache
  */
@@ -49,17 +57,18 @@ export async function sweep(cache) {
  * @param {(dir: string) => Promise<void>} fill
  */
 export async function makeBundle(cache, name, fill) {
-  const dir = await scratchDir(cache);
-  await fill(dir);
-  const files = [];
-  for (const path of await filesUnder(dir)) files.push(await seal(dir, path));
-  await writeFile(join(dir, MANIFEST), JSON.stringify({ files }, null, 2));
-  await flush(join(dir, MANIFEST));
-  const target = join(cache, name);
-  const aside = join(cache, 'tmp', randomUUID());
-  await rename(target, aside).catch(() => undefined); // there was none
-  await rename(dir, target);
-  await rm(aside, { recursive: true, force: true });
+  await withScratch(cache, async (dir) => {
+    const bundle = join(dir, 'bundle');
+    await mkdir(bundle);
+    await fill(bundle);
+    const files = [];
+    for (const path of await filesUnder(bundle)) files.push(await seal(bundle, path));
+    await writeFile(join(bundle, MANIFEST), JSON.stringify({ files }, null, 2));
+    await flush(join(bundle, MANIFEST));
+    const target = join(cache, name);
+    if (existsSync(target)) await rename(target, join(dir, 'replaced'));
+    await rename(bundle, target);
+  });
 }
 
 /**

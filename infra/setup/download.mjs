@@ -1,6 +1,6 @@
 import { readdir, rename, stat, statfs } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { hashFile, scratchDir } from './cache.mjs';
+import { hashFile, withScratch } from './cache.mjs';
 import { SetupError } from './failure.mjs';
 import { run } from './process.mjs';
 import { progress } from './say.mjs';
@@ -23,8 +23,19 @@ const UNPACKED = 3.5;
 export async function fetchWheel(wheel, cache, python) {
   const path = join(cache, `${wheel.package}-${wheel.version}-${wheel.platform}.whl`);
   if (await matches(path, wheel)) return path;
-  const dir = await scratchDir(cache);
-  await needSpace(wheel, cache);
+  await withScratch(cache, async (dir) => {
+    await needSpace(wheel, cache);
+    await rename(await download(wheel, dir, python), path);
+  });
+  return path;
+}
+
+/**
+ * @param {Wheel} wheel
+ * @param {string} dir
+ * @param {readonly string[]} python
+ */
+async function download(wheel, dir, python) {
   const bar = progress(`downloading TensorFlow ${wheel.version}`, wheel.bytes);
   bar.at(0);
   // pip collects the file in its temporary folder, which is set below to one that can be watched.
@@ -44,8 +55,7 @@ export async function fetchWheel(wheel, cache, python) {
       again,
     );
   }
-  await rename(fetched.path, path);
-  return path;
+  return fetched.path;
 }
 
 /**
