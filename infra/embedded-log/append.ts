@@ -1,7 +1,7 @@
 import { MillraceError } from '../../operators/errors.ts';
 import type { Clock } from '../../operators/ports.ts';
 import type { Coordinates, NewRecord } from '../../operators/types.ts';
-import { isStorable, recordBytes, storedBytes } from './envelope.ts';
+import { isStorable, payloadBytes, storedBytes } from './envelope.ts';
 import type { StoredRecord } from './envelope.ts';
 import type { Retention } from './retention.ts';
 import type { PartitionRow, Storage, TopicRow } from './storage.ts';
@@ -27,7 +27,7 @@ export function toStored(topic: string, record: NewRecord, clock: Clock, maxReco
         'timestamp whole milliseconds.',
     );
   }
-  const bytes = recordBytes(stored);
+  const bytes = payloadBytes(stored);
   if (bytes <= maxRecordBytes) return stored;
   throw new MillraceError(
     'record-too-large',

@@ -23,7 +23,7 @@ import { Topics } from './topics.ts';
 export interface EmbeddedLogOptions {
   /** When `produce` and `commit` resolve; `process` by default. */
   readonly durability?: Durability;
-  /** Key, value and headers together; 16 MiB by default. */
+  /** Key and value together; 16 MiB by default. */
   readonly maxRecordBytes?: number;
   readonly clock?: Clock;
 }

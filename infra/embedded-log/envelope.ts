@@ -59,14 +59,14 @@ export function decodeRecord(bytes: Buffer): StoredRecord {
   return envelope.decode(bytes, 0).value;
 }
 
-/** Key, value and headers in bytes. */
-export function recordBytes({ key, value, headers }: StoredRecord): number {
-  let bytes = (key?.byteLength ?? 0) + (value?.byteLength ?? 0);
-  for (const header of headers) bytes += Buffer.byteLength(header.name) + Buffer.byteLength(header.value);
-  return bytes;
+/** Key and value in bytes: what limits count. */
+export function payloadBytes({ key, value }: StoredRecord): number {
+  return (key?.byteLength ?? 0) + (value?.byteLength ?? 0);
 }
 
 /** What a record takes of its partition's `retentionBytes`. */
 export function storedBytes(record: StoredRecord): number {
-  return recordBytes(record) + OVERHEAD_BYTES;
+  let bytes = payloadBytes(record) + OVERHEAD_BYTES;
+  for (const { name, value } of record.headers) bytes += Buffer.byteLength(name) + Buffer.byteLength(value);
+  return bytes;
 }

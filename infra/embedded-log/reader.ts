@@ -2,7 +2,7 @@ import { MillraceError } from '../../operators/errors.ts';
 import type { LogReader, PartitionId, PollOptions, Position } from '../../operators/ports.ts';
 import type { LogRecord } from '../../operators/types.ts';
 import type { Changes } from './changes.ts';
-import { recordBytes } from './envelope.ts';
+import { payloadBytes } from './envelope.ts';
 import type { StoredRecord } from './envelope.ts';
 import type { Retention } from './retention.ts';
 import type { Storage } from './storage.ts';
@@ -111,13 +111,13 @@ export class EmbeddedReader implements LogReader {
     const end = Math.min(this.#endOf(cursor, id), cursor.offset + maxRecords);
     if (cursor.offset >= end) return [];
     const taken = cursor.ahead ? [toLogRecord(cursor, cursor.offset, cursor.ahead)] : [];
-    let bytes = cursor.ahead ? recordBytes(cursor.ahead) : 0;
+    let bytes = cursor.ahead ? payloadBytes(cursor.ahead) : 0;
     cursor.ahead = null;
     for (const { key, value } of storage.records.getRange({
       start: [id, cursor.offset + taken.length],
       end: [id, end],
     })) {
-      bytes += recordBytes(value);
+      bytes += payloadBytes(value);
       if (bytes > maxBytes && taken.length > 0) {
         cursor.ahead = value;
         break;

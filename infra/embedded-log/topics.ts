@@ -16,17 +16,7 @@ export class Topics {
   async create(name: string, settings: TopicSettings): Promise<void> {
     checkName(name);
     checkSettings(name, settings);
-    const { topics, partitions } = this.#storage;
-    const row = await this.#storage.write(() => {
-      const existing = topics.get(name);
-      if (existing) return existing;
-      const made: TopicRow = { partitions: 1, ...settings, firstId: this.#nextId() };
-      topics.putSync(name, made);
-      for (let id = made.firstId; id < made.firstId + made.partitions; id += 1) {
-        partitions.putSync(id, { start: 0, end: 0, bytes: 0 });
-      }
-      return made;
-    });
+    const row = this.#find(name) ?? (await this.#storage.write(() => this.#findOrMake(name, settings)));
     const wanted = settings.partitions ?? row.partitions;
     if (row.partitions === wanted) return;
     throw new MillraceError(
@@ -63,6 +53,19 @@ export class Topics {
     const row = this.#storage.topics.get(name);
     if (row) this.#known.set(name, row);
     return row;
+  }
+
+  /** Inside a write transaction, since another process may have made it by now. */
+  #findOrMake(name: string, settings: TopicSettings): TopicRow {
+    const { topics, partitions } = this.#storage;
+    const existing = topics.get(name);
+    if (existing) return existing;
+    const made: TopicRow = { partitions: 1, ...settings, firstId: this.#nextId() };
+    topics.putSync(name, made);
+    for (let id = made.firstId; id < made.firstId + made.partitions; id += 1) {
+      partitions.putSync(id, { start: 0, end: 0, bytes: 0 });
+    }
+    return made;
   }
 
   #nextId(): number {
