@@ -97,7 +97,7 @@ function typeAttribute(name: string, value: number): { name: string; type: numbe
   return { name, type: backend.binding.TF_ATTR_TYPE, value };
 }
 
-/** `tf.customGrad` with types: `backward` gets exactly what `forward` saved, and returns one gradient per input. */
+/** `tf.customGrad` with types: `backward` gets what `forward` saved, in order, and returns one gradient per input. */
 function withGradient<const Saved extends readonly Tensor[]>(
   inputs: readonly Tensor[],
   forward: () => { readonly value: Tensor; readonly saved: Saved },
@@ -107,8 +107,15 @@ function withGradient<const Saved extends readonly Tensor[]>(
     const { value, saved } = forward();
     const save = given.at(-1);
     if (typeof save === 'function') save([...saved]);
-    // tfjs hands the saved tensors back in order, typed as a plain array.
-    return { value, gradFunc: (dy: Tensor, kept: Tensor[]) => backward(dy, kept as readonly Tensor[] as Saved) };
+    const gradFunc = (dy: Tensor, kept: readonly Tensor[]): Tensor[] => {
+      if (!isLike(kept, saved)) throw new TypeError(`${kept.length} tensors came back of ${saved.length} saved`);
+      return backward(dy, kept);
+    };
+    return { value, gradFunc };
   });
   return run(...inputs);
+}
+
+function isLike<Saved extends readonly Tensor[]>(tensors: readonly Tensor[], saved: Saved): tensors is Saved {
+  return tensors.length === saved.length;
 }

@@ -1,0 +1,202 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, test } from 'vitest';
+import { createSampler, writeWeights } from '../../model/index.ts';
+import type { ModelConfig, ModelSampler, SamplerRequest } from '../../model/index.ts';
+import { initialWeights } from '../../model/init.ts';
+import { tf } from '../../model/tf.ts';
+import { forward } from '../../model/transformer.ts';
+import { tinyConfig, tinyWeights, variants } from './tiny-model.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'millrace-sampler-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+function fileOf(name: string, config: ModelConfig = tinyConfig, seed = 7): string {
+  const path = join(folder, `${name}.safetensors`);
+  writeWeights(path, { config, weights: initialWeights(config, seed) });
+  return path;
+}
+
+function request(prompt: readonly number[], change: Partial<SamplerRequest> = {}): SamplerRequest {
+  const greedy = { temperature: 0, topK: 0, topP: 1, seed: 1, stopTokens: [] };
+  return { ...greedy, prompt: Int32Array.from(prompt), maxTokens: 6, ...change };
+}
+
+interface Answer {
+  readonly tokens: readonly number[];
+  readonly finish: string | null;
+}
+
+function steps(sampler: ModelSampler, count = Infinity): Map<string, Answer> {
+  const answers = new Map<string, Answer>();
+  for (let step = 0; step < count && sampler.busy; step++) {
+    for (const { id, tokens, finish } of sampler.step()) {
+      answers.set(id, { tokens: [...(answers.get(id)?.tokens ?? []), ...tokens], finish });
+    }
+  }
+  return answers;
+}
+
+function answerOf(path: string, asked: SamplerRequest): Answer | undefined {
+  const sampler = createSampler();
+  sampler.load(path);
+  sampler.submit('one', asked);
+  const answers = steps(sampler);
+  sampler.dispose();
+  return answers.get('one');
+}
+
+/** The slow way: the whole text through the whole model for each token. */
+function greedily(config: ModelConfig, prompt: readonly number[], count: number, seed = 7): number[] {
+  const weights = tinyWeights(config, seed);
+  const tokens = [...prompt];
+  for (let i = 0; i < count; i++) {
+    const logits = tf.tidy(() => forward(weights, config, tf.tensor2d([tokens], undefined, 'int32')).dataSync());
+    const last = Array.from(logits.subarray(-config.vocabSize));
+    tokens.push(last.indexOf(Math.max(...last)));
+  }
+  return tokens.slice(prompt.length);
+}
+
+describe.each(variants)('$name', ({ name, config }) => {
+  test('the cache says what the whole forward pass says, for requests of all lengths at once', () => {
+    const sampler = createSampler();
+    sampler.load(fileOf(name, config));
+    const prompts = [[1], [2, 3, 4, 5, 6, 7], [8, 9, 10]];
+    prompts.forEach((prompt, at) => sampler.submit(`${at}`, request(prompt, { maxTokens: 4 + 2 * at })));
+    const answers = steps(sampler);
+    prompts.forEach((prompt, at) => {
+      expect(answers.get(`${at}`)).toEqual({ tokens: greedily(config, prompt, 4 + 2 * at), finish: 'length' });
+    });
+    sampler.dispose();
+  });
+});
+
+describe('requests', () => {
+  const path = fileOf('requests');
+
+  test('may join and leave between steps without a trace in the others', () => {
+    const sampler = createSampler();
+    sampler.load(path);
+    sampler.submit('long', request([1, 2], { maxTokens: 10 }));
+    sampler.submit('gone', request([3], { maxTokens: 10 }));
+    const early = steps(sampler, 3).get('long')?.tokens ?? [];
+    sampler.cancel('gone');
+    sampler.cancel('never there');
+    sampler.submit('late', request([4, 5, 6], { maxTokens: 3 }));
+    const answers = steps(sampler);
+    expect([...early, ...(answers.get('long')?.tokens ?? [])]).toEqual(greedily(tinyConfig, [1, 2], 10));
+    expect(answers.get('late')?.tokens).toEqual(greedily(tinyConfig, [4, 5, 6], 3));
+    expect(answers.has('gone')).toBe(false);
+    sampler.dispose();
+  });
+
+  test('draw the same from the same seed, alone or beside others', () => {
+    const warm = { temperature: 1.5, topK: 8, topP: 0.95, maxTokens: 12 };
+    const alone = [5, 5, 6].map((seed) => answerOf(path, request([1, 2], { ...warm, seed }))?.tokens);
+    expect(alone[1]).toEqual(alone[0]);
+    expect(alone[2]).not.toEqual(alone[0]);
+    const sampler = createSampler();
+    sampler.load(path);
+    sampler.submit('other', request([9], { ...warm, seed: 1 }));
+    sampler.submit('one', request([1, 2], { ...warm, seed: 5 }));
+    expect(steps(sampler).get('one')?.tokens).toEqual(alone[0]);
+    sampler.dispose();
+  });
+
+  test('end at a stop token, which is not part of the answer', () => {
+    const [first = 0, second = 0] = greedily(tinyConfig, [1, 2], 2);
+    const expected = first === second ? [] : [first];
+    expect(answerOf(path, request([1, 2], { stopTokens: [second] }))).toEqual({ tokens: expected, finish: 'stop' });
+  });
+
+  test('end when the context is full; a long prompt keeps its newest tokens', () => {
+    expect(answerOf(path, request([1, 2, 3], { maxTokens: 99 }))?.tokens).toHaveLength(tinyConfig.maxContext - 3);
+    const long = Array.from({ length: 40 }, (_, at) => at % 17);
+    expect(answerOf(path, request(long, { maxTokens: 3 }))?.tokens).toEqual(greedily(tinyConfig, long.slice(-13), 3));
+    expect(answerOf(path, request(long, { maxTokens: 99 }))?.tokens).toHaveLength(tinyConfig.maxContext / 2);
+  });
+
+  test.each([
+    ['no prompt', request([])],
+    ['a token beyond the vocabulary', request([17])],
+    ['no tokens', request([1], { maxTokens: 0 })],
+    ['a negative temperature', request([1], { temperature: -1 })],
+    ['half a k', request([1], { topK: 0.5 })],
+    ['no share', request([1], { topP: 0 })],
+  ])('with %s are refused', (_, asked) => {
+    const sampler = createSampler();
+    sampler.load(path);
+    expect(() => sampler.submit('x', asked)).toThrow(expect.objectContaining({ code: 'input-invalid' }));
+    expect(sampler.busy).toBe(false);
+    sampler.dispose();
+  });
+
+  test('need an id of their own, and weights', () => {
+    const sampler = createSampler();
+    expect(() => sampler.submit('x', request([1]))).toThrow(expect.objectContaining({ code: 'state-invalid' }));
+    sampler.load(path);
+    sampler.submit('x', request([1]));
+    expect(() => sampler.submit('x', request([1]))).toThrow(expect.objectContaining({ code: 'input-invalid' }));
+    sampler.dispose();
+  });
+});
+
+describe('new weights', () => {
+  test('speak from the next token on, with all that was said before', () => {
+    const sampler = createSampler();
+    sampler.load(fileOf('old'));
+    sampler.submit('one', request([1, 2]));
+    const before = steps(sampler, 3).get('one')?.tokens ?? [];
+    expect(before).toEqual(greedily(tinyConfig, [1, 2], 3));
+    sampler.load(fileOf('new', tinyConfig, 8));
+    expect(steps(sampler).get('one')?.tokens).toEqual(greedily(tinyConfig, [1, 2, ...before], 3, 8));
+    sampler.dispose();
+  });
+
+  test.each([
+    ['damaged', 'weights-corrupt', (path: string) => writeFileSync(path, 'not weights')],
+    [
+      'not finite',
+      'weights-corrupt',
+      (path: string) => {
+        const weights = initialWeights(tinyConfig, 7);
+        weights.get('lm_head.weight')?.fill(NaN, 3, 4);
+        writeWeights(path, { config: tinyConfig, weights });
+      },
+    ],
+    [
+      'of another model',
+      'weights-mismatch',
+      (path: string) => {
+        const config = { ...tinyConfig, vocabSize: 18 };
+        writeWeights(path, { config, weights: initialWeights(config, 7) });
+      },
+    ],
+  ])('that are %s are refused, and the old ones speak on', (name, code, write) => {
+    const sampler = createSampler();
+    sampler.load(fileOf('good'));
+    sampler.submit('one', request([1, 2]));
+    const before = steps(sampler, 2).get('one')?.tokens ?? [];
+    const path = join(folder, `${name}.safetensors`);
+    write(path);
+    expect(() => sampler.load(path)).toThrow(expect.objectContaining({ code }));
+    expect([...before, ...(steps(sampler).get('one')?.tokens ?? [])]).toEqual(greedily(tinyConfig, [1, 2], 6));
+    sampler.dispose();
+  });
+});
+
+test('no tensor stays behind', () => {
+  const before = tf.memory().numTensors;
+  const path = fileOf('leaks');
+  answerOf(path, request([1, 2, 3]));
+  const sampler = createSampler();
+  sampler.load(path);
+  sampler.submit('one', request([1], { maxTokens: 10 }));
+  steps(sampler, 2);
+  sampler.load(path);
+  steps(sampler, 2);
+  sampler.dispose();
+  expect(tf.memory().numTensors).toBe(before);
+});

@@ -1,0 +1,63 @@
+import { expect, test } from 'vitest';
+import { eagerRunner } from '../../model/eager-runner.ts';
+import { createTrainer } from '../../model/index.ts';
+import { initialWeights } from '../../model/init.ts';
+import type { ModelState, StepRunner } from '../../model/step-runner.ts';
+import { randomBatch, tinyConfig, tinySettings } from './tiny-model.ts';
+
+function stateWith(change: (weights: Map<string, Float32Array>) => void): ModelState {
+  const weights = initialWeights(tinyConfig, 7);
+  change(weights);
+  const moments = new Map([...weights].map(([name, values]) => [name, values.map((value) => value * value)]));
+  return { weights, mean: moments, meanSquare: moments };
+}
+
+const scalars = { lr: 0.1, biasCorrection1: 0.5, biasCorrection2: 0.5 };
+
+test('a loss that is not finite leaves weights and optimizer as they were', () => {
+  const runner = eagerRunner(tinySettings);
+  const broken = stateWith((weights) => {
+    weights.get('lm_head.weight')?.fill(3e38);
+  });
+  runner.load(broken);
+  const figures = runner.run(randomBatch(1), scalars);
+  expect(Number.isFinite(figures.loss)).toBe(false);
+  expect(figures.finite).toBe(false);
+  expect(runner.read()).toEqual(broken);
+  runner.dispose();
+});
+
+test('a gradient that is not finite does too, though the loss is', () => {
+  const runner = eagerRunner(tinySettings);
+  const steep = stateWith((weights) => {
+    weights.get('model.norm.weight')?.fill(0);
+    weights.get('lm_head.weight')?.fill(3e38);
+  });
+  runner.load(steep);
+  const figures = runner.run(randomBatch(1), scalars);
+  expect(Number.isFinite(figures.loss)).toBe(true);
+  expect(figures).toMatchObject({ gradNorm: Infinity, finite: false });
+  expect(runner.read()).toEqual(steep);
+  runner.dispose();
+});
+
+test('a skipped step counts as a step and its tokens as seen, but not as an update', () => {
+  const finite = [true, false, true];
+  const corrections: number[] = [];
+  const runner: StepRunner = {
+    load: () => undefined,
+    run: (_, { biasCorrection1 }) => {
+      corrections.push(biasCorrection1);
+      return { loss: 1, gradNorm: 1, finite: finite.shift() ?? true };
+    },
+    read: () => stateWith(() => undefined),
+    dispose: () => undefined,
+  };
+  const trainer = createTrainer(tinySettings, () => runner);
+  trainer.restore(null);
+  const results = [1, 2, 3].map((seed) => trainer.step(randomBatch(seed)));
+  expect(results.map((result) => result.skipped)).toEqual([false, true, false]);
+  expect(results.map((result) => result.step)).toEqual([1, 2, 3]);
+  expect(results[2]?.lr).toBeCloseTo(0.02 * (48 / 64));
+  expect(corrections.map((correction) => Number(correction.toFixed(6)))).toEqual([0.1, 0.19, 0.19]);
+});
