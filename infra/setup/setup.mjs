@@ -44,7 +44,7 @@ async function firstMissing(wanted, thorough) {
 /**
  * The set-up as a command. Returns its exit code.
  *
- * @param {{ thorough: boolean }} how
+ * @param {Parameters<typeof setup>[0]} how
  */
 export async function main(how) {
   try {
