@@ -1,0 +1,48 @@
+import { InvalidArgumentError, Option } from 'commander';
+import { durationSchema, toMs } from '../../operators/units.ts';
+
+/** Parsers of option values. What they refuse is bad usage: commander prints the reason, and the exit code is 2. */
+
+export function dataDirOption(): Option {
+  return new Option('--data-dir <folder>', 'folder of the log and the jobs')
+    .env('MILLRACE_DATA_DIR')
+    .default('.millrace');
+}
+
+/** A whole number from `min` to `max`. */
+export function integer(min: number, max: number = Number.MAX_SAFE_INTEGER): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (/^-?\d+$/.test(text) && value >= min && value <= max) return value;
+    throw new InvalidArgumentError(`It must be a whole number ${range(min, max)}.`);
+  };
+}
+
+/** A number from `min` to `max`. */
+export function decimal(min: number, max: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (/^-?(\d+\.?\d*|\.\d+)(e-?\d+)?$/i.test(text) && value >= min && value <= max) return value;
+    throw new InvalidArgumentError(`It must be a number ${range(min, max)}.`);
+  };
+}
+
+/** A duration with its unit, such as `5s`, in milliseconds. */
+export function milliseconds(text: string): number {
+  const parsed = durationSchema.safeParse(text);
+  if (parsed.success) return toMs(parsed.data);
+  throw new InvalidArgumentError('It must be a duration with a unit, such as 500ms, 60s or 5m.');
+}
+
+/** Where to begin to read: a word, or the offset of a record. */
+export type From = 'earliest' | 'latest' | number;
+
+export function from(text: string): From {
+  if (text === 'earliest' || text === 'latest') return text;
+  if (/^\d+$/.test(text) && Number.isSafeInteger(Number(text))) return Number(text);
+  throw new InvalidArgumentError('It must be earliest, latest, or an offset such as 1200.');
+}
+
+function range(min: number, max: number): string {
+  return max === Number.MAX_SAFE_INTEGER ? `of at least ${min}` : `from ${min} to ${max}`;
+}
