@@ -1,10 +1,9 @@
 import { statfs } from 'node:fs/promises';
 import { constants } from 'node:os';
 import { MillraceError } from '../../operators/errors.ts';
+import { errorCode, isDiskFull } from '../system-errors.ts';
 
-const { ENOSPC, EDQUOT, EFBIG, EIO } = constants.errno;
 const MDB_MAP_FULL = -30792;
-const FULL_CODES: ReadonlySet<unknown> = new Set([ENOSPC, 'ENOSPC', EDQUOT, 'EDQUOT', EFBIG, 'EFBIG', MDB_MAP_FULL]);
 /** Less than this is as good as none: LMDB needs some pages even to delete. */
 const NO_ROOM_BYTES = 1024 * 1024;
 
@@ -40,11 +39,12 @@ async function commitCause(error: unknown): Promise<unknown> {
   }
 }
 
-async function isForWantOfRoom(cause: unknown, directory: string): Promise<boolean> {
-  const code = cause instanceof Error && 'code' in cause ? cause.code : undefined;
-  if (FULL_CODES.has(code)) return true;
+/** Whether LMDB failed in a folder because nothing more fits on its disk. */
+export async function isForWantOfRoom(cause: unknown, directory: string): Promise<boolean> {
+  const code = errorCode(cause);
+  if (isDiskFull(cause) || code === MDB_MAP_FULL) return true;
   // A disk that fills up in the middle of a page makes a short write, which LMDB reports as a fault of the device.
-  return code === EIO && (await freeBytes(directory)) < NO_ROOM_BYTES;
+  return code === constants.errno.EIO && (await freeBytes(directory)) < NO_ROOM_BYTES;
 }
 
 async function freeBytes(directory: string): Promise<number> {
