@@ -6,6 +6,7 @@
 export class Window {
   readonly limitBytes: number;
   #inFlightBytes = 0;
+  #takenBytes = 0;
   #waiting: (() => void)[] = [];
 
   constructor(limitBytes: number) {
@@ -16,12 +17,18 @@ export class Window {
     return this.#inFlightBytes;
   }
 
+  /** All bytes that were ever taken: when it stands still, nothing has come in. */
+  get takenBytes(): number {
+    return this.#takenBytes;
+  }
+
   get isOpen(): boolean {
     return this.#inFlightBytes < this.limitBytes;
   }
 
   take(bytes: number): void {
     this.#inFlightBytes += bytes;
+    this.#takenBytes += bytes;
   }
 
   give(bytes: number): void {

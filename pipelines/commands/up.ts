@@ -1,0 +1,104 @@
+import { fileURLToPath } from 'node:url';
+import { Command, Option } from 'commander';
+import { MillraceError } from '../../operators/errors.ts';
+import type { Graph } from '../graph.ts';
+import { lintGraph } from '../lint.ts';
+import { openJob } from '../open-job.ts';
+import { runJob } from '../run-job.ts';
+import { createReporter } from '../status-line.ts';
+import type { Reporter } from '../status-line.ts';
+import { describeFinding, readGraphFile } from './lint.ts';
+import { dataDirOption, integer, milliseconds } from './options.ts';
+
+interface UpOptions {
+  readonly dataDir: string;
+  readonly preset?: Graph['model']['preset'];
+  readonly seed?: number;
+  readonly maxSteps?: number;
+  /** Milliseconds. */
+  readonly untilIdle?: number;
+  readonly fresh?: true;
+  readonly json?: true;
+}
+
+const DEFAULT_GRAPH = fileURLToPath(new URL('../graphs/sotu.yaml', import.meta.url));
+/** What a shell reports of a program that Ctrl-C has ended. */
+const INTERRUPTED_EXIT = 130;
+
+/** `millrace up`: runs a graph until it is stopped, and goes on where it was stopped last. */
+export function upCommand(): Command {
+  return new Command('up')
+    .description('Run a graph: stream text into training, and answers out. Goes on where it was stopped.')
+    .argument('[graph]', 'a graph as YAML or JSON; by default one that learns from the State of the Union addresses')
+    .addOption(dataDirOption())
+    .addOption(new Option('--preset <name>', "the model's size").choices(['nano', 'small', 'base']))
+    .option('--seed <n>', 'seed of the first weights', integer(0))
+    .option('--max-steps <n>', 'end when the job has done so many steps in all', integer(1))
+    .option('--until-idle <time>', 'end when everything is trained and nothing has arrived for so long', milliseconds)
+    .option('--fresh', 'start a new job on the topics as they are')
+    .option('--json', 'print events as JSON, one a line')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  millrace up
+  millrace up --until-idle 5s --max-steps 200
+  millrace up my-graph.yaml --preset nano --data-dir /var/lib/millrace
+  millrace up --json | jq 'select(.event == "step") | .bitsPerByte'
+
+Ctrl-C makes a savepoint and ends; a second one ends at once, and costs only the work since the last checkpoint.
+`,
+    )
+    .action(up);
+}
+
+async function up(file: string | undefined, options: UpOptions): Promise<void> {
+  const graph = withOverrides(readGraph(file ?? DEFAULT_GRAPH), options);
+  const reporter = createReporter({
+    mode: options.json ? 'json' : process.stdout.isTTY ? 'tty' : 'plain',
+    out: process.stdout,
+    err: process.stderr,
+  });
+  const stop = stopOnSignals(reporter);
+  const onWarning = (message: string): void => reporter.warn(message);
+  const { dataDir, fresh = false, maxSteps = Infinity, untilIdle: untilIdleMs = Infinity } = options;
+  try {
+    const job = await openJob({ graph, dataDir, fresh, onWarning, signal: stop });
+    if (!job) return;
+    try {
+      const onEvent = reporter.event.bind(reporter);
+      onEvent(await runJob({ job, maxSteps, untilIdleMs, onEvent, onWarning, stop }));
+    } finally {
+      await job.close();
+    }
+  } finally {
+    reporter.close();
+  }
+}
+
+function readGraph(file: string): Graph {
+  const { graph, findings } = lintGraph(readGraphFile(file));
+  if (graph) return graph;
+  const list = findings.map((finding) => `  ${describeFinding(file, finding)}`).join('\n');
+  throw new MillraceError('graph-invalid', `The graph can't run:\n${list}\n`);
+}
+
+function withOverrides(graph: Graph, { preset, seed }: UpOptions): Graph {
+  const { model } = graph;
+  return { ...graph, model: { ...model, preset: preset ?? model.preset, seed: seed ?? model.seed } };
+}
+
+/** Aborted by the first Ctrl-C or SIGTERM; the second ends the process. */
+function stopOnSignals(reporter: Reporter): AbortSignal {
+  const stop = new AbortController();
+  const onSignal = (): void => {
+    if (stop.signal.aborted) {
+      reporter.close();
+      process.exit(INTERRUPTED_EXIT);
+    }
+    reporter.warn('Making a savepoint... (Ctrl-C again ends at once; only work since the last checkpoint is repeated)');
+    stop.abort();
+  };
+  process.on('SIGINT', onSignal).on('SIGTERM', onSignal);
+  return stop.signal;
+}

@@ -1,0 +1,73 @@
+import { defer, finalize, from, merge, retry, switchMap, tap, throwError, timer } from 'rxjs';
+import type { Observable } from 'rxjs';
+import { MillraceError } from '../operators/errors.ts';
+import type { ErrorCode } from '../operators/errors.ts';
+import { isItem } from '../operators/flow.ts';
+import type { Flow } from '../operators/flow.ts';
+import type { Services } from '../operators/kind.ts';
+import type { Report } from '../operators/types.ts';
+import type { Step } from './graph.ts';
+
+/** A stream ready to be subscribed to, and what must be closed behind it. */
+export interface OpenStream {
+  readonly flow: Flow<Report>;
+  close(): Promise<void>;
+}
+
+export interface RunningStream {
+  readonly flow: Flow<Report>;
+  /** Resolves when what the last subscription opened has been closed. */
+  closed(): Promise<void>;
+}
+
+/** Faults that building the stream anew from its last cut can mend. */
+const MENDABLE: readonly ErrorCode[] = ['process-died'];
+const MOST_RETRIES = 5;
+const FIRST_DELAY_MS = 500;
+
+/** Composes a stream's operators over the topics that its first one reads. */
+export function composeStream(steps: readonly Step[], services: Services): Flow<Report> {
+  const [first] = steps;
+  const topics = first?.kind.topicsOf(first.config) ?? [];
+  const source: Observable<unknown> = merge(...topics.map((topic) => services.log.topic(topic)));
+  const end = steps.reduce(
+    // Lint has checked that neighbours fit, which the types of operators from data can't show.
+    (flow, { uid, kind, config }) => (flow as Observable<never>).pipe(kind.build(uid, config, services)),
+    source,
+  );
+  return end as Flow<Report>;
+}
+
+/**
+ * Runs a stream, and builds it anew from its last cut when something died that a new one can replace: up to five times
+ * in a row, waiting longer each time; a checkpoint in between makes the count begin anew. Other errors end it.
+ */
+export function runStream(open: () => Promise<OpenStream>, onRestart: (error: MillraceError) => void): RunningStream {
+  let failures = 0;
+  let closed: Promise<void> = Promise.resolve();
+  const flow = defer(() => from(closed.then(open))).pipe(
+    switchMap(({ flow, close }) =>
+      flow.pipe(
+        finalize(() => {
+          closed = close();
+        }),
+      ),
+    ),
+    retry({
+      delay: (error: unknown) => {
+        failures += 1;
+        if (!isMendable(error) || failures > MOST_RETRIES) return throwError(() => error);
+        onRestart(error);
+        return timer(FIRST_DELAY_MS * 2 ** (failures - 1));
+      },
+    }),
+    tap((element) => {
+      if (isItem(element) && element.value.event === 'checkpoint') failures = 0;
+    }),
+  );
+  return { flow, closed: () => closed };
+}
+
+function isMendable(error: unknown): error is MillraceError {
+  return error instanceof MillraceError && MENDABLE.includes(error.code);
+}
