@@ -6,7 +6,7 @@ import { MillraceError } from '../../operators/errors.ts';
 import type { Json } from '../../operators/types.ts';
 import { writeFlushed } from '../durable-files.ts';
 
-export const MANIFEST = 'manifest.json';
+const MANIFEST = 'manifest.json';
 /** In the format of `sha256sum`, so that people can check a manifest without Millrace. */
 const MANIFEST_SUM = 'manifest.json.sha256';
 

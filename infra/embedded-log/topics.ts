@@ -60,7 +60,7 @@ export class Topics {
     const { topics, partitions } = this.#storage;
     const existing = topics.get(name);
     if (existing) return existing;
-    const made: TopicRow = { partitions: 1, ...settings, firstId: this.#nextId() };
+    const made: TopicRow = { ...settings, partitions: settings.partitions ?? 1, firstId: this.#nextId() };
     topics.putSync(name, made);
     for (let id = made.firstId; id < made.firstId + made.partitions; id += 1) {
       partitions.putSync(id, { start: 0, end: 0, bytes: 0 });
