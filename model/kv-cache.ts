@@ -3,7 +3,7 @@ import type { ModelConfig } from './config.ts';
 import { select } from './ops.ts';
 import type { Parameters } from './parameters.ts';
 import { tf } from './tf.ts';
-import { causalBias, decode, head, hide, rotationOf } from './transformer.ts';
+import { causalBias, head, hiddenStates, hide, rotationOf } from './transformer.ts';
 import type { KeyValue } from './transformer.ts';
 
 /*
@@ -24,7 +24,7 @@ export interface Decoded {
 export function prefill(parameters: Parameters, config: ModelConfig, ids_BT: Tensor, room: number): Decoded {
   const [rows = 0, length = 0] = ids_BT.shape;
   const cache: KeyValue[] = [];
-  const x_NC = decode(parameters, config, ids_BT, {
+  const x_NC = hiddenStates(parameters, config, ids_BT, {
     rotation: rotationOf(config, tf.range(0, length, 1, 'int32').expandDims(0)),
     bias: causalBias(length),
     remember: (_, fresh) => {
@@ -50,7 +50,7 @@ export function decodeNext(
   const here = slots_M.equal(positions_B.expandDims(1)).reshape([rows, 1, room, 1]);
   const visible = slots_M.lessEqual(positions_B.expandDims(1)).reshape([rows, 1, 1, 1, room]);
   const next: KeyValue[] = [];
-  const x_NC = decode(parameters, config, ids_B.expandDims(1), {
+  const x_NC = hiddenStates(parameters, config, ids_B.expandDims(1), {
     rotation: rotationOf(config, positions_B.expandDims(1)),
     bias: hide(visible),
     remember: (layer, fresh) => {

@@ -50,11 +50,11 @@ export function forward(
   const [, length = 0] = ids_BT.shape;
   const positions = options.positions_BT ?? tf.range(0, length, 1, 'int32').expandDims(0);
   const context = { rotation: rotationOf(config, positions), bias: causalBias(length, options.segments_BT) };
-  return head(parameters, config, decode(parameters, config, ids_BT, context));
+  return head(parameters, config, hiddenStates(parameters, config, ids_BT, context));
 }
 
 /** Final hidden states `[N, C]`. */
-export function decode(parameters: Parameters, config: ModelConfig, ids_BT: Tensor, context: Context): Tensor {
+export function hiddenStates(parameters: Parameters, config: ModelConfig, ids_BT: Tensor, context: Context): Tensor {
   const [rows = 0, length = 0] = ids_BT.shape;
   let x_NC = embed(weight(parameters, 'model.embed_tokens'), ids_BT.reshape([rows * length]));
   for (let layer = 0; layer < config.layers; layer++) {

@@ -18,6 +18,14 @@ function logitsOf(ids: readonly number[], segments?: readonly number[]): number[
   });
 }
 
+function logitsFrom(start: number): Float32Array {
+  return tf.tidy(() => {
+    const positions_BT = tf.range(start, start + 6, 1, 'int32').expandDims(0);
+    const ids = tf.tensor2d([[1, 2, 3, 4, 5, 6]], undefined, 'int32');
+    return forward(weights, tinyConfig, ids, { positions_BT }).dataSync<'float32'>();
+  });
+}
+
 function lossWith(lossMask: Float32Array, targets: Int32Array = randomBatch(5).targets): number {
   return tf.tidy(() => {
     const batch = toBatchTensors({ ...randomBatch(5), targets, lossMask });
@@ -60,6 +68,11 @@ describe('what a position sees', () => {
     const packed = logitsOf([1, 2, 3, 4, 5, 6], [0, 0, 0, 1, 1, 1]).slice(3);
     packed.flat().forEach((logit, at) => expect(logit).toBeCloseTo(alone.flat()[at] ?? NaN, 4));
   });
+});
+
+test('only the distance between positions counts, not where they are', () => {
+  const shifted = logitsFrom(9);
+  logitsFrom(0).forEach((logit, index) => expect(shifted[index]).toBeCloseTo(logit, 4));
 });
 
 describe('loss', () => {
