@@ -2,6 +2,7 @@ import { Observable } from 'rxjs';
 import type { OperatorFunction } from 'rxjs';
 import { isItem } from './flow.ts';
 import type { Element } from './flow.ts';
+import { listen } from './listen.ts';
 
 /** What becomes of one element: the elements to emit in its place, now or later. */
 export type Handler<T, R> = (element: Element<T>) => readonly Element<R>[] | Promise<readonly Element<R>[]>;
@@ -72,16 +73,14 @@ export function inOrder<T, R>(handle: Handler<T, R>, concurrency = 1): OperatorF
         if (sourceCompleted && waiting.length === 0 && running.length === 0) subscriber.complete();
       };
 
-      return flow.subscribe({
-        next: (element) => {
-          waiting.push(element);
-          pump();
-        },
-        error: (error: unknown) => subscriber.error(error),
-        complete: () => {
-          sourceCompleted = true;
-          pump();
-        },
-      });
+      const take = (element: Element<T>): void => {
+        waiting.push(element);
+        pump();
+      };
+      const complete = (): void => {
+        sourceCompleted = true;
+        pump();
+      };
+      return listen(flow, { take, sourceCompleted: complete }, subscriber);
     });
 }

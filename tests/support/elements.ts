@@ -1,0 +1,56 @@
+import type { Barrier, Element, Item, Restore, Source, Tick, Uid } from '../../operators/flow.ts';
+import { isItem } from '../../operators/flow.ts';
+import type { CutReason, Snapshot } from '../../operators/types.ts';
+import { Window } from '../../operators/window.ts';
+
+/** A source that stands still: it makes elements, and notes what operators ask of it. */
+export class TestSource implements Source {
+  readonly window: Window;
+  readonly requestedCuts: CutReason[] = [];
+  readonly committed: Barrier[] = [];
+
+  constructor(limitBytes = 1000) {
+    this.window = new Window(limitBytes);
+  }
+
+  requestCut(reason: CutReason): void {
+    this.requestedCuts.push(reason);
+  }
+
+  async cutCommitted(barrier: Barrier): Promise<void> {
+    this.committed.push(barrier);
+  }
+
+  item<T>(value: T, bytes = 0): Item<T> {
+    return { kind: 'item', value, bytes, source: this };
+  }
+
+  /** An item whose bytes have been taken from the window, as `ingest` emits it. */
+  taken<T>(value: T, bytes: number): Item<T> {
+    this.window.take(bytes);
+    return this.item(value, bytes);
+  }
+
+  /** A barrier, with the snapshots that its basket holds already. */
+  barrier(basket: Readonly<Record<Uid, Snapshot>> = {}, reason: CutReason = 'timer'): Barrier {
+    return { kind: 'barrier', reason, basket: new Map(Object.entries(basket)), source: this };
+  }
+
+  restore(states: Readonly<Record<Uid, Snapshot>> | ReadonlyMap<Uid, Snapshot> = {}): Restore {
+    return { kind: 'restore', states: states instanceof Map ? states : new Map(Object.entries(states)), source: this };
+  }
+
+  tick(atMs: number): Tick {
+    return { kind: 'tick', atMs, source: this };
+  }
+}
+
+/** What a store would give back: the snapshots of a basket, through JSON. */
+export function asStored(basket: ReadonlyMap<Uid, Snapshot>): ReadonlyMap<Uid, Snapshot> {
+  const entries: [Uid, Snapshot][] = JSON.parse(JSON.stringify([...basket]));
+  return new Map(entries);
+}
+
+export function valuesOf<T>(elements: readonly Element<T>[]): T[] {
+  return elements.filter(isItem).map((item) => item.value);
+}

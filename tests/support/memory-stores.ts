@@ -1,0 +1,80 @@
+import { MillraceError } from '../../operators/errors.ts';
+import type {
+  Checkpoint,
+  CheckpointInfo,
+  CheckpointStore,
+  Cut,
+  DeadLetter,
+  DeadLetters,
+  Ledger,
+  LedgerEntry,
+} from '../../operators/ports.ts';
+import { asStored } from './elements.ts';
+
+/** Checkpoints in memory; their states have been through JSON, as on a disk. */
+export class MemoryCheckpoints implements CheckpointStore {
+  readonly kept: Checkpoint[] = [];
+  #made = 0;
+
+  async put({ reason, states }: Cut): Promise<CheckpointInfo> {
+    this.#made += 1;
+    const id = `cut-${String(this.#made).padStart(6, '0')}`;
+    const checkpoint = { id, reason, createdAtMs: this.#made, bytes: 1, path: `/${id}`, states: asStored(states) };
+    this.kept.push(checkpoint);
+    return checkpoint;
+  }
+
+  async list(): Promise<readonly CheckpointInfo[]> {
+    return [...this.kept];
+  }
+
+  async read(id: string): Promise<Checkpoint> {
+    const found = this.kept.find((checkpoint) => checkpoint.id === id);
+    if (!found) throw new MillraceError('checkpoint-corrupt', `There is no checkpoint ${id}.`);
+    return found;
+  }
+
+  async latest(): Promise<Checkpoint | null> {
+    return this.kept.at(-1) ?? null;
+  }
+
+  async prune(keep: number): Promise<void> {
+    const periodic = this.kept.filter(({ reason }) => reason !== 'savepoint');
+    for (const old of periodic.slice(0, -keep)) this.kept.splice(this.kept.indexOf(old), 1);
+  }
+}
+
+export class MemoryLedger implements Ledger {
+  readonly entries: LedgerEntry[];
+
+  constructor(entries: readonly LedgerEntry[] = []) {
+    this.entries = [...entries];
+  }
+
+  async append(entry: LedgerEntry): Promise<number> {
+    return this.entries.push(entry);
+  }
+
+  async read(from: number): Promise<readonly LedgerEntry[]> {
+    return this.entries.slice(from);
+  }
+
+  async end(): Promise<number> {
+    return this.entries.length;
+  }
+}
+
+export class MemoryDeadLetters implements DeadLetters {
+  readonly letters: DeadLetter[] = [];
+
+  async put(letter: DeadLetter): Promise<void> {
+    this.letters.push(letter);
+  }
+}
+
+/** Dead letters that cannot be written. */
+export const deadLettersThatFail: DeadLetters = {
+  put: async () => {
+    throw new MillraceError('dead-letter-failed', 'The dead letter could not be written.');
+  },
+};
