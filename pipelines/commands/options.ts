@@ -1,5 +1,6 @@
 import { InvalidArgumentError, Option } from 'commander';
 import { durationSchema, toMs } from '../../operators/units.ts';
+import type { From } from '../follow.ts';
 
 /** Parsers of option values. What they refuse is bad usage: commander prints the reason, and the exit code is 2. */
 
@@ -34,9 +35,7 @@ export function milliseconds(text: string): number {
   throw new InvalidArgumentError('It must be a duration with a unit, such as 500ms, 60s or 5m.');
 }
 
-/** Where to begin to read: a word, or the offset of a record. */
-export type From = 'earliest' | 'latest' | number;
-
+/** `earliest`, `latest` or an offset. */
 export function from(text: string): From {
   if (text === 'earliest' || text === 'latest') return text;
   if (/^\d+$/.test(text) && Number.isSafeInteger(Number(text))) return Number(text);

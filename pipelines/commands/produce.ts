@@ -9,7 +9,7 @@ import type { Produced } from '../produce.ts';
 import type { SplitBy } from '../split.ts';
 import { isTerminal } from '../style.ts';
 import { dataDirOption, integer } from './options.ts';
-import { INTERRUPTED, inSession, withLog } from './session.ts';
+import { inSession, withLog } from './session.ts';
 import type { Session } from './session.ts';
 
 interface ProduceFlags {
@@ -91,7 +91,6 @@ async function produce(session: Session, topic: string, paths: readonly string[]
     throw error;
   }
   line.clear();
-  if (session.wasInterrupted) process.exitCode = INTERRUPTED;
   const seconds = (clock.nowMs() - startedMs) / 1000;
   await session.print(
     flags.json

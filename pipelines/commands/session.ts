@@ -7,7 +7,7 @@ import type { TopicLog } from '../../operators/ports.ts';
 import { dataFolder } from '../job-folder.ts';
 
 /** As shells have it: 128, and the number of SIGINT. */
-export const INTERRUPTED = 130;
+const INTERRUPTED = 130;
 
 /** What a command works with while it runs. */
 export interface Session {
@@ -19,10 +19,13 @@ export interface Session {
 }
 
 /**
- * Runs a command, which ends early when its signal aborts. A second Ctrl-C ends the process at once. That a reader has
- * gone is no error: it had enough.
+ * Runs a command, which ends early when its signal aborts, with `interruptedCode` as its exit code after Ctrl-C. A second
+ * Ctrl-C ends the process at once. That a reader has gone is no error: it had enough.
  */
-export async function inSession(run: (session: Session) => Promise<void>): Promise<void> {
+export async function inSession(
+  run: (session: Session) => Promise<void>,
+  interruptedCode: number = INTERRUPTED,
+): Promise<void> {
   const abort = new AbortController();
   let wasInterrupted = false;
   const interrupt = (): void => {
@@ -42,7 +45,10 @@ export async function inSession(run: (session: Session) => Promise<void>): Promi
       },
       print: (text) => write(process.stdout, text),
     });
+  } catch (error) {
+    if (!abort.signal.aborted || !(error instanceof Error && error.name === 'AbortError')) throw error;
   } finally {
+    if (wasInterrupted) process.exitCode = interruptedCode;
     process.off('SIGINT', interrupt).off('SIGTERM', interrupt);
     process.stdout.off('error', outputFailed);
   }

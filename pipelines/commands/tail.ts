@@ -1,0 +1,61 @@
+import { Command } from 'commander';
+import { follow, positionsFrom } from '../follow.ts';
+import type { From } from '../follow.ts';
+import { jsonView, readableView } from '../record-view.ts';
+import { isTerminal, styleFor } from '../style.ts';
+import { dataDirOption, from, integer } from './options.ts';
+import { inSession, withTopic } from './session.ts';
+import type { Session } from './session.ts';
+
+interface TailFlags {
+  readonly dataDir: string;
+  readonly from?: From;
+  readonly partition?: number;
+  readonly untilEnd?: true;
+  readonly max?: number;
+  readonly json?: true;
+}
+
+const EXAMPLES = `
+With --json, each line has topic, partition, offset, timestamp, key, value and headers. A value that is an object or a
+list in JSON is given as such, other text as text, and bytes that are no text as {"base64": "..."}.
+
+Examples:
+  millrace tail generations                         what the model says, as it says it
+  millrace tail metrics --from earliest --json | jq .value.bitsPerByte
+  millrace tail text --from 1200 --partition 0 --max 1
+  millrace tail dead-letters --until-end
+`;
+
+/** `millrace tail`: follows a topic from another process. Ctrl-C is its ordinary end. */
+export function tailCommand(): Command {
+  return new Command('tail')
+    .description('Follow a topic.')
+    .argument('<topic>', 'topic to follow')
+    .option('--from <place>', 'earliest, latest or an offset (default: latest; earliest with --until-end)', from)
+    .option('--partition <n>', 'only this partition', integer(0))
+    .option('--until-end', 'stop where the topic ends now')
+    .option('--max <n>', 'stop after so many records', integer(1))
+    .addOption(dataDirOption())
+    .option('--json', 'print each record as JSON, one a line')
+    .addHelpText('after', EXAMPLES)
+    .action((topic: string, flags: TailFlags) => inSession((session) => tail(session, topic, flags), 0));
+}
+
+async function tail(session: Session, topic: string, flags: TailFlags): Promise<void> {
+  const { dataDir, untilEnd = false, max = Infinity, partition = null } = flags;
+  const view = flags.json ? jsonView : readableView(styleFor(process.stdout), { nowMs: () => performance.now() });
+  await withTopic(dataDir, topic, async (log) => {
+    const positions = await positionsFrom(log, topic, flags.from ?? (untilEnd ? 'earliest' : 'latest'), partition);
+    if (isTerminal(process.stderr) && !untilEnd) process.stderr.write(`Following topic ${topic}; Ctrl-C ends.\n`);
+    let left = max;
+    for await (const records of follow(log, positions, { signal: session.signal, untilEnd })) {
+      const shown = view.show(records.slice(0, left));
+      if (shown) await session.print(shown);
+      left -= records.length;
+      if (left <= 0) break;
+    }
+    const rest = view.close();
+    if (rest) await session.print(rest);
+  });
+}
