@@ -41,6 +41,8 @@ const stateSchema = z.object({
   /** Ledger position of the entry that is being played, and how many of its records have been. */
   ledger: z.number().int(),
   played: z.number().int(),
+  /** Partition that the last run came from; the next one's turn is next. */
+  lastRun: z.string().nullable(),
 });
 
 /**
@@ -83,6 +85,7 @@ class RecordSource implements Source {
   #wake: () => void = () => {};
   #ledgerPosition = 0;
   #played = 0;
+  #lastRun: string | null = null;
 
   constructor(topics: readonly Topic[], options: IngestOptions, subscriber: Subscriber<Element<LogRecord>>) {
     this.window = new Window(toBytes(options.window ?? '1MB'));
@@ -140,6 +143,7 @@ class RecordSource implements Source {
     }
     this.#ledgerPosition = state?.ledger ?? 0;
     this.#played = state?.played ?? 0;
+    this.#lastRun = state?.lastRun ?? null;
     const decided = (await this.#options.ledger?.read(this.#ledgerPosition)) ?? [];
     const known = [...firstRuns(decided), ...(state?.positions ?? [])];
     for (const position of known) if (this.#positions.has(keyOf(position))) this.#moveTo(position);
@@ -160,24 +164,38 @@ class RecordSource implements Source {
     while (!this.#isStopped) {
       await this.#letThrough();
       const waitMs = Math.max(0, Math.min(POLL_MS, nextTickMs - this.#clock.nowMs()));
-      const records = await this.#poll(reader, waitMs);
+      const records = await this.#nextRun(reader, waitMs);
       const [first] = records;
       if (first) {
         const run = { topic: first.topic, partition: first.partition, from: first.offset, count: records.length };
         await this.#decide({ kind: 'run', ...run }, records);
-      }
-      if (this.#clock.nowMs() >= nextTickMs) {
+      } else if (this.#clock.nowMs() >= nextTickMs) {
+        // Only a source that has nothing to give tells the time: behind a full window nobody waits for records.
         await this.#decide({ kind: 'tick', atMs: this.#clock.nowMs() });
         nextTickMs = this.#clock.nowMs() + tickMs;
       }
     }
   }
 
-  async #poll(reader: LogReader, waitMs: number): Promise<readonly LogRecord[]> {
+  /**
+   * Records of the partition whose turn it is, or of the next one that has any. So the order of what is already in the
+   * log depends on nothing but the log; only what arrives while this waits is ordered by chance.
+   */
+  async #nextRun(reader: LogReader, waitMs: number): Promise<readonly LogRecord[]> {
+    for (const partition of this.#turns()) {
+      const records = await reader.poll({ partition, maxRecords: RUN_RECORDS, maxBytes: RUN_BYTES, waitMs: 0 });
+      if (records.length > 0) return records;
+    }
     if (this.#isStopped || this.#wantedCut) return [];
     const interrupted = new AbortController();
     this.#wake = () => interrupted.abort();
     return reader.poll({ maxRecords: RUN_RECORDS, maxBytes: RUN_BYTES, waitMs, signal: interrupted.signal });
+  }
+
+  #turns(): readonly Position[] {
+    const partitions = [...this.#positions.values()];
+    const last = partitions.findIndex((position) => keyOf(position) === this.#lastRun);
+    return [...partitions.slice(last + 1), ...partitions.slice(0, last + 1)];
   }
 
   /** Something that another run could decide otherwise: first into the ledger, then into the stream. */
@@ -187,7 +205,7 @@ class RecordSource implements Source {
     if (entry.kind === 'tick') this.#tick(entry.atMs);
     else for (const record of records) await this.#emit(record);
     this.#ledgerPosition = after;
-    this.#played = 0;
+    this.#endRun(entry);
   }
 
   async #play(entry: LedgerEntry, reader: LogReader): Promise<void> {
@@ -206,7 +224,12 @@ class RecordSource implements Source {
       }
       for (const record of records) await this.#emit(record);
     }
+    this.#endRun(entry);
+  }
+
+  #endRun(entry: LedgerEntry): void {
     this.#played = 0;
+    if (entry.kind === 'run') this.#lastRun = keyOf(entry);
   }
 
   async #emit(record: LogRecord): Promise<void> {
@@ -235,7 +258,7 @@ class RecordSource implements Source {
   #cut(reason: CutReason): void {
     this.#wantedCut = null;
     const positions = [...this.#positions.values()].map((position) => ({ ...position }));
-    const state = { positions, ledger: this.#ledgerPosition, played: this.#played };
+    const state = { positions, ledger: this.#ledgerPosition, played: this.#played, lastRun: this.#lastRun };
     const basket = new Map<Uid, Snapshot>([[this.#uid, { state }]]);
     this.#subscriber.next({ kind: 'barrier', reason, basket, source: this });
   }
