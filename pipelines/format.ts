@@ -50,6 +50,11 @@ export function figure(value: number | null): string {
   return value === null ? '–' : value.toFixed(3);
 }
 
+/** Bits per byte now and overall: `1.943 bits/byte (2.104 overall)`, or `1.943 bpb (2.104)`. */
+export function figures(now: number | null, overall: number | null, isShort: boolean = false): string {
+  return isShort ? `${figure(now)} bpb (${figure(overall)})` : `${figure(now)} bits/byte (${figure(overall)} overall)`;
+}
+
 /** A learning rate: `3.0e-4`. */
 export function rate(value: number): string {
   return value === 0 ? '0' : value.toExponential(1);

@@ -29,15 +29,14 @@ const stepSchema = z.object({
 const checkpointSchema = z.object({
   event: z.literal('checkpoint'),
   id: z.string(),
-  reason: z.string(),
+  reason: z.enum(['timer', 'steps', 'savepoint', 'final']),
   bytes: z.number(),
   durationMs: z.number(),
 });
 
 export type PublishedDelta = z.output<typeof deltaSchema>;
 export type PublishedStep = z.output<typeof stepSchema>;
-export type PublishedCheckpoint = z.output<typeof checkpointSchema>;
-export type Published = PublishedDelta | PublishedStep | PublishedCheckpoint;
+export type Published = PublishedDelta | PublishedStep | z.output<typeof checkpointSchema>;
 
 const publishedSchema: z.ZodType<Published> = z.discriminatedUnion('event', [
   deltaSchema,

@@ -1,9 +1,11 @@
 import type { LogRecord } from '../operators/types.ts';
 import type { Clock } from '../operators/ports.ts';
 import { AnswerView } from './answer-view.ts';
-import { count, duration, figure, printable, rate, size } from './format.ts';
+import { checkpointLine, deadLetterLine, skippedLine } from './event-lines.ts';
+import type { DeadLetterEvent } from './events.ts';
+import { count, figure, figures, printable, rate } from './format.ts';
 import { jsonOf, readPublished, textOf } from './published.ts';
-import type { PublishedCheckpoint, PublishedStep } from './published.ts';
+import type { PublishedStep } from './published.ts';
 import type { Style } from './style.ts';
 
 /** Turns records of a topic into what is to be written. */
@@ -49,14 +51,14 @@ function inBase64(bytes: Uint8Array): { readonly base64: string } {
 export function readableView(style: Style, clock: Clock): RecordView {
   const answers = new AnswerView(style, clock);
   const showOne = (record: LogRecord): string => {
-    const letter = deadLetterLine(record, style);
-    if (letter) return letter;
+    const letter = readDeadLetter(record);
+    if (letter) return `${deadLetterLine(letter, style)}\n`;
     const report = readPublished(record.value);
     switch (report?.event) {
       case 'generation':
         return answers.push(report);
       case 'step':
-        return `${stepLine(report)}\n`;
+        return `${report.skipped ? skippedLine(report, style) : stepLine(report)}\n`;
       case 'checkpoint':
         return `${checkpointLine(report)}\n`;
       case undefined:
@@ -69,23 +71,19 @@ export function readableView(style: Style, clock: Clock): RecordView {
   };
 }
 
-function stepLine({ step, loss, bitsPerByte, totals, lr, gradNorm, tokens, skipped }: PublishedStep): string {
-  if (skipped) return `step ${count(step)}  skipped: its loss or gradient was not finite`;
+function stepLine({ step, loss, bitsPerByte, totals, lr, gradNorm, tokens }: PublishedStep): string {
   const overall = totals.bytes > 0 ? totals.bits / totals.bytes : null;
   return (
-    `step ${count(step)}  ${figure(bitsPerByte)} bits/byte (${figure(overall)} overall)  loss ${figure(loss)}  ` +
-    `lr ${rate(lr)}  gradient ${figure(gradNorm)}  ${count(tokens)} tokens`
+    `step ${count(step)}  ${figures(bitsPerByte, overall)}  loss ${figure(loss)}  lr ${rate(lr)}  ` +
+    `gradient ${figure(gradNorm)}  ${count(tokens)} tokens`
   );
 }
 
-export function checkpointLine({ id, reason, bytes, durationMs }: Omit<PublishedCheckpoint, 'event'>): string {
-  return `checkpoint ${id} (${reason})  ${size(bytes)} in ${duration(durationMs)}`;
-}
-
-function deadLetterLine({ headers }: LogRecord, style: Style): string | null {
+/** What the headers of a dead letter say, or null for a record that is none. */
+function readDeadLetter({ headers }: LogRecord): Omit<DeadLetterEvent, 'event'> | null {
   const { topic, partition, offset, code, message } = headers;
-  if (topic === undefined || partition === undefined || code === undefined || message === undefined) return null;
-  return `${style.warn(`${topic}/${partition}@${offset} ${code}`)}  ${printable(message)}\n`;
+  if (topic === undefined || code === undefined || message === undefined) return null;
+  return { topic, partition: Number(partition), offset: Number(offset), code, message };
 }
 
 function bareLine({ value }: LogRecord): string {

@@ -67,7 +67,10 @@ async function generate(session: Session, argument: string, flags: GenerateFlags
   const prompt = argument === '-' ? await readPrompt(session.signal) : argument;
   if (prompt.trim() === '') throw new MillraceError('bad-usage', 'The prompt is empty. Give the model some text.');
   if (!currentJob(dataFolder(dataDir))) {
-    throw new MillraceError('no-answer', `No job has run on ${dataDir} yet. Start one with millrace up, and ask again.`);
+    throw new MillraceError(
+      'no-answer',
+      `No job has run on ${dataDir} yet. Start one with millrace up, and ask again.`,
+    );
   }
   await withTopic(dataDir, GENERATIONS, async (log) => {
     // Noted before the question is asked, so that no part of its answer is missed.
