@@ -1,6 +1,6 @@
 export { ModelError } from './errors.ts';
 export type { ModelErrorCode } from './errors.ts';
-export type { StepInput, StepResult } from './types.ts';
+export type { StepInput, StepResult, Tokenizer } from './types.ts';
 
 export { countParameters, modelConfigSchema, parameterShapes, parseModelConfig } from './config.ts';
 export type { ModelConfig } from './config.ts';
@@ -18,3 +18,9 @@ export type { ModelSampler, SamplerDelta, SamplerRequest } from './sampler.ts';
 
 export { readWeights, writeWeights } from './weights-file.ts';
 export type { WeightsFileContent } from './weights-file.ts';
+
+export { readSafetensors, writeSafetensors } from './safetensors.ts';
+export type { SafetensorsFile, TensorData } from './safetensors.ts';
+export { createTokenizer, loadTokenizer } from './tokenizer.ts';
+export { byteTokenizerFile, readTokenizerFile, trainTokenizer, writeTokenizerFile } from './tokenizer-file.ts';
+export type { TokenizerFile } from './tokenizer-file.ts';

@@ -36,7 +36,7 @@ const entrySchema = z.strictObject({
 export function layOut<T extends { readonly dtype: StoredType; readonly shape: readonly number[] }>(
   tensors: ReadonlyMap<string, T>,
 ): readonly (Place & { readonly tensor: T })[] {
-  const inOrder = [...tensors].sort(
+  const inOrder = [...tensors].toSorted(
     ([aName, a], [bName, b]) => elementBytes[b.dtype] - elementBytes[a.dtype] || (aName < bName ? -1 : 1),
   );
   let end = 0;
@@ -49,7 +49,7 @@ export function layOut<T extends { readonly dtype: StoredType; readonly shape: r
 
 /** Length prefix and JSON, filled up with spaces so that the tensors start at a multiple of 8 bytes. */
 export function encodeHeader({ metadata, places }: Header): Uint8Array {
-  const keys = Object.keys(metadata).sort();
+  const keys = Object.keys(metadata).toSorted();
   const fields = places.map(({ name, dtype, shape, begin, end }) =>
     field(name, { dtype, shape, data_offsets: [begin, end] }),
   );
