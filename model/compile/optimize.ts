@@ -1,6 +1,11 @@
 import type { Graph, Pass } from './ir.ts';
+import { bf16MatMul } from './passes/bf16-matmul.ts';
 import { dropDead } from './passes/drop-dead.ts';
+import { flattenMatMul } from './passes/flatten-matmul.ts';
+import { markXla } from './passes/mark-xla.ts';
 import { mergeEqual } from './passes/merge-equal.ts';
+import { moveCasts } from './passes/move-casts.ts';
+import { simplifyLayout } from './passes/simplify-layout.ts';
 
 export interface OptimizeOptions {
   /** `bf16` multiplies matrices in bfloat16 and leaves everything else in float32. */
@@ -14,6 +19,10 @@ export function optimize(graph: Graph, options: OptimizeOptions): Graph {
   return passesFor(options).reduce((improved, pass) => pass(improved), graph);
 }
 
-export function passesFor(_options: OptimizeOptions): readonly Pass[] {
-  return [dropDead, mergeEqual];
+export function passesFor({ precision = 'f32', xla = false }: OptimizeOptions): readonly Pass[] {
+  const passes: Pass[] = [dropDead, simplifyLayout, flattenMatMul, simplifyLayout, mergeEqual];
+  if (precision === 'bf16') passes.push(bf16MatMul, moveCasts, simplifyLayout, mergeEqual);
+  passes.push(dropDead);
+  if (xla) passes.push(markXla);
+  return passes;
 }

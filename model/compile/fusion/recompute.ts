@@ -1,0 +1,135 @@
+import { castNode } from '../build.ts';
+import { DType, nodeOf, ref, sizeOf, type GraphNode, type Ref } from '../ir.ts';
+import { GraphView, inOrder } from '../rewrite.ts';
+import { bytesOf, isElementwise, isSource, readersOf, type Leveled } from './levels.ts';
+
+/** Largest number of nodes that are computed again rather than stored. */
+const MAX_NODES = 16;
+
+/**
+ * Computes values again at the levels where they are read, rather than storing them, where that reads no more bytes than
+ * they have: activations in the backward pass from the matrix products that they came from. Where a rounded copy of a
+ * value is stored for matrix products, readers at other levels read that copy.
+ */
+export function recompute(leveled: Leveled): Leveled {
+  const { graph } = leveled;
+  const view = new GraphView(graph);
+  const planner = new Planner(view, leveled);
+  const nodes = graph.nodes.flatMap((node) => {
+    const level = leveled.levels.get(node.name);
+    if (level === undefined) return [node];
+    const inputs = node.inputs.map((input) => planner.inputFor(node, input, level));
+    return [inputs.every((input, at) => input === node.inputs[at]) ? node : { ...node, inputs }];
+  });
+  return { graph: { ...graph, nodes: inOrder([...nodes, ...planner.added]) }, levels: planner.levels };
+}
+
+class Planner {
+  readonly added: GraphNode[] = [];
+  readonly levels: Map<string, number>;
+  readonly #view: GraphView;
+  readonly #leveled: Leveled;
+  readonly #copies = new Map<string, Ref>();
+  /** Values that some reader needs as they are, so that others may read them too. */
+  readonly #stored = new Set<Ref>();
+
+  constructor(view: GraphView, leveled: Leveled) {
+    this.#view = view;
+    this.#leveled = leveled;
+    this.levels = new Map(leveled.levels);
+  }
+
+  /** What a node of the level reads in the input's place. */
+  inputFor(reader: GraphNode, input: Ref, level: number): Ref {
+    const own = this.#leveled.levels.get(nodeOf(input));
+    if (own === undefined || own === level) return input;
+    const narrow = this.#narrowCopy(input);
+    if (narrow !== null && !SUMS.has(reader.op)) return this.#widened(input, narrow, level);
+    if (narrow !== null || this.#isStored(input)) return input;
+    const leaves = new Set<Ref>();
+    const inner = new Set<string>();
+    if (this.#expand(input, leaves, inner)) {
+      const read = [...leaves].reduce((bytes, leaf) => bytes + this.#storedBytes(leaf), 0);
+      if (read <= bytesOf(input, this.#view)) return this.#copyTo(input, inner, level);
+    }
+    this.#stored.add(input);
+    return input;
+  }
+
+  /** Collects the nodes to compute again and the values that they start from; false when it is not worth it. */
+  #expand(input: Ref, leaves: Set<Ref>, inner: Set<string>): boolean {
+    const node = this.#view.producer(input);
+    if (inner.has(node.name)) return true;
+    if (this.#isLeaf(input)) {
+      if (!isSmall(input, this.#view) && !isSource(node)) leaves.add(input);
+      return true;
+    }
+    if (!isElementwise(node) || inner.size >= MAX_NODES) return false;
+    inner.add(node.name);
+    return node.inputs.every((before) => this.#expand(before, leaves, inner));
+  }
+
+  #isLeaf(input: Ref): boolean {
+    const node = this.#view.producer(input);
+    return !this.#leveled.levels.has(node.name) || this.#isStored(input) || this.#narrowCopy(input) !== null;
+  }
+
+  /** Values that are in memory anyway: small ones, and those that a barrier reads. */
+  #isStored(input: Ref): boolean {
+    const node = this.#view.producer(input);
+    return this.#stored.has(input) || isSmall(input, this.#view) || readersOf(node, this.#view, this.#leveled).barrier;
+  }
+
+  #storedBytes(leaf: Ref): number {
+    return bytesOf(this.#narrowCopy(leaf) ?? leaf, this.#view);
+  }
+
+  #narrowCopy(input: Ref): Ref | null {
+    const casts = this.#view.consumers(nodeOf(input)).filter((reader) => {
+      const stored = readersOf(reader, this.#view, this.#leveled).barrier;
+      return (
+        reader.op === 'Cast' && reader.outputs[0]?.dtype === DType.bfloat16 && reader.inputs[0] === input && stored
+      );
+    });
+    return casts[0] === undefined ? null : ref(casts[0]);
+  }
+
+  #widened(input: Ref, narrow: Ref, level: number): Ref {
+    return this.#once(`${input.replace(':', '.')}/wide@${level}`, level, (name) =>
+      castNode(name, narrow, { ...this.#view.type(input), dtype: DType.bfloat16 }, DType.float32),
+    );
+  }
+
+  #copyTo(input: Ref, inner: ReadonlySet<string>, level: number): Ref {
+    const node = this.#view.producer(input);
+    if (!inner.has(node.name)) {
+      const narrow = this.#leveled.levels.get(node.name) === undefined ? null : this.#narrowCopy(input);
+      return narrow !== null && !this.#isStored(input) ? this.#widened(input, narrow, level) : input;
+    }
+    return this.#once(`${node.name}/again@${level}`, level, (name) => ({
+      ...node,
+      name,
+      inputs: node.inputs.map((before) => this.#copyTo(before, inner, level)),
+    }));
+  }
+
+  #once(name: string, level: number, make: (name: string) => GraphNode): Ref {
+    const valid = name.replace('@', '.');
+    const known = this.#copies.get(valid);
+    if (known !== undefined) return known;
+    const node = make(valid);
+    this.added.push(node);
+    this.levels.set(node.name, level);
+    this.#copies.set(valid, ref(node));
+    return ref(node);
+  }
+}
+
+/** Sums read full precision: a residual stream rounded at every layer would lose what each adds. */
+const SUMS: ReadonlySet<string> = new Set(['Add', 'AddN', 'AddV2']);
+
+const SMALL_SIZE = 32_768;
+
+function isSmall(input: Ref, view: GraphView): boolean {
+  return sizeOf(view.type(input).shape) <= SMALL_SIZE;
+}
