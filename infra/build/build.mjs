@@ -14,7 +14,7 @@ const notAssets = new Set(['tsconfig.json']);
 
 rmSync(dist, { recursive: true, force: true });
 const compiler = fileURLToPath(import.meta.resolve('typescript/bin/tsc'));
-const { status } = spawnSync(process.execPath, [compiler, '-p', 'infra/build'], { cwd: root, stdio: 'inherit' });
+const { status } = spawnSync(process.execPath, [compiler, '-p', 'infra/build'], { cwd: root, stdio: ['ignore', 2, 2] });
 if (status !== 0) process.exit(status ?? 1);
 
 for (const folder of ['pipelines', 'operators', 'model', 'infra']) {

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { createReadStream, existsSync, readFileSync, statSync } from 'node:fs';
 import { mkdir, mkdtemp, open, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
-import { join, relative, sep } from 'node:path';
+import { join, relative, resolve, sep } from 'node:path';
 
 /** Lists a bundle's files; written last, so a folder without it is no bundle. */
 const MANIFEST = 'bundle.json';
@@ -17,7 +17,7 @@ const MANIFEST = 'bundle.json';
 /** Where set-up keeps what is large or slow to make, for all projects of this user. */
 export function cacheDir() {
   const base = process.env['XDG_CACHE_HOME'] || join(homedir(), '.cache');
-  return process.env['MILLRACE_CACHE'] || join(base, 'millrace');
+  return resolve(process.env['MILLRACE_CACHE'] || join(base, 'millrace'));
 }
 
 /**

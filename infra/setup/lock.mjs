@@ -7,7 +7,7 @@ import { say } from './say.mjs';
 
 const HEARTBEAT_MS = 2_000;
 /** A holder that has not given a sign of life for so long is taken for dead. */
-const DEAD_AFTER_MS = 60_000;
+const DEAD_AFTER_MS = 20_000;
 const RETRY_MS = 200;
 
 /**

@@ -23,7 +23,7 @@ describe('the packed package, installed in an empty folder', () => {
     promisify(execFile)(command, args, { cwd: scratch, env: { ...process.env, TF_CPP_MIN_LOG_LEVEL: '2' } });
 
   beforeAll(async () => {
-    await run('npm', 'pack', root, '--pack-destination', scratch);
+    await run('npm', 'pack', root, '--foreground-scripts', '--pack-destination', scratch);
     const tarball = readdirSync(scratch).find((name) => name.endsWith('.tgz')) ?? 'no tarball';
     writeFileSync(
       join(scratch, 'package.json'),
