@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import type { OperatorKind } from '../operators/kind.ts';
 import { byteSizeSchema, durationSchema } from '../operators/units.ts';
@@ -102,3 +103,15 @@ export const graphHeadSchema: z.ZodType<GraphHead> = z.strictObject({
     .optional(),
   streams: z.record(z.string(), z.array(z.unknown()).min(2)),
 });
+
+/** Identifies what a graph says: the same for the same graph, whatever its text looks like. */
+export function graphHash({ streams, ...head }: Graph): string {
+  const steps = Object.entries(streams).map(([name, stream]) => [
+    name,
+    stream.map(({ uid, kind, config }) => ({ uid, kind: kind.kind, config })),
+  ]);
+  return createHash('sha256')
+    .update(JSON.stringify([head, steps]))
+    .digest('hex')
+    .slice(0, 16);
+}

@@ -4,6 +4,7 @@ import { MillraceError } from '../operators/errors.ts';
 import type { Checkpoint } from '../operators/index.ts';
 import type { Services } from '../operators/kind.ts';
 import { trainStateSchema } from '../operators/train-state.ts';
+import { graphHash } from './graph.ts';
 import type { Graph, Step } from './graph.ts';
 import type { JobReports } from './job-reports.ts';
 import type { OpenJob } from './open-job.ts';
@@ -28,7 +29,11 @@ export async function openStream(options: StreamOptions): Promise<OpenStream> {
   const store = await openCheckpointStore(checkpointsOf(job, name, steps), {
     jobId: job.folder.id,
     logger,
-    describe: { millrace: version, graph: job.graph.name, stream: name, model: { ...job.settings.model } },
+    describe: {
+      millrace: version,
+      graph: { name: job.graph.name, hash: graphHash(job.graph), stream: name },
+      model: { ...job.settings.model },
+    },
     files: [{ name: 'tokenizer.json', path: job.folder.tokenizer }],
   });
   const restore = await store.latest();
