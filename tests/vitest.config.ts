@@ -5,7 +5,11 @@ import type { TestProjectInlineConfiguration } from 'vitest/config';
 const root = fileURLToPath(new URL('..', import.meta.url));
 
 /** A folder of tests. Those of one stage run side by side; a later stage waits for the earlier ones. */
-function suite(name: string, timeoutMs: number, stage: { order: number; workers: number }): TestProjectInlineConfiguration {
+function suite(
+  name: string,
+  timeoutMs: number,
+  stage: { order: number; workers: number },
+): TestProjectInlineConfiguration {
   return {
     extends: true,
     test: {
