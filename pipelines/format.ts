@@ -93,3 +93,12 @@ function isWide(char: string): boolean {
     char,
   );
 }
+
+/** Columns as wide as their widest cell, under their titles if there are any; the last is not padded. */
+export function table(titles: readonly string[] | null, rows: readonly (readonly string[])[]): string {
+  const all = titles ? [titles, ...rows] : rows;
+  const widths = (all[0] ?? []).map((_, column) => Math.max(...all.map((row) => row[column]?.length ?? 0)));
+  const line = (row: readonly string[]): string =>
+    row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ');
+  return all.map((row) => `${line(row).trimEnd()}\n`).join('');
+}
