@@ -3,6 +3,7 @@ import { addAbortSignal } from 'node:stream';
 import { Command, Option } from 'commander';
 import { MillraceError } from '../../operators/errors.ts';
 import type { TopicLog } from '../../operators/ports.ts';
+import type { LogRecord } from '../../operators/types.ts';
 import { follow, positionsFrom } from '../follow.ts';
 import { duration, printable } from '../format.ts';
 import { currentJob, dataFolder } from '../job-folder.ts';
@@ -76,30 +77,46 @@ async function generate(session: Session, argument: string, flags: GenerateFlags
     // Noted before the question is asked, so that no part of its answer is missed.
     const positions = await positionsFrom(log, GENERATIONS, 'latest', null);
     const id = await ask(log, prompt, settings);
-    const style = styleFor(process.stdout);
-    if (!json && isTerminal(process.stdout)) await session.print(style.bold(printable(prompt)));
-    let heardAtMs = performance.now();
-    let isFinished = false;
-    let hasBegun = false;
-    const say = async (delta: PublishedDelta): Promise<void> => {
-      if (json) return session.print(`${JSON.stringify(delta)}\n`);
-      if (delta.index === 0 && hasBegun) console.error('\nmillrace: the job started again, and so does the answer:');
-      hasBegun = true;
-      await session.print(isTerminal(process.stdout) ? printable(delta.text) : delta.text);
-    };
-    for await (const records of follow(log, positions, { signal: session.signal })) {
-      for (const { value } of records) {
-        const delta = readPublished(value);
-        if (isFinished || delta?.event !== 'generation' || delta.id !== id) continue;
-        await say(delta);
-        heardAtMs = performance.now();
-        isFinished = delta.finish !== null;
-      }
-      if (isFinished) break;
-      if (performance.now() - heardAtMs > timeout) throw unanswered(dataDir, timeout, hasBegun);
-    }
-    if (!json && hasBegun) await session.print('\n');
+    const answer = deltasOf(id, follow(log, positions, session), timeout, dataDir);
+    if (!json) return printAnswer(session, prompt, answer);
+    for await (const delta of answer) await session.print(`${JSON.stringify(delta)}\n`);
   });
+}
+
+/** On a terminal the answer goes on behind the prompt; elsewhere it stands alone. */
+async function printAnswer(session: Session, prompt: string, answer: AsyncIterable<PublishedDelta>): Promise<void> {
+  const isLive = isTerminal(process.stdout);
+  if (isLive) await session.print(styleFor(process.stdout).bold(printable(prompt)));
+  let hasBegun = false;
+  try {
+    for await (const { index, text } of answer) {
+      if (index === 0 && hasBegun) console.error('\nmillrace: the job started again, and so does the answer:');
+      hasBegun = true;
+      await session.print(isLive ? printable(text) : text);
+    }
+  } finally {
+    if (isLive || hasBegun) await session.print('\n');
+  }
+}
+
+/** The parts of one answer out of all that is said, up to its last. Rejects with `no-answer` after a silence. */
+async function* deltasOf(
+  id: string,
+  batches: AsyncIterable<readonly LogRecord[]>,
+  timeoutMs: number,
+  dataDir: string,
+): AsyncGenerator<PublishedDelta> {
+  let heardAtMs = performance.now();
+  for await (const records of batches) {
+    for (const { value } of records) {
+      const delta = readPublished(value);
+      if (delta?.event !== 'generation' || delta.id !== id) continue;
+      yield delta;
+      heardAtMs = performance.now();
+      if (delta.finish !== null) return;
+    }
+    if (performance.now() - heardAtMs > timeoutMs) throw unanswered(dataDir, timeoutMs);
+  }
 }
 
 /** Produces the prompt, and returns its id. */
@@ -125,11 +142,11 @@ async function readPrompt(signal: AbortSignal): Promise<string> {
     .replace(/\r?\n$/, '');
 }
 
-function unanswered(dataDir: string, timeoutMs: number, hasBegun: boolean): MillraceError {
+function unanswered(dataDir: string, timeoutMs: number): MillraceError {
   return new MillraceError(
     'no-answer',
-    `${hasBegun ? 'The answer broke off' : 'No answer came'}: nothing for ${duration(timeoutMs)}. Is a job running on ` +
-      `${dataDir}? Start it with millrace up: it answers this prompt then, to be read with millrace tail ${GENERATIONS}. ` +
-      'A job that has just started speaks after its first checkpoint; wait longer with --timeout 5m.',
+    `No answer: nothing has come for ${duration(timeoutMs)}. Is a job running on ${dataDir}? Start it with millrace up: ` +
+      `it answers this prompt then, to be read with millrace tail ${GENERATIONS}. A job that has just started speaks ` +
+      'after its first checkpoint; wait longer with --timeout 5m.',
   );
 }
