@@ -14,7 +14,10 @@ import type { OperatorKind } from './kind.ts';
  */
 export function tokenizePrompt(tokenizer: Tokenizer): OperatorFunction<Element<Prompt>, Element<TokenizedPrompt>> {
   return each(async ({ text, ...prompt }) => {
-    const tokens = Int32Array.of(tokenizer.endOfText, ...(await tokenizer.encode(text)));
+    const encoded = await tokenizer.encode(text);
+    const tokens = new Int32Array(encoded.length + 1);
+    tokens[0] = tokenizer.endOfText;
+    tokens.set(encoded, 1);
     return { ...prompt, tokens };
   });
 }
