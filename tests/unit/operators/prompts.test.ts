@@ -1,0 +1,109 @@
+import { from, lastValueFrom, toArray } from 'rxjs';
+import { describe, expect, it } from 'vitest';
+import { prompts } from '../../../operators/prompts.ts';
+import type { LogRecord, Prompt } from '../../../operators/types.ts';
+import { TestSource, valuesOf } from '../../support/elements.ts';
+import { marbles } from '../../support/marbles.ts';
+import { MemoryDeadLetters, deadLettersThatFail } from '../../support/memory-stores.ts';
+
+const source = new TestSource();
+const defaults = { maxTokens: 64, temperature: 0.8, topK: 0, topP: 0.95, seed: 0 };
+
+function record(value: string | Uint8Array | null, key: string | null = null): LogRecord {
+  const bytes = typeof value === 'string' ? Buffer.from(value) : value;
+  const keyBytes = key === null ? null : Buffer.from(key);
+  return { topic: 'ask', partition: 2, offset: 5, key: keyBytes, value: bytes, headers: {}, timestampMs: 1 };
+}
+
+async function promptsOf(records: readonly LogRecord[], deadLetters = deadLettersThatFail): Promise<Prompt[]> {
+  const flow = from(records.map((each) => source.item(each)));
+  return valuesOf(await lastValueFrom(flow.pipe(prompts({ deadLetters }), toArray())));
+}
+
+const elements = {
+  p: source.item(record('Hello'), 5),
+  n: source.item(record(null), 0),
+  r: source.restore(),
+  t: source.tick(1),
+  b: source.barrier(),
+};
+const expected = {
+  ...elements,
+  P: source.item({ ...defaults, id: 'ask/2/5', text: 'Hello' }, 5),
+};
+
+describe('prompts', () => {
+  it('emits a prompt per record, under its bytes, none for a tombstone, and lets marks pass', () => {
+    marbles(({ cold, expectObservable, expectSubscriptions }) => {
+      const flow = cold('   rp-ntb-|', elements);
+      const output = flow.pipe(prompts({ deadLetters: deadLettersThatFail }));
+      expectObservable(output).toBe('rP--tb-|', expected);
+      expectSubscriptions(flow.subscriptions).toBe('^------!');
+    });
+  });
+
+  it("passes the source's error on, and lets go of the source when unsubscribed", () => {
+    marbles(({ cold, expectObservable, expectSubscriptions }) => {
+      const failing = cold('p-#', elements);
+      expectObservable(failing.pipe(prompts({ deadLetters: deadLettersThatFail }))).toBe('P-#', expected);
+      expectSubscriptions(failing.subscriptions).toBe('^-!');
+      const flow = cold('p--p', elements);
+      expectObservable(flow.pipe(prompts({ deadLetters: deadLettersThatFail })), '^-!').toBe('P--', expected);
+      expectSubscriptions(flow.subscriptions).toBe('^-!');
+    });
+  });
+
+  it('takes settings from the JSON, else from the defaults', async () => {
+    const json = ' {"prompt": "Hi", "maxTokens": 3, "temperature": 0, "topK": 4, "topP": 1, "seed": 8}';
+    expect(await promptsOf([record(json)])).toEqual([
+      { id: 'ask/2/5', text: 'Hi', maxTokens: 3, temperature: 0, topK: 4, topP: 1, seed: 8 },
+    ]);
+    const flow = from([source.item(record('{"prompt": "Hi", "seed": 1}'))]);
+    const own = prompts({ deadLetters: deadLettersThatFail, defaults: { maxTokens: 9, seed: 7 } });
+    expect(valuesOf(await lastValueFrom(flow.pipe(own, toArray())))).toEqual([
+      { ...defaults, id: 'ask/2/5', text: 'Hi', maxTokens: 9, seed: 1 },
+    ]);
+  });
+
+  it('takes the id from the prompt, else from the key, else from where the record is', async () => {
+    const found = await promptsOf([record('{"prompt": "a", "id": "mine"}', 'k'), record('a', 'k'), record('a')]);
+    expect(found.map(({ id }) => id)).toEqual(['mine', 'k', 'ask/2/5']);
+  });
+
+  it('takes text of any kind that is no JSON object', async () => {
+    const texts = ['plain', '[1, 2]', '"quoted"', ' spaces ', 'naïve ☃'];
+    expect((await promptsOf(texts.map((text) => record(text)))).map(({ text }) => text)).toEqual(texts);
+  });
+
+  it.each([
+    ['', /prompt/],
+    ['{"prompt": ""}', /prompt/],
+    ['{"text": "a"}', /prompt/],
+    ['{"prompt": "a", "maxToken": 3}', /maxToken/],
+    ['{"prompt": "a", "maxTokens": 0}', /maxTokens/],
+    ['{"prompt": "a", "temperature": "hot"}', /temperature/],
+    ['{"prompt": "a", "topP": 0}', /topP/],
+    ['{"prompt": ', /JSON/],
+    [Buffer.of(0xff), /utf-8/i],
+  ])('puts %j to the dead letters, saying why, and goes on', async (value, why) => {
+    const deadLetters = new MemoryDeadLetters();
+    expect(await promptsOf([record(value, 'k'), record('next')], deadLetters)).toHaveLength(1);
+    expect(deadLetters.letters).toEqual([
+      {
+        at: { topic: 'ask', partition: 2, offset: 5 },
+        code: 'prompt-invalid',
+        message: expect.stringMatching(why),
+        key: Buffer.from('k'),
+        value: Buffer.from(value),
+      },
+    ]);
+  });
+
+  it('ends when the dead letter cannot be written', async () => {
+    await expect(promptsOf([record('')])).rejects.toMatchObject({ code: 'dead-letter-failed' });
+  });
+
+  it('refuses defaults that no prompt could have', () => {
+    expect(() => prompts({ deadLetters: deadLettersThatFail, defaults: { maxTokens: 0 } })).toThrow(/maxTokens/);
+  });
+});
