@@ -1,0 +1,23 @@
+import type { Services } from '../../operators/kind.ts';
+import { byteTokenizer } from './byte-tokenizer.ts';
+import { MemoryLog } from './memory-log.ts';
+import { MemoryCheckpoints, MemoryDeadLetters, MemoryLedger } from './memory-stores.ts';
+import { ChainTrainer, ManualSampler } from './model-stand-ins.ts';
+
+/** What a graph's operators are given, all in memory. */
+export function memoryServices(): Services {
+  return {
+    jobId: 'job',
+    log: new MemoryLog(),
+    clock: { nowMs: () => 0 },
+    tokenizer: byteTokenizer,
+    deadLetters: new MemoryDeadLetters(),
+    ledger: new MemoryLedger(),
+    store: new MemoryCheckpoints(),
+    trainer: new ChainTrainer(),
+    sampler: new ManualSampler(),
+    batch: { rows: 2, context: 4 },
+    restore: null,
+    maxSteps: Infinity,
+  };
+}
