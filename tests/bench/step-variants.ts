@@ -35,8 +35,11 @@ const variants = engines.map((name): Variant => {
   const trainer = createTrainer({ model, seed: 1, optimizer, schedule, accumulate: 1 }, runner);
   trainer.restore(null);
   const start = performance.now();
+  const cpuStart = process.cpuUsage();
   trainer.step(batchOf(0));
-  console.log(`${name}: first step ${(performance.now() - start).toFixed(0)} ms`);
+  console.log(
+    `${name}: first step ${(performance.now() - start).toFixed(0)} ms, processor ${cpuSince(cpuStart).toFixed(0)} ms`,
+  );
   return { name, trainer, times: [], cpuTimes: [], loss: Number.NaN };
 });
 
@@ -46,24 +49,26 @@ for (let round = 1; round <= Number(rounds); round++) {
     const start = performance.now();
     const cpuStart = process.cpuUsage();
     variant.loss = variant.trainer.step(batch).loss;
-    const { user, system } = process.cpuUsage(cpuStart);
     variant.times.push(performance.now() - start);
-    variant.cpuTimes.push((user + system) / 1000);
+    variant.cpuTimes.push(cpuSince(cpuStart));
   }
 }
 
-for (const { name, times, loss } of variants) {
-  const sorted = times.toSorted((a, b) => a - b);
-  const median = sorted[sorted.length >> 1] ?? Number.NaN;
-  const tokens = (batchRows * context * 1000) / median;
+for (const { name, times, cpuTimes, loss } of variants) {
   const figures = [
-    `median ${median.toFixed(1)} ms`,
-    `least ${sorted[0]?.toFixed(1)} ms`,
-    `${tokens.toFixed(0)} tokens/s`,
+    `median ${median(times).toFixed(1)} ms`,
+    `least ${Math.min(...times).toFixed(1)} ms`,
+    `processor ${median(cpuTimes).toFixed(1)} ms`,
+    `${((batchRows * context * 1000) / median(times)).toFixed(0)} tokens/s`,
   ];
   console.log(`${name}: ${figures.join(', ')}, loss ${loss.toFixed(5)}`);
 }
 console.log(`memory ${(process.memoryUsage().rss / 1e6).toFixed(0)} MB`);
+
+function cpuSince(start: NodeJS.CpuUsage): number {
+  const { user, system } = process.cpuUsage(start);
+  return (user + system) / 1000;
+}
 
 function median(values: readonly number[]): number {
   return values.toSorted((a, b) => a - b)[values.length >> 1] ?? Number.NaN;

@@ -1,5 +1,5 @@
 import { castNode } from '../build.ts';
-import { DType, nodeOf, ref, sizeOf, type GraphNode, type Ref } from '../ir.ts';
+import { DType, nodeOf, ref, type GraphNode, type Ref } from '../ir.ts';
 import { GraphView, inOrder } from '../rewrite.ts';
 import { bytesOf, isElementwise, isSource, readersOf, type Leveled } from './levels.ts';
 
@@ -48,25 +48,30 @@ class Planner {
     if (narrow !== null || this.#isStored(input)) return input;
     const leaves = new Set<Ref>();
     const inner = new Set<string>();
-    if (this.#expand(input, leaves, inner)) {
+    if (this.#expand(input, leaves, inner, bytesOf(input, this.#view) * (ALLOWANCE - 1))) {
       const read = [...leaves].reduce((bytes, leaf) => bytes + this.#storedBytes(leaf), 0);
-      if (read <= bytesOf(input, this.#view)) return this.#copyTo(input, inner, level);
+      if (read <= ALLOWANCE * bytesOf(input, this.#view)) return this.#copyTo(input, inner, level);
     }
     this.#stored.add(input);
     return input;
   }
 
-  /** Collects the nodes to compute again and the values that they start from; false when it is not worth it. */
-  #expand(input: Ref, leaves: Set<Ref>, inner: Set<string>): boolean {
+  /** Collects the nodes to compute again and the values that they start from; false when one of them is not to be had. */
+  #expand(input: Ref, leaves: Set<Ref>, inner: Set<string>, smallBytes: number): boolean {
     const node = this.#view.producer(input);
-    if (inner.has(node.name)) return true;
+    if (inner.has(node.name) || isSource(node)) return true;
     if (this.#isLeaf(input)) {
-      if (!isSmall(input, this.#view) && !isSource(node)) leaves.add(input);
+      leaves.add(input);
       return true;
     }
-    if (!isElementwise(node) || inner.size >= MAX_NODES) return false;
-    inner.add(node.name);
-    return node.inputs.every((before) => this.#expand(before, leaves, inner));
+    if (isElementwise(node) && inner.size < MAX_NODES) {
+      inner.add(node.name);
+      if (node.inputs.every((before) => this.#expand(before, leaves, inner, smallBytes))) return true;
+      inner.delete(node.name);
+    }
+    if (bytesOf(input, this.#view) > smallBytes) return false;
+    leaves.add(input);
+    return true;
   }
 
   #isLeaf(input: Ref): boolean {
@@ -74,10 +79,9 @@ class Planner {
     return !this.#leveled.levels.has(node.name) || this.#isStored(input) || this.#narrowCopy(input) !== null;
   }
 
-  /** Values that are in memory anyway: small ones, and those that a barrier reads. */
+  /** Values that are in memory anyway, since some reader needs them as they are. */
   #isStored(input: Ref): boolean {
-    const node = this.#view.producer(input);
-    return this.#stored.has(input) || isSmall(input, this.#view) || readersOf(node, this.#view, this.#leveled).barrier;
+    return this.#stored.has(input) || readersOf(this.#view.producer(input), this.#view, this.#leveled).barrier;
   }
 
   #storedBytes(leaf: Ref): number {
@@ -125,11 +129,8 @@ class Planner {
   }
 }
 
+/** Bytes that may be read instead of each stored one; more than 1, so that a mean or the like per row is let in. */
+const ALLOWANCE = 1.0625;
+
 /** Sums read full precision: a residual stream rounded at every layer would lose what each adds. */
 const SUMS: ReadonlySet<string> = new Set(['Add', 'AddN', 'AddV2']);
-
-const SMALL_SIZE = 32_768;
-
-function isSmall(input: Ref, view: GraphView): boolean {
-  return sizeOf(view.type(input).shape) <= SMALL_SIZE;
-}
