@@ -72,7 +72,7 @@ export class Splitter {
 }
 
 /** The piece without its separator: a line without its end, a paragraph without white space around it, a file as it is. */
-export function withoutSeparator(piece: Uint8Array, by: SplitBy): Uint8Array {
+function withoutSeparator(piece: Uint8Array, by: SplitBy): Uint8Array {
   if (by === 'file') return piece;
   if (by === 'line') return piece.subarray(0, endOfLine(piece));
   const end = piece.findLastIndex((byte) => !BLANKS.has(byte)) + 1;
