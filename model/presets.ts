@@ -18,7 +18,7 @@ const maths = {
   rmsNormEps: 1e-6,
   qkNorm: true,
   initializerRange: 0.02,
-  zeroInit: true,
+  zeroInit: false,
 } as const;
 
 const adamW = { beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weightDecay: 0.1, clipNorm: 1 } as const;
@@ -39,7 +39,7 @@ export const presets: Readonly<Record<PresetName, Preset>> = {
       tieEmbeddings: true,
     },
     batchRows: 8,
-    optimizer: { ...adamW, learningRate: 4e-3 },
+    optimizer: { ...adamW, learningRate: 2e-3 },
     schedule: { warmupTokens: 10_000, finalFraction: 0.1 },
   },
   /** 13.8M parameters: the default; learns English from 10 MB of text on two cores within minutes. */

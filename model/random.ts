@@ -3,26 +3,33 @@
  * numbers, on every machine. Not for secrets.
  */
 export class Random {
-  readonly #state: Uint32Array;
+  #a: number;
+  #b: number;
+  #c: number;
+  #d: number;
 
   constructor(seed: number) {
-    let x = seed >>> 0;
-    this.#state = Uint32Array.from({ length: 4 }, () => {
-      x = (x + 0x9e3779b9) >>> 0;
+    let x = seed | 0;
+    const next = (): number => {
+      x = (x + 0x9e3779b9) | 0;
       let z = Math.imul(x ^ (x >>> 16), 0x21f0aaad);
       z = Math.imul(z ^ (z >>> 15), 0x735a2d97);
       return z ^ (z >>> 15);
-    });
+    };
+    [this.#a, this.#b, this.#c, this.#d] = [next(), next(), next(), next()];
   }
 
   /** An integer in `[0, 2^32)`. */
   bits(): number {
-    const [a = 0, b = 0, c = 0, d = 0] = this.#state;
-    const result = Math.imul(rotateLeft(Math.imul(b, 5), 7), 9) >>> 0;
-    const d1 = d ^ b;
-    const c1 = c ^ a;
-    this.#state.set([a ^ d1, b ^ c1, c1 ^ (b << 9), rotateLeft(d1, 11)]);
-    return result;
+    const result = Math.imul(rotateLeft(Math.imul(this.#b, 5), 7), 9);
+    const shifted = this.#b << 9;
+    this.#c ^= this.#a;
+    this.#d ^= this.#b;
+    this.#b ^= this.#c;
+    this.#a ^= this.#d;
+    this.#c ^= shifted;
+    this.#d = rotateLeft(this.#d, 11);
+    return result >>> 0;
   }
 
   /** Uniform in `[0, 1)`. */

@@ -116,8 +116,10 @@ class Sampler implements ModelSampler {
     const deltas: SamplerDelta[] = [];
     if (this.#speaking.length > 0) {
       const last = Int32Array.from(this.#speaking, (speaker) => speaker.tokens.at(-1) ?? 0);
-      const logits = decoder.advance(last);
-      this.#speaking.forEach((speaker, row) => deltas.push(speak(speaker, logits[row] ?? new Float32Array())));
+      decoder.advance(last).forEach((logits, row) => {
+        const speaker = this.#speaking[row];
+        if (speaker) deltas.push(speak(speaker, logits));
+      });
     }
     for (const speaker of this.#waiting) {
       const logits = decoder.start(Int32Array.from(speaker.tokens), speaker.length);
