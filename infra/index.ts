@@ -6,3 +6,7 @@ export { openCheckpointStore, readManifest } from './checkpoint-store/index.ts';
 export type { CheckpointStoreOptions, Manifest } from './checkpoint-store/index.ts';
 export { lockJob } from './job-lock.ts';
 export type { JobLock } from './job-lock.ts';
+export { startSampler } from './processes/sampler.ts';
+export type { SamplerProcess, SamplerProcessOptions } from './processes/sampler.ts';
+export { startTrainer } from './processes/trainer.ts';
+export type { TrainerProcess, TrainerProcessOptions } from './processes/trainer.ts';

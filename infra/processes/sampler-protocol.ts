@@ -1,0 +1,22 @@
+import type { SamplerDelta, SamplerRequest } from '../../model/sampler.ts';
+import type { WeightsFile, WeightsVersion } from '../../operators/ports.ts';
+
+export interface AnswerRequest {
+  readonly id: string;
+  readonly request: SamplerRequest;
+}
+
+/** What the sampler process is asked for. `start` comes first, once. */
+export type SamplerMethods = {
+  readonly start: () => Promise<void>;
+  readonly load: (weights: WeightsFile) => void;
+  /** Done when the answer is, or cancelled; its tokens come as events before that. */
+  readonly answer: (request: AnswerRequest) => Promise<void>;
+  readonly cancel: (id: string) => void;
+};
+
+/** Of all answers under way, what one step of the model brought. */
+export interface SamplerEvent {
+  readonly weights: WeightsVersion;
+  readonly deltas: readonly SamplerDelta[];
+}

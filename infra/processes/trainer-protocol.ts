@@ -1,0 +1,12 @@
+import type { StoredSnapshot, TrainerSnapshot } from '../../model/trainer.ts';
+import type { TrainerSettings } from '../../model/settings.ts';
+import type { StepInput, StepResult } from '../../model/types.ts';
+
+/** What the trainer process is asked for. `start` comes first, once. */
+export type TrainerMethods = {
+  readonly start: (settings: TrainerSettings) => Promise<void>;
+  readonly restore: (snapshot: StoredSnapshot | null) => void;
+  readonly step: (input: StepInput) => StepResult;
+  /** Makes the directory and writes its files there. */
+  readonly snapshot: (directory: string) => TrainerSnapshot;
+};
