@@ -1,12 +1,14 @@
 import { Observable } from 'rxjs';
 import type { OperatorFunction, Subscriber } from 'rxjs';
 import { batchFromJson, batchToJson, trainStateSchema } from './train-state.ts';
-import type { Barrier, Element, Item, Restore, Source, Uid } from './flow.ts';
+import type { Barrier, Element, Item, Restore, Source, Tick, Uid } from './flow.ts';
+import { listen } from './listen.ts';
+import type { Listener } from './listen.ts';
 import { packedBytes } from './packer.ts';
 import type { DeadLetters, Trainer } from './ports.ts';
 import { readState } from './stateful.ts';
 import type { StepResult } from '../model/types.ts';
-import type { StepReport, StepTotals, TokenBatch } from './types.ts';
+import type { Snapshot, StepReport, StepTotals, TokenBatch } from './types.ts';
 import { z } from 'zod';
 import { defineKind } from './kind.ts';
 import type { OperatorKind } from './kind.ts';
@@ -27,7 +29,8 @@ export interface TrainStepOptions {
  * Order: kept. Backpressure: a batch's bytes go back when its step is done. Errors: the trainer's end the flow; a batch
  * without a finite loss is undone by the trainer, its records go to the dead letters. Completion: after the last step.
  * Snapshot: weights, optimizer and counters, and the batches that wait. A barrier overtakes those (Flink's unaligned
- * barriers), so that a cut never takes longer than the steps under way, however much is in flight.
+ * barriers), so that a cut never takes longer than the steps under way, however much is in flight. Ticks overtake them
+ * too, but never another mark; so they do not recur at the same place behind this operator.
  *
  * @example
  * flow.pipe(trainStep(await startTrainer(settings), { maxSteps: 1000 }))
@@ -39,16 +42,18 @@ export function trainStep(
   return (flow) =>
     // A queue that barriers overtake and a limit on steps under way: no composition of RxJS operators has both.
     new Observable((subscriber) => {
-      const loop = new TrainLoop(trainer, options, subscriber);
-      return flow.subscribe({
-        next: (element) => loop.take(element),
-        error: (error: unknown) => subscriber.error(error),
-        complete: () => loop.sourceCompleted(),
-      });
+      return listen(flow, new TrainLoop(trainer, options, subscriber), subscriber);
     });
 }
 
-class TrainLoop {
+/** A mark on its way past the batches that wait. */
+interface Overtaking {
+  readonly mark: Barrier | Tick;
+  /** The batches before it; more may have come behind it by the time that it is let down. */
+  readonly overtaken: readonly Item<TokenBatch>[];
+}
+
+class TrainLoop implements Listener<TokenBatch> {
   readonly #trainer: Trainer;
   readonly #options: TrainStepOptions;
   readonly #uid: Uid;
@@ -56,7 +61,7 @@ class TrainLoop {
   readonly #subscriber: Subscriber<Element<StepReport>>;
   #source: Source | null = null;
   readonly #waiting: Item<TokenBatch>[] = [];
-  readonly #barriers: Barrier[] = [];
+  readonly #marks: Overtaking[] = [];
   /** Set while a restore or a snapshot is under way, which no step may cross. */
   #exclusive = false;
   #stepsUnderWay = 0;
@@ -80,14 +85,12 @@ class TrainLoop {
       case 'item':
         this.#waiting.push(element);
         break;
-      case 'barrier':
-        this.#barriers.push(element);
-        break;
       case 'restore':
         this.#exclusively(() => this.#restore(element));
         break;
+      case 'barrier':
       case 'tick':
-        this.#subscriber.next(element);
+        this.#marks.push({ mark: element, overtaken: [...this.#waiting] });
     }
     this.#advance();
   }
@@ -99,16 +102,25 @@ class TrainLoop {
 
   #advance(): void {
     if (this.#exclusive || this.#subscriber.closed) return;
-    const [barrier] = this.#barriers;
-    if (barrier) {
-      if (this.#stepsUnderWay > 0) return;
-      this.#barriers.shift();
-      this.#exclusively(() => this.#snapshot(barrier));
+    const [next] = this.#marks;
+    if (next) {
+      this.#letPass(next);
       return;
     }
     while (this.#stepsUnderWay < (this.#options.depth ?? 2) && this.#mayStep()) this.#startStep();
     this.#wantFinalCut();
-    if (this.#sourceCompleted && this.#waiting.length === 0 && this.#stepsUnderWay === 0) this.#subscriber.complete();
+    if (this.#sourceCompleted && !this.#mayStep() && this.#stepsUnderWay === 0) this.#subscriber.complete();
+  }
+
+  #letPass({ mark, overtaken }: Overtaking): void {
+    if (mark.kind === 'tick') {
+      this.#marks.shift();
+      this.#subscriber.next(mark);
+      this.#advance();
+    } else if (this.#stepsUnderWay === 0) {
+      this.#marks.shift();
+      this.#exclusively(() => this.#snapshot(mark, overtaken));
+    }
   }
 
   #mayStep(): boolean {
@@ -119,13 +131,14 @@ class TrainLoop {
     const item = this.#waiting.shift();
     if (!item) return;
     this.#stepsUnderWay += 1;
-    this.#finished = Promise.all([this.#trainer.step(item.value), this.#finished]).then(([result]) =>
-      this.#finishStep(item, result),
-    );
+    this.#finished = this.#step(item, this.#finished);
     this.#finished.catch((error: unknown) => this.#subscriber.error(error));
   }
 
-  async #finishStep(item: Item<TokenBatch>, result: StepResult): Promise<void> {
+  async #step(item: Item<TokenBatch>, before: Promise<void>): Promise<void> {
+    const result = await this.#trainer.step(item.value);
+    await before;
+    if (this.#subscriber.closed) return;
     this.#stepsDone = result.step;
     const report = this.#report(item.value, result);
     if (result.skipped) await this.#rejectRecords(report);
@@ -144,7 +157,12 @@ class TrainLoop {
     }
     return {
       event: 'step',
-      ...{ step, loss, gradNorm, lr, tokens, skipped },
+      step,
+      loss,
+      gradNorm,
+      lr,
+      tokens,
+      skipped,
       bitsPerByte: batch.byteCount > 0 ? bits / batch.byteCount : 0,
       bytes: batch.byteCount,
       totals: this.#totals,
@@ -172,24 +190,26 @@ class TrainLoop {
   async #restore(mark: Restore): Promise<void> {
     this.#source = mark.source;
     const snapshot = mark.states.get(this.#uid);
-    if (!snapshot) {
-      await this.#trainer.restore(null);
-    } else {
-      const state = readState(this.#uid, () => trainStateSchema.parse(snapshot.state));
-      await this.#trainer.restore({ ...snapshot, state: state.trainer });
-      this.#stepsDone = state.step;
-      this.#totals = state.totals;
-      for (const value of state.waiting.map(batchFromJson).toReversed()) {
-        const bytes = packedBytes(value);
-        mark.source.window.take(bytes);
-        this.#waiting.unshift({ kind: 'item', value, bytes, source: mark.source });
-      }
-    }
+    const trainer = snapshot ? this.#resume(snapshot, mark.source) : null;
+    await this.#trainer.restore(trainer);
     this.#subscriber.next(mark);
   }
 
-  async #snapshot(barrier: Barrier): Promise<void> {
-    const waiting = this.#waiting.map((item) => batchToJson(item.value));
+  /** At once, so that a barrier right behind covers what waits. Returns the trainer's own snapshot. */
+  #resume(snapshot: Snapshot, source: Source): Snapshot {
+    const { step, totals, waiting, trainer } = readState(this.#uid, () => trainStateSchema.parse(snapshot.state));
+    this.#stepsDone = step;
+    this.#totals = totals;
+    for (const value of waiting.map(batchFromJson)) {
+      const bytes = packedBytes(value);
+      source.window.take(bytes);
+      this.#waiting.push({ kind: 'item', value, bytes, source });
+    }
+    return { ...snapshot, state: trainer };
+  }
+
+  async #snapshot(barrier: Barrier, overtaken: readonly Item<TokenBatch>[]): Promise<void> {
+    const waiting = overtaken.map((item) => batchToJson(item.value));
     const { state: trainer, ...snapshot } = await this.#trainer.snapshot();
     const state = { step: this.#stepsDone, totals: { ...this.#totals }, waiting, trainer };
     barrier.basket.set(this.#uid, { ...snapshot, state });

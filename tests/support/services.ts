@@ -1,8 +1,8 @@
 import type { Services } from '../../operators/kind.ts';
 import { byteTokenizer } from './byte-tokenizer.ts';
+import { fakeSampler, fakeTrainer } from './fakes.ts';
 import { MemoryLog } from './memory-log.ts';
 import { MemoryCheckpoints, MemoryDeadLetters, MemoryLedger } from './memory-stores.ts';
-import { ChainTrainer, ManualSampler } from './model-stand-ins.ts';
 
 /** What a graph's operators are given, all in memory. */
 export function memoryServices(): Services {
@@ -14,8 +14,8 @@ export function memoryServices(): Services {
     deadLetters: new MemoryDeadLetters(),
     ledger: new MemoryLedger(),
     store: new MemoryCheckpoints(),
-    trainer: new ChainTrainer(),
-    sampler: new ManualSampler(),
+    trainer: fakeTrainer(),
+    sampler: fakeSampler(),
     batch: { rows: 2, context: 4 },
     restore: null,
     maxSteps: Infinity,

@@ -1,69 +1,14 @@
 import { Observable, Subject } from 'rxjs';
-import { z } from 'zod';
 import type { StepInput, StepResult } from '../../model/types.ts';
 import type { SampleDelta, SampleRequest, Sampler, Trainer, WeightsVersion } from '../../operators/ports.ts';
 import type { Snapshot } from '../../operators/types.ts';
 import { Deferred, settle } from './settle.ts';
 
-/** Step and chain. */
-const stateSchema = z.tuple([z.int(), z.int()]);
-const FRESH = [0, 0x811c9dc5] as const;
-
-/**
- * A trainer whose every loss depends on all that it was ever given, in order, so that one batch too many, too few or out
- * of turn shows in all losses that follow. Takes `slowness(step)` turns of the event loop for a step.
- */
-export class ChainTrainer implements Trainer {
-  readonly #slowness: (step: number) => number;
-  #step = 0;
-  #chain = 0;
-  #queue: Promise<unknown> = Promise.resolve();
-
-  constructor(slowness: (step: number) => number = () => 0) {
-    this.#slowness = slowness;
-  }
-
-  restore(snapshot: Snapshot | null): Promise<void> {
-    return this.#inTurn(() => {
-      [this.#step, this.#chain] = snapshot ? stateSchema.parse(snapshot.state) : FRESH;
-    });
-  }
-
-  step({ ids, targets, lossMask, segments = new Int32Array() }: StepInput): Promise<StepResult> {
-    return this.#inTurn(() => {
-      this.#step += 1;
-      for (const part of [ids, targets, lossMask, segments]) for (const value of part) this.#take(value);
-      const tokens = lossMask.reduce((sum, counts) => sum + counts, 0);
-      return { step: this.#step, loss: (this.#chain >>> 0) / 2 ** 32, gradNorm: 1, lr: 0.1, tokens, skipped: false };
-    });
-  }
-
-  snapshot(): Promise<Snapshot> {
-    return this.#inTurn(() => ({ state: [this.#step, this.#chain] }));
-  }
-
-  async close(): Promise<void> {}
-
-  /** FNV-1a. */
-  #take(value: number): void {
-    this.#chain = Math.imul(this.#chain ^ value, 0x01000193);
-  }
-
-  #inTurn<T>(work: () => T): Promise<T> {
-    const done = this.#queue.then(async () => {
-      await settle(this.#slowness(this.#step));
-      return work();
-    });
-    this.#queue = done;
-    return done;
-  }
-}
-
 /** A trainer that does nothing until the test says so; every call is noted. */
 export class ManualTrainer implements Trainer {
   readonly calls: string[] = [];
   readonly steps: { readonly batch: StepInput; readonly outcome: Deferred<StepResult> }[] = [];
-  readonly restored = new Deferred<void>();
+  readonly restored: Deferred<void> = new Deferred();
   readonly snapshots: Deferred<Snapshot>[] = [];
   #done = 0;
 
@@ -102,7 +47,7 @@ export class ManualTrainer implements Trainer {
   }
 }
 
-export const standInWeights: WeightsVersion = { id: 'w1', step: 1 };
+export const manualWeights: WeightsVersion = { id: 'w1', step: 1 };
 
 /** A sampler whose answers the test gives: `answers` holds a subject per request that is listened to. */
 export class ManualSampler implements Sampler {
