@@ -1,47 +1,61 @@
 import { z } from 'zod';
+import type { CheckpointReport } from '../operators/index.ts';
 
 /** Reports as the operator `publish` writes them, read back from a topic. Unknown fields are ignored. */
 
-const weights = z.object({ id: z.string(), step: z.number() });
+export interface PublishedDelta {
+  readonly event: 'generation';
+  readonly id: string;
+  readonly index: number;
+  readonly text: string;
+  readonly finish: 'stop' | 'length' | null;
+  readonly weights: { readonly id: string; readonly step: number };
+}
 
-const deltaSchema = z.object({
-  event: z.literal('generation'),
-  id: z.string(),
-  index: z.number(),
-  text: z.string(),
-  finish: z.enum(['stop', 'length']).nullable(),
-  weights,
-});
+/** JSON has no NaN: what was not finite is null. */
+export interface PublishedStep {
+  readonly event: 'step';
+  readonly step: number;
+  readonly loss: number | null;
+  readonly bitsPerByte: number | null;
+  readonly gradNorm: number | null;
+  readonly lr: number;
+  readonly tokens: number;
+  readonly totals: { readonly bytes: number; readonly bits: number };
+  readonly skipped: boolean;
+}
 
-const stepSchema = z.object({
-  event: z.literal('step'),
-  step: z.number(),
-  // JSON has no NaN: what was not finite is null.
-  loss: z.number().nullable(),
-  bitsPerByte: z.number().nullable(),
-  gradNorm: z.number().nullable(),
-  lr: z.number(),
-  tokens: z.number(),
-  totals: z.object({ bytes: z.number(), bits: z.number() }),
-  skipped: z.boolean(),
-});
+type PublishedCheckpoint = Omit<CheckpointReport, 'path'>;
 
-const checkpointSchema = z.object({
-  event: z.literal('checkpoint'),
-  id: z.string(),
-  reason: z.enum(['timer', 'steps', 'savepoint', 'final']),
-  bytes: z.number(),
-  durationMs: z.number(),
-});
-
-export type PublishedDelta = z.output<typeof deltaSchema>;
-export type PublishedStep = z.output<typeof stepSchema>;
-export type Published = PublishedDelta | PublishedStep | z.output<typeof checkpointSchema>;
+export type Published = PublishedDelta | PublishedStep | PublishedCheckpoint;
 
 const publishedSchema: z.ZodType<Published> = z.discriminatedUnion('event', [
-  deltaSchema,
-  stepSchema,
-  checkpointSchema,
+  z.object({
+    event: z.literal('generation'),
+    id: z.string(),
+    index: z.number(),
+    text: z.string(),
+    finish: z.enum(['stop', 'length']).nullable(),
+    weights: z.object({ id: z.string(), step: z.number() }),
+  }),
+  z.object({
+    event: z.literal('step'),
+    step: z.number(),
+    loss: z.number().nullable(),
+    bitsPerByte: z.number().nullable(),
+    gradNorm: z.number().nullable(),
+    lr: z.number(),
+    tokens: z.number(),
+    totals: z.object({ bytes: z.number(), bits: z.number() }),
+    skipped: z.boolean(),
+  }),
+  z.object({
+    event: z.literal('checkpoint'),
+    id: z.string(),
+    reason: z.enum(['timer', 'steps', 'savepoint', 'final']),
+    bytes: z.number(),
+    durationMs: z.number(),
+  }),
 ]);
 
 /** The report that a record's value holds, or null when it holds something else. */

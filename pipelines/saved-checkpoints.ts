@@ -63,13 +63,19 @@ async function readWhole(job: JobFolder, id: string): Promise<void> {
   await store.read(id);
 }
 
-const trainedSchema = z.object({
+/** How far a training was. */
+export interface Trained {
+  readonly step: number;
+  readonly totals: { readonly tokens: number; readonly bytes: number; readonly bits: number };
+}
+
+const trainedSchema: z.ZodType<Trained> = z.object({
   step: z.number(),
   totals: z.object({ tokens: z.number(), bytes: z.number(), bits: z.number() }),
 });
 
 /** How far the training was, whichever operator's state says so; null where none does. */
-export function trainedIn({ states }: Manifest): z.output<typeof trainedSchema> | null {
+export function trainedIn({ states }: Manifest): Trained | null {
   for (const { state } of Object.values(states)) {
     const parsed = trainedSchema.safeParse(state);
     if (parsed.success) return parsed.data;

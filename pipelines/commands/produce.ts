@@ -109,7 +109,7 @@ function summary(topic: string, done: Produced, found: Inputs, seconds: number, 
   ];
   if (emptySkipped > 0) lines.push(`Skipped ${counted(emptySkipped, 'empty record')}.`);
   const [first] = found.binaries;
-  if (first) lines.push(`Skipped ${counted(found.binaries.length, 'file')} that hold no text, such as ${first}.`);
+  if (first) lines.push(`Skipped ${counted(found.binaries.length, 'file')} without text, such as ${first}.`);
   return lines.map((line) => `${line}\n`).join('');
 }
 
