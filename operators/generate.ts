@@ -1,7 +1,9 @@
-import { Observable } from 'rxjs';
-import type { OperatorFunction, Subscriber, Subscription } from 'rxjs';
+import { Observable, Subscription, defer } from 'rxjs';
+import type { OperatorFunction, Subscriber } from 'rxjs';
 import { z } from 'zod';
 import type { Barrier, Element, Item, Restore, Uid } from './flow.ts';
+import { listen } from './listen.ts';
+import type { Listener } from './listen.ts';
 import type { Sampler } from './ports.ts';
 import { readState } from './stateful.ts';
 import type { TokenDelta, TokenizedPrompt } from './types.ts';
@@ -47,21 +49,18 @@ export function generate(
     new Observable((subscriber) => {
       const desk = new AnswerDesk(sampler, options, subscriber);
       subscriber.add(() => desk.cancel());
-      return flow.subscribe({
-        next: (element) => desk.take(element),
-        error: (error: unknown) => subscriber.error(error),
-        complete: () => desk.sourceCompleted(),
-      });
+      return listen(flow, desk, subscriber);
     });
 }
 
-class AnswerDesk {
+class AnswerDesk implements Listener<TokenizedPrompt> {
   readonly #sampler: Sampler;
   readonly #options: GenerateOptions;
   readonly #uid: Uid;
   readonly #subscriber: Subscriber<Element<TokenDelta>>;
   readonly #waiting: Item<TokenizedPrompt>[] = [];
   readonly #answering = new Map<Item<TokenizedPrompt>, Subscription>();
+  #advancing = false;
   #sourceCompleted = false;
 
   constructor(sampler: Sampler, options: GenerateOptions, subscriber: Subscriber<Element<TokenDelta>>) {
@@ -91,20 +90,26 @@ class AnswerDesk {
   }
 
   #advance(): void {
-    while (this.#answering.size < (this.#options.concurrency ?? 8)) {
+    if (this.#advancing) return;
+    this.#advancing = true;
+    while (!this.#subscriber.closed && this.#answering.size < (this.#options.concurrency ?? 8)) {
       const prompt = this.#waiting.shift();
       if (!prompt) break;
       this.#answer(prompt);
     }
+    this.#advancing = false;
     if (this.#sourceCompleted && this.#answering.size === 0) this.#subscriber.complete();
   }
 
   #answer(item: Item<TokenizedPrompt>): void {
     const { id, tokens, ...settings } = item.value;
     let index = 0;
-    const answer = this.#sampler
-      .sample({ ...settings, prompt: tokens, stopTokens: this.#options.stopTokens })
-      .subscribe({
+    const request = { ...settings, prompt: tokens, stopTokens: this.#options.stopTokens };
+    // Known before it begins: its first delta may already make the subscriber leave, or a barrier come.
+    const answer = new Subscription();
+    this.#answering.set(item, answer);
+    answer.add(
+      defer(() => this.#sampler.sample(request)).subscribe({
         next: (delta) => {
           const value: TokenDelta = { ...delta, id, index: index++ };
           this.#subscriber.next({ kind: 'item', value, bytes: 0, source: item.source });
@@ -115,8 +120,8 @@ class AnswerDesk {
           item.source.window.give(item.bytes);
           this.#advance();
         },
-      });
-    if (!answer.closed) this.#answering.set(item, answer);
+      }),
+    );
   }
 
   #restore({ states, source }: Restore): void {

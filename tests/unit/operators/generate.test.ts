@@ -1,0 +1,243 @@
+import { Observable, Subject, of, take } from 'rxjs';
+import type { Subscription } from 'rxjs';
+import { describe, expect, it } from 'vitest';
+import type { Element } from '../../../operators/flow.ts';
+import { generate } from '../../../operators/generate.ts';
+import type { GenerateOptions } from '../../../operators/generate.ts';
+import type { SampleDelta, Sampler } from '../../../operators/ports.ts';
+import type { TokenizedPrompt } from '../../../operators/types.ts';
+import { TestSource, asStored } from '../../support/elements.ts';
+import { ManualSampler, manualWeights } from '../../support/manual-model.ts';
+import { marbles } from '../../support/marbles.ts';
+
+const settings = { maxTokens: 5, temperature: 0, topK: 0, topP: 1, seed: 3 };
+const END = 9;
+
+function prompt(id: string): TokenizedPrompt {
+  return { ...settings, id, tokens: Int32Array.of(1, 2) };
+}
+
+function delta(token: number, finish: SampleDelta['finish'] = null): SampleDelta {
+  return { tokens: Int32Array.of(token), weights: manualWeights, finish };
+}
+
+function samplerOf(sample: Sampler['sample']): Sampler {
+  return { load: async () => {}, sample, close: async () => {} };
+}
+
+/** An operator at work on a subject, with all that came out of it as short words. */
+class Bench {
+  readonly source = new TestSource();
+  readonly input = new Subject<Element<TokenizedPrompt>>();
+  readonly sampler = new ManualSampler();
+  readonly seen: string[] = [];
+  readonly errors: unknown[] = [];
+  readonly subscription: Subscription;
+
+  constructor(options: Partial<GenerateOptions> = {}) {
+    const operator = generate(this.sampler, { stopTokens: [END], ...options });
+    this.subscription = this.input.pipe(operator).subscribe({
+      next: (element) => {
+        if (element.kind !== 'item') this.seen.push(element.kind);
+        else this.seen.push(`${element.value.id}${element.value.index}${element.value.finish ?? ''}`);
+      },
+      error: (error: unknown) => this.errors.push(error),
+      complete: () => this.seen.push('complete'),
+    });
+  }
+
+  give(...elements: readonly Element<TokenizedPrompt>[]): void {
+    for (const element of elements) this.input.next(element);
+  }
+
+  ask(...ids: readonly string[]): void {
+    for (const id of ids) this.give(this.source.taken(prompt(id), 10));
+  }
+
+  /** The next part of the answer to the n-th request; the last one ends it. */
+  speak(request: number, finish: SampleDelta['finish'] = null): void {
+    this.sampler.answers[request]?.next(delta(4, finish));
+    if (finish) this.sampler.answers[request]?.complete();
+  }
+}
+
+function unfinishedIds(states: ReadonlyMap<string, unknown>): unknown {
+  const stored: { state: { unfinished: { id: string }[] } } = JSON.parse(JSON.stringify(states.get('generate')));
+  return stored.state.unfinished.map(({ id }) => id);
+}
+
+describe('generate', () => {
+  it("asks the sampler, and emits its deltas with the prompt's id, numbered, under no bytes", () => {
+    marbles(({ cold, expectObservable, expectSubscriptions }) => {
+      const source = new TestSource();
+      const answer = cold('x-y|', { x: delta(4), y: delta(5, 'stop') });
+      const sampler = samplerOf(() => answer);
+      const flow = cold<Element<TokenizedPrompt>>('rp-t---b-|', {
+        r: source.restore(),
+        p: source.item(prompt('a'), 10),
+        t: source.tick(1),
+        b: source.barrier(),
+      });
+      expectObservable(flow.pipe(generate(sampler, { stopTokens: [END] }))).toBe('rx-(ty)b-|', {
+        r: source.restore(),
+        x: source.item({ ...delta(4), id: 'a', index: 0 }),
+        t: source.tick(1),
+        y: source.item({ ...delta(5, 'stop'), id: 'a', index: 1 }),
+        b: source.barrier({ generate: { state: { unfinished: [] } } }),
+      });
+      expectSubscriptions(flow.subscriptions).toBe('^--------!');
+      expectSubscriptions(answer.subscriptions).toBe('-^--!');
+    });
+  });
+
+  it("passes the source's error on, and cancels the answers; so does unsubscribing", () => {
+    marbles(({ cold, expectObservable, expectSubscriptions }) => {
+      const source = new TestSource();
+      const answer = cold('----------x', { x: delta(4) });
+      const sampler = samplerOf(() => answer);
+      const operator = generate(sampler, { stopTokens: [] });
+      const failing = cold<Element<TokenizedPrompt>>('p--#', { p: source.item(prompt('a')) });
+      expectObservable(failing.pipe(operator)).toBe('---#');
+      const flow = cold<Element<TokenizedPrompt>>('-p----', { p: source.item(prompt('a')) });
+      expectObservable(flow.pipe(operator), '^----!').toBe('------');
+      expectSubscriptions(flow.subscriptions).toBe('^----!');
+      expectSubscriptions(answer.subscriptions).toBe(['^--!', '-^---!']);
+    });
+  });
+
+  it('answers as many prompts at once as it may, the others in turn', () => {
+    const bench = new Bench({ concurrency: 2 });
+    bench.ask('a', 'b', 'c', 'd');
+    expect(bench.sampler.answers).toHaveLength(2);
+    bench.speak(1);
+    bench.speak(0);
+    bench.speak(1, 'stop');
+    expect(bench.sampler.answers).toHaveLength(3);
+    bench.speak(0, 'length');
+    bench.speak(2, 'stop');
+    bench.speak(3, 'stop');
+    expect(bench.seen).toEqual(['b0', 'a0', 'b1stop', 'a1length', 'c0stop', 'd0stop']);
+  });
+
+  it("gives a prompt's bytes back when it is answered", () => {
+    const bench = new Bench();
+    bench.ask('a', 'b');
+    bench.speak(0);
+    expect(bench.source.window.inFlightBytes).toBe(20);
+    bench.speak(0, 'stop');
+    expect(bench.source.window.inFlightBytes).toBe(10);
+    bench.speak(1, 'stop');
+    expect(bench.source.window.inFlightBytes).toBe(0);
+  });
+
+  it('completes behind the last answer', () => {
+    const bench = new Bench({ concurrency: 1 });
+    bench.ask('a', 'b');
+    bench.input.complete();
+    bench.speak(0, 'stop');
+    bench.speak(1, 'stop');
+    expect(bench.seen).toEqual(['a0stop', 'b0stop', 'complete']);
+  });
+
+  it("ends with the sampler's error, emitted or thrown, and cancels the other answers", () => {
+    const bench = new Bench();
+    bench.ask('a', 'b');
+    bench.sampler.answers[0]?.error(new Error('died'));
+    expect([bench.errors, bench.sampler.open, bench.input.observed]).toEqual([[new Error('died')], 0, false]);
+    const broken = new Bench();
+    broken.sampler.sample = () => {
+      throw new Error('thrown');
+    };
+    broken.ask('a');
+    expect(broken.errors).toEqual([new Error('thrown')]);
+  });
+
+  it('answers any number of prompts by a sampler that answers in one go', () => {
+    const first = new Subject<SampleDelta>();
+    const bench = new Bench({ concurrency: 1 });
+    bench.sampler.sample = () => first;
+    bench.ask(...Array.from({ length: 10_000 }, (_, at) => String(at)));
+    bench.sampler.sample = () => of(delta(4, 'stop'));
+    first.complete();
+    expect(bench.seen).toHaveLength(9999);
+    expect(bench.errors).toEqual([]);
+  });
+
+  it('lets go of everything when its subscriber leaves at the first delta', () => {
+    const sampler = new ManualSampler();
+    const eager = new ManualSampler();
+    eager.sample = (request) =>
+      new Observable((subscriber) => {
+        subscriber.next(delta(4));
+        return sampler.sample(request).subscribe(subscriber);
+      });
+    const source = new TestSource();
+    let emitted = 0;
+    const endless = new Observable<Element<TokenizedPrompt>>((subscriber) => {
+      for (; !subscriber.closed && emitted < 100; emitted++) subscriber.next(source.item(prompt('a')));
+    });
+    endless.pipe(generate(eager, { stopTokens: [] }), take(1)).subscribe();
+    expect(emitted).toBeLessThan(10);
+    expect(sampler.open).toBe(0);
+  });
+
+  it('shares nothing between two subscriptions', () => {
+    const source = new TestSource();
+    const sampler = new ManualSampler();
+    const seen: string[] = [];
+    const output = of(source.item(prompt('a'))).pipe(generate(sampler, { stopTokens: [], concurrency: 1 }));
+    for (const name of ['first', 'second']) output.subscribe(() => seen.push(name));
+    expect(sampler.open).toBe(2);
+    sampler.answers[1]?.next(delta(4));
+    expect(seen).toEqual(['second']);
+  });
+});
+
+describe('generate at a barrier', () => {
+  it('lets it overtake the answers, and notes the prompts without a whole one, in order', () => {
+    const bench = new Bench({ concurrency: 2 });
+    const barrier = bench.source.barrier();
+    bench.ask('a', 'b', 'c', 'd');
+    bench.speak(1);
+    bench.speak(0, 'stop');
+    bench.give(barrier);
+    bench.ask('e');
+    expect(bench.seen).toEqual(['b0', 'a0stop', 'barrier']);
+    expect(unfinishedIds(barrier.basket)).toEqual(['b', 'c', 'd']);
+  });
+
+  it('notes a prompt whose first delta makes the barrier come', () => {
+    const source = new TestSource();
+    const barrier = source.barrier();
+    const input = new Subject<Element<TokenizedPrompt>>();
+    const sampler = samplerOf(() => of(delta(4), delta(5, 'stop')));
+    input.pipe(generate(sampler, { stopTokens: [] })).subscribe((element) => {
+      if (element.kind === 'item' && element.value.index === 0) input.next(barrier);
+    });
+    input.next(source.item(prompt('a')));
+    expect(unfinishedIds(barrier.basket)).toEqual(['a']);
+  });
+
+  it('answers them again from the first delta after a restart, before new ones', () => {
+    const bench = new Bench({ concurrency: 2 });
+    const barrier = bench.source.barrier();
+    bench.ask('a', 'b', 'c');
+    bench.speak(0);
+    bench.give(barrier);
+
+    const again = new Bench({ concurrency: 2 });
+    again.give(again.source.restore(asStored(barrier.basket)));
+    expect(again.source.window.inFlightBytes).toBe(3 * 8);
+    again.ask('d');
+    for (const request of [0, 1, 2, 3]) again.speak(request, 'stop');
+    expect(again.seen).toEqual(['restore', 'a0stop', 'b0stop', 'c0stop', 'd0stop']);
+    expect(again.sampler.requests[0]).toEqual({ ...settings, prompt: Int32Array.of(1, 2), stopTokens: [END] });
+    expect(again.source.window.inFlightBytes).toBe(0);
+  });
+
+  it('ends with state-invalid when the state cannot be read', () => {
+    const bench = new Bench();
+    bench.give(bench.source.restore({ generate: { state: { unfinished: 'junk' } } }));
+    expect(bench.errors).toEqual([expect.objectContaining({ code: 'state-invalid' })]);
+  });
+});
