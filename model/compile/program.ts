@@ -88,10 +88,11 @@ export class Program<F extends FunctionSpecs> {
   /** Calls a function. The results belong to the caller. */
   run<K extends keyof F & string>(name: K, inputs: InputsOf<F[K]>): OutputsOf<F[K]> {
     const given: Tensors = inputs;
-    const { feeds, fetches } = this.#graphFor(name, given);
+    const { feeds, fetches, done } = this.#graphFor(name, given);
     const names = [...fetches.keys()];
     const fed = [...feeds].map(([input, placeholder]) => [placeholder, tensorNamed(given, input)] as const);
-    const tensors = this.#open().run(fed, [...fetches.values()]);
+    const tensors = this.#open().run(fed, names.length > 0 ? [...fetches.values()] : [done]);
+    if (names.length === 0) tf.dispose(tensors);
     return Object.assign({}, ...names.map((output, at) => ({ [output]: tensors[at] })));
   }
 

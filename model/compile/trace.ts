@@ -28,6 +28,8 @@ export interface TracedFunction {
   readonly graph: Graph;
   readonly feeds: ReadonlyMap<string, Ref>;
   readonly fetches: ReadonlyMap<string, Ref>;
+  /** Fetched by calls without outputs: true, when all is assigned. */
+  readonly done: Ref;
 }
 
 /**
@@ -53,7 +55,7 @@ function recordWithin(request: TraceRequest, prefix: string, recorder: Recorder)
     const result = request.fn(inputs.tensors, variables.tensors);
     if (result instanceof Promise) throw new ModelError('trace-failed', `${request.name} must not be asynchronous.`);
     const assigns = assignNodes(request, prefix, recorder, variables.handles, result.assign ?? {});
-    const done: GraphNode = { ...bare(`${prefix}done`, 'NoOp'), after: assigns.map(({ name }) => name) };
+    const done = doneNodes(prefix, assigns);
     const fetches = Object.entries(result.outputs).map(([name, tensor], at): [string, GraphNode] => {
       const { ref: value, type } = recorder.find(tensor);
       const attributes = { T: typeAttribute(type.dtype) };
@@ -63,16 +65,21 @@ function recordWithin(request: TraceRequest, prefix: string, recorder: Recorder)
         attributes,
         outputs: [type],
       };
-      return [name, { ...node, after: [done.name] }];
+      return [name, { ...node, after: [done.all.name] }];
     });
-    const ends = [...assigns, done, ...fetches.map(([, node]) => node)];
+    const ends = [...assigns, done.all, done.yes, done.signal, ...fetches.map(([, node]) => node)];
     traced = {
       graph: {
         nodes: [...recorder.nodes, ...ends],
-        results: [...inputs.feeds.map(([, node]) => node.name), done.name, ...fetches.map(([, node]) => node.name)],
+        results: [
+          ...inputs.feeds.map(([, node]) => node.name),
+          done.signal.name,
+          ...fetches.map(([, node]) => node.name),
+        ],
       },
       feeds: new Map(inputs.feeds.map(([name, node]) => [name, ref(node)])),
       fetches: new Map(fetches.map(([name, node]): [string, Ref] => [name, ref(node)])),
+      done: ref(done.signal),
     };
   });
   if (traced === undefined) throw new ModelError('trace-failed', `${request.name} was not traced.`);
@@ -128,6 +135,31 @@ function assignNodes(
     }
     return assignNode(`${prefix}assign_${at}_${slug(name)}`, variable, recorder.find(tensor).ref);
   });
+}
+
+/** Calls cannot fetch an operation without outputs, so there is a value that stands for all assignments. */
+function doneNodes(
+  prefix: string,
+  assigns: readonly GraphNode[],
+): { all: GraphNode; yes: GraphNode; signal: GraphNode } {
+  const all: GraphNode = { ...bare(`${prefix}done`, 'NoOp'), after: assigns.map(({ name }) => name) };
+  const yes = trueNode(`${prefix}yes`);
+  return { all, yes, signal: afterNode(`${prefix}signal`, yes, [all.name]) };
+}
+
+export function trueNode(name: string): GraphNode {
+  const type = { dtype: dtypeNumber('bool'), shape: [] };
+  const attributes = {
+    dtype: typeAttribute(type.dtype),
+    value: { kind: 'tensor', value: { ...type, bytes: Uint8Array.of(1) } },
+  } as const;
+  return { ...bare(name, 'Const'), attributes, outputs: [type] };
+}
+
+/** The value of another node, given out when some nodes have run. */
+export function afterNode(name: string, value: GraphNode, after: readonly string[]): GraphNode {
+  const attributes = { T: typeAttribute(value.outputs[0]?.dtype ?? 0) };
+  return { ...bare(name, 'Identity'), inputs: [ref(value)], attributes, outputs: value.outputs, after };
 }
 
 export interface VariableNodes {

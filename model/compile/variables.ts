@@ -1,8 +1,18 @@
 import type { Tensor } from '@tensorflow/tfjs-node';
 import { ModelError } from '../errors.ts';
-import { DType, ref, typeAttribute, type GraphNode, type Ref } from './ir.ts';
+import { ref, type GraphNode, type Ref } from './ir.ts';
 import type { Session } from './session.ts';
-import { assignNode, bare, describe, placeholder, slug, variableNodes, type Specs, type Tensors } from './trace.ts';
+import {
+  afterNode,
+  assignNode,
+  describe,
+  placeholder,
+  slug,
+  trueNode,
+  variableNodes,
+  type Specs,
+  type Tensors,
+} from './trace.ts';
 
 interface Access {
   readonly read: Ref;
@@ -24,13 +34,7 @@ export class VariableAccess {
       const variable = variableNodes(prefix, name, spec);
       const value = placeholder(`${prefix}/value`, spec);
       const assign: GraphNode = { ...assignNode(`${prefix}/assign`, variable, ref(value)), after: [] };
-      const written: GraphNode = {
-        ...bare(`${prefix}/written`, 'Identity'),
-        inputs: [ref(SIGNAL)],
-        after: [assign.name],
-        attributes: { T: typeAttribute(DType.bool) },
-        outputs: SIGNAL.outputs,
-      };
+      const written = afterNode(`${prefix}/written`, SIGNAL, [assign.name]);
       nodes.push(variable.handle, variable.read, value, assign, written);
       this.#access.set(name, { read: ref(variable.read), value: ref(value), written: ref(written) });
     }
@@ -76,11 +80,4 @@ export class VariableAccess {
   }
 }
 
-const SIGNAL: GraphNode = {
-  ...bare('variables/signal', 'Const'),
-  attributes: {
-    dtype: typeAttribute(DType.bool),
-    value: { kind: 'tensor', value: { dtype: DType.bool, shape: [], bytes: new Uint8Array([1]) } },
-  },
-  outputs: [{ dtype: DType.bool, shape: [] }],
-};
+const SIGNAL: GraphNode = trueNode('variables/signal');

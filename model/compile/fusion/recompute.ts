@@ -89,13 +89,13 @@ class Planner {
   }
 
   #narrowCopy(input: Ref): Ref | null {
-    const casts = this.#view.consumers(nodeOf(input)).filter((reader) => {
+    const cast = this.#view.consumers(nodeOf(input)).find((reader) => {
       const stored = readersOf(reader, this.#view, this.#leveled).barrier;
       return (
         reader.op === 'Cast' && reader.outputs[0]?.dtype === DType.bfloat16 && reader.inputs[0] === input && stored
       );
     });
-    return casts[0] === undefined ? null : ref(casts[0]);
+    return cast === undefined ? null : ref(cast);
   }
 
   #widened(input: Ref, narrow: Ref, level: number): Ref {
