@@ -6,13 +6,24 @@ export { countParameters, modelConfigSchema, parameterShapes, parseModelConfig }
 export type { ModelConfig } from './config.ts';
 export { presets } from './presets.ts';
 export type { Preset, PresetName } from './presets.ts';
-export { optimizerSchema, parseTrainerSettings, trainerSettingsSchema } from './settings.ts';
-export type { OptimizerSettings, TrainerSettings } from './settings.ts';
+export { engineSchema, optimizerSchema, parseTrainerSettings, trainerSettingsSchema } from './settings.ts';
+export type { EngineSettings, OptimizerSettings, TrainerSettings } from './settings.ts';
 export { rateFraction, scheduleSchema } from './schedule.ts';
 export type { ScheduleSettings } from './schedule.ts';
 
 export { createTrainer } from './trainer.ts';
 export type { ModelTrainer, StoredSnapshot, TrainerSnapshot, TrainerState } from './trainer.ts';
+export { compile, compileProgram, traceable } from './compile/index.ts';
+export type {
+  Compiled,
+  CompileSpec,
+  FunctionSpec,
+  OptimizeOptions,
+  Program,
+  ProgramSpec,
+  TensorSpec,
+  Traced,
+} from './compile/index.ts';
 export { createSampler } from './sampler.ts';
 export type { ModelSampler, SamplerDelta, SamplerRequest } from './sampler.ts';
 

@@ -13,6 +13,17 @@ export interface OptimizerSettings extends AdamWSettings {
   readonly clipNorm: number;
 }
 
+/** How steps are carried out: op by op, or as one graph; see `compiledRunner`. The same state belongs to either. */
+export type EngineSettings =
+  | { readonly mode: 'eager' }
+  | {
+      readonly mode: 'compiled';
+      /** `bf16` multiplies matrices in bfloat16; weights and optimizer stay in float32. */
+      readonly precision: 'f32' | 'bf16';
+      /** Compiles what stands between the products of matrices: a slower start, faster steps. */
+      readonly xla: boolean;
+    };
+
 /** All that a trainer depends on besides its data. */
 export interface TrainerSettings {
   readonly model: ModelConfig;
@@ -22,6 +33,8 @@ export interface TrainerSettings {
   readonly schedule: ScheduleSettings;
   /** Parts that a batch is worked off in; must divide its rows. */
   readonly accumulate: number;
+  /** Op by op when absent. */
+  readonly engine?: EngineSettings | undefined;
 }
 
 const decayRate = z.number().min(0).lt(1);
@@ -35,12 +48,18 @@ export const optimizerSchema: z.ZodType<OptimizerSettings> = z.strictObject({
   clipNorm: z.number().positive(),
 });
 
+export const engineSchema: z.ZodType<EngineSettings> = z.discriminatedUnion('mode', [
+  z.strictObject({ mode: z.literal('eager') }),
+  z.strictObject({ mode: z.literal('compiled'), precision: z.enum(['f32', 'bf16']), xla: z.boolean() }),
+]);
+
 export const trainerSettingsSchema: z.ZodType<TrainerSettings> = z.strictObject({
   model: modelConfigSchema,
   seed: z.int(),
   optimizer: optimizerSchema,
   schedule: scheduleSchema,
   accumulate: z.int().positive(),
+  engine: engineSchema.optional(),
 });
 
 /** Reads settings that come from outside; throws `config-invalid` and names every field that is wrong. */

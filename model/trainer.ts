@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { z } from 'zod';
 import { checkStepInput } from './check-input.ts';
+import { compiledRunner } from './compiled-runner.ts';
 import { parameterShapes } from './config.ts';
 import { eagerRunner } from './eager-runner.ts';
 import { ModelError } from './errors.ts';
@@ -8,7 +9,7 @@ import { initialWeights } from './init.ts';
 import { readOptimizer, writeOptimizer } from './optimizer-file.ts';
 import { rateFraction } from './schedule.ts';
 import { parseTrainerSettings } from './settings.ts';
-import type { TrainerSettings } from './settings.ts';
+import type { EngineSettings, TrainerSettings } from './settings.ts';
 import type { ModelState, StepRunner, StepRunnerFactory } from './step-runner.ts';
 import type { StepInput, StepResult } from './types.ts';
 import { readWeights, requireSameModel, writeWeights } from './weights-file.ts';
@@ -62,9 +63,14 @@ const stateSchema: z.ZodType<TrainerState> = z.strictObject({
   tokens: count,
 });
 
-/** Throws `config-invalid` when the settings are not valid. The runner decides how the step is carried out. */
-export function createTrainer(settings: TrainerSettings, runnerOf: StepRunnerFactory = eagerRunner): ModelTrainer {
-  return new Trainer(parseTrainerSettings(settings), runnerOf);
+/** Throws `config-invalid` when the settings are not valid. A runner that is given takes the place of the engine's. */
+export function createTrainer(settings: TrainerSettings, runnerOf?: StepRunnerFactory): ModelTrainer {
+  const parsed = parseTrainerSettings(settings);
+  return new Trainer(parsed, runnerOf ?? runnerFor(parsed.engine));
+}
+
+function runnerFor(engine: EngineSettings = { mode: 'eager' }): StepRunnerFactory {
+  return engine.mode === 'eager' ? eagerRunner : compiledRunner(engine);
 }
 
 class Trainer implements ModelTrainer {
