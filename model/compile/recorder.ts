@@ -109,7 +109,9 @@ export class Recorder implements StandIn {
     const inputs = handles.map((handle) => this.#recorded(handle));
     const types = inputs.map(({ type }) => type);
     const read = readAttributes(op, attributes);
-    const inferred = inputs.every(({ known }) => known !== null) ? null : inferOutputs(op, read, types);
+    const inferred = inputs.every(({ known }) => known !== null)
+      ? null
+      : inferOutputs(op, { attributes: read, inputs: types, values: (at) => integersOf(inputs[at]) });
     const outputs = inferred?.map((type) => ({ type, known: null })) ?? this.#run(op, attributes, inputs, outputCount);
     const outputTypes = outputs.map(({ type }) => type);
     const node: GraphNode = {
@@ -162,6 +164,11 @@ const OUTSIDE =
 
 function refuse(what: string): never {
   throw new ModelError('trace-failed', `While a function was traced, ${what}. This happened at ${callerLine()}.`);
+}
+
+function integersOf(tensor: DryTensor | undefined): readonly number[] | null {
+  if (tensor === undefined || tensor.known === null || tensor.type.dtype !== DType.int32) return null;
+  return Array.from(binding.tensorDataSync(tensor.known));
 }
 
 /** The binding's numbers. Its members cannot be written to, hence the copy. */
