@@ -51,7 +51,7 @@ export type Uid = string;
 /** What every element knows of the source that it came from. */
 export interface Source {
   readonly window: Window;
-  /** Asks the source to let down a barrier as soon as it can. Requests that wait are merged into one. */
+  /** Asks the source to let down a barrier as soon as it can. Periodic requests that wait are merged into one. */
   requestCut(reason: CutReason): void;
   /** Tells the source that a cut is safe, so that it may report its offsets to the log for people to see. */
   cutCommitted(barrier: Barrier): Promise<void>;

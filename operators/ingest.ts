@@ -36,6 +36,10 @@ const RUN_BYTES = 256 * 1024;
 /** How long one poll waits at most; a wanted cut interrupts it. */
 const POLL_MS = 1000;
 
+/** Periodic requests are content with any cut; a savepoint and a final cut are each waited for by somebody. */
+const PERIODIC: readonly CutReason[] = ['steps', 'timer'];
+const CUT_ORDER: readonly CutReason[] = ['savepoint', 'final', ...PERIODIC];
+
 const stateSchema = z.object({
   positions: z.array(z.object({ topic: z.string(), partition: z.number().int(), offset: z.number().int() })),
   /** Ledger position of the entry that is being played, and how many of its records have been. */
@@ -81,7 +85,7 @@ class RecordSource implements Source {
   readonly #positions = new Map<string, Position>();
   readonly #clock: Clock;
   readonly #stopped = new AbortController();
-  #wantedCut: CutReason | null = null;
+  readonly #wantedCuts = new Set<CutReason>();
   #wake: () => void = () => {};
   #ledgerPosition = 0;
   #played = 0;
@@ -97,7 +101,7 @@ class RecordSource implements Source {
   }
 
   requestCut(reason: CutReason): void {
-    if (this.#wantedCut !== 'savepoint') this.#wantedCut = reason;
+    this.#wantedCuts.add(reason);
     this.#wake();
   }
 
@@ -142,9 +146,10 @@ class RecordSource implements Source {
       }
     }
     this.#ledgerPosition = state?.ledger ?? 0;
-    this.#played = state?.played ?? 0;
     this.#lastRun = state?.lastRun ?? null;
     const decided = (await this.#options.ledger?.read(this.#ledgerPosition)) ?? [];
+    // Without the ledger that the cut was made with, its run is not gone on with: another one begins.
+    if (state && decided.length > 0) this.#played = state.played;
     const known = [...firstRuns(decided), ...(state?.positions ?? [])];
     for (const position of known) if (this.#positions.has(keyOf(position))) this.#moveTo(position);
     return decided;
@@ -166,6 +171,7 @@ class RecordSource implements Source {
       const waitMs = Math.max(0, Math.min(POLL_MS, nextTickMs - this.#clock.nowMs()));
       const records = await this.#nextRun(reader, waitMs);
       const [first] = records;
+      if (this.#isStopped) return;
       if (first) {
         const run = { topic: first.topic, partition: first.partition, from: first.offset, count: records.length };
         await this.#decide({ kind: 'run', ...run }, records);
@@ -186,7 +192,7 @@ class RecordSource implements Source {
       const records = await reader.poll({ partition, maxRecords: RUN_RECORDS, maxBytes: RUN_BYTES, waitMs: 0 });
       if (records.length > 0) return records;
     }
-    if (this.#isStopped || this.#wantedCut) return [];
+    if (this.#isStopped || this.#wantedCuts.size > 0) return [];
     const interrupted = new AbortController();
     this.#wake = () => interrupted.abort();
     return reader.poll({ maxRecords: RUN_RECORDS, maxBytes: RUN_BYTES, waitMs, signal: interrupted.signal });
@@ -249,14 +255,15 @@ class RecordSource implements Source {
   /** Returns when the window is open, or the source stopped; wanted cuts are made on the way, however full it is. */
   async #letThrough(): Promise<void> {
     while (!this.#isStopped) {
-      if (this.#wantedCut) this.#cut(this.#wantedCut);
+      const reason = CUT_ORDER.find((each) => this.#wantedCuts.has(each));
+      if (reason) this.#cut(reason);
       else if (this.window.isOpen) return;
       else await Promise.race([this.window.opened(), new Promise<void>((resolve) => (this.#wake = resolve))]);
     }
   }
 
   #cut(reason: CutReason): void {
-    this.#wantedCut = null;
+    for (const done of [reason, ...PERIODIC]) this.#wantedCuts.delete(done);
     const positions = [...this.#positions.values()].map((position) => ({ ...position }));
     const state = { positions, ledger: this.#ledgerPosition, played: this.#played, lastRun: this.#lastRun };
     const basket = new Map<Uid, Snapshot>([[this.#uid, { state }]]);
