@@ -300,6 +300,20 @@ describe('a cut of ingest', () => {
     }
   });
 
+  it('remembers whose turn it is, so that what is in the log comes in one order', async () => {
+    const log = await WatchedLog.with([['a0'], ['b0'], ['c0']]);
+    const first = new Bench(log.topic('text'), {}, ({ seen, source, subscription }) => {
+      if (seen.at(-1) === 'a0') source.requestCut('timer');
+      if (seen.at(-1) === 'barrier') subscription.unsubscribe();
+    });
+    await settle(3);
+    await log.add([['a1']]);
+    const second = new Bench(log.topic('text'), restoreFrom(first.lastBarrier));
+    await settle(3);
+    expect(second.seen).toEqual(['restore', 'b0', 'c0', 'a1']);
+    second.subscription.unsubscribe();
+  });
+
   it('taken without a ledger is where one with a new ledger goes on', async () => {
     const log = await WatchedLog.with([['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h']]);
     const cutBehind =
