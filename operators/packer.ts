@@ -9,7 +9,6 @@ export interface PackerOptions {
 }
 
 const stateSchema = z.object({
-  previous: z.number().int(),
   segment: z.number().int(),
   ids: z.array(z.number().int()),
   targets: z.array(z.number().int()),
@@ -40,8 +39,9 @@ export class Packer {
   readonly #options: PackerOptions;
   readonly #size: number;
   #begun: Begun;
-  /** The token before the next target; the first document begins behind an end-of-text, as all do. */
+  /** The token before the next target; between documents, and so in every snapshot, it is an end-of-text. */
   #previous: number;
+  /** Number of the document that is being packed, within the begun batch. */
   #segment = 0;
 
   constructor(options: PackerOptions) {
@@ -81,21 +81,19 @@ export class Packer {
       lossMask: part(lossMask),
       segments: part(segments),
       spans: spans.map((span) => ({ ...span })),
-      previous: this.#previous,
       segment: this.#segment,
     };
   }
 
   static restored(options: PackerOptions, json: Json): Packer {
     const packer = new Packer(options);
-    const { ids, targets, lossMask, segments, previous, segment, ...rest } = stateSchema.parse(json);
+    const { ids, targets, lossMask, segments, segment, ...rest } = stateSchema.parse(json);
     if (ids.length >= packer.#size) throw new RangeError('The begun batch is larger than rows × context.');
     Object.assign(packer.#begun, rest, { filled: ids.length });
     packer.#begun.ids.set(ids);
     packer.#begun.targets.set(targets);
     packer.#begun.lossMask.set(lossMask);
     packer.#begun.segments.set(segments);
-    packer.#previous = previous;
     packer.#segment = segment;
     return packer;
   }
@@ -129,6 +127,7 @@ export class Packer {
     ids.fill(endOfText, filled);
     targets.fill(endOfText, filled);
     segments.fill(this.#segment + 1, filled);
+    this.#segment = 0;
     this.#begun = begin(this.#size);
     const batch = { rows, context, ids, targets, lossMask, byteCount, spans, timestampMs };
     return isolate ? { ...batch, segments } : batch;

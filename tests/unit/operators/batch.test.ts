@@ -207,6 +207,7 @@ describe('batches', () => {
         const size = some.rows * some.context;
         for (const [at, { segments = new Int32Array() }] of batches.entries()) {
           expect(segments).toHaveLength(size);
+          expect(segments[0]).toBeLessThanOrEqual(1);
           for (let place = 1; place < size; place++) {
             const [before, here] = [origins[at * size + place - 1], origins[at * size + place]];
             const [segmentBefore = NaN, segment = NaN] = segments.subarray(place - 1, place + 1);
