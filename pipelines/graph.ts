@@ -4,6 +4,8 @@ import type { OperatorKind } from '../operators/kind.ts';
 import { byteSizeSchema, durationSchema } from '../operators/units.ts';
 import type { ByteSize, Duration } from '../operators/units.ts';
 import type { PresetName } from '../model/presets.ts';
+import { engineSchema } from '../model/settings.ts';
+import type { EngineSettings } from '../model/settings.ts';
 
 /** A graph: the model, the topics, and the streams of operators between them, as data. */
 export interface Graph {
@@ -32,6 +34,8 @@ export interface ModelSpec {
   readonly learningRate?: number | undefined;
   /** Parts that a batch is worked off in, to save memory. */
   readonly accumulate: number;
+  /** How steps are carried out; `auto` takes what suits the processor and the preset. */
+  readonly engine: EngineSettings | 'auto';
 }
 
 export type TokenizerSpec =
@@ -73,6 +77,7 @@ export const graphHeadSchema: z.ZodType<GraphHead> = z.strictObject({
       seed: z.int().default(1),
       learningRate: z.number().positive().optional(),
       accumulate: z.int().positive().default(1),
+      engine: z.union([z.literal('auto'), engineSchema]).default('auto'),
     })
     .prefault({}),
   tokenizer: z

@@ -32,6 +32,7 @@ export class JobReports {
   #restoredSteps = 0;
   #checkpoint: string | null = null;
   #hasCut = false;
+  #isReady = false;
 
   constructor(options: JobReportsOptions) {
     const { job, onEvent, onWarning } = options;
@@ -57,12 +58,16 @@ export class JobReports {
     if (checkpoint) this.#speakWith(checkpoint);
   }
 
-  ready(stream: string): void {
+  /** The training stream flows: for the first time, or again after a fault. */
+  flowing(stream: string): void {
     const { job, onEvent } = this.#options;
-    const { graph, folder, settings, dataDir } = job;
-    const parameters = countParameters(settings.model);
-    const { preset } = graph.model;
-    onEvent({ event: 'ready', job: folder.id, graph: graph.name, preset, parameters, dataDir, step: this.#step });
+    if (!this.#isReady) {
+      const { graph, folder, settings, dataDir } = job;
+      const parameters = countParameters(settings.model);
+      const { preset } = graph.model;
+      onEvent({ event: 'ready', job: folder.id, graph: graph.name, preset, parameters, dataDir, step: this.#step });
+    }
+    this.#isReady = true;
     onEvent({ event: 'deployment', stream, outcome: 'started' });
   }
 

@@ -10,6 +10,7 @@ import { sotuRecords } from './feeds/sotu.ts';
 import type { Graph, TopicSpec } from './graph.ts';
 import { currentJob, dataFolder, startJob } from './job-folder.ts';
 import type { JobFolder } from './job-folder.ts';
+import { suitableEngine } from './suitable-engine.ts';
 import { prepareTokenizer, trainedTopics } from './prepare-tokenizer.ts';
 
 export interface OpenJobOptions {
@@ -39,8 +40,6 @@ export interface OpenJob {
 }
 
 const DEAD_LETTER_TOPIC = 'deadletters';
-/** Vocabularies are rounded up to this, which matrix products like. */
-const VOCABULARY_STEP = 64;
 
 /** Opens the data folder's job, or begins one. Resolves with null when told to stop before it was ready. */
 export async function openJob(options: OpenJobOptions): Promise<OpenJob | null> {
@@ -104,11 +103,12 @@ async function feed(log: TopicLog, { feed: spec }: Graph, onWarning: (message: s
 function trainingOf({ model }: Graph, { vocabSize }: Tokenizer): Pick<OpenJob, 'settings' | 'batch'> {
   const preset = presets[model.preset];
   const settings: TrainerSettings = {
-    model: { ...preset.model, vocabSize: Math.ceil(vocabSize / VOCABULARY_STEP) * VOCABULARY_STEP },
+    model: { ...preset.model, vocabSize },
     seed: model.seed,
     optimizer: { ...preset.optimizer, ...(model.learningRate ? { learningRate: model.learningRate } : {}) },
     schedule: preset.schedule,
     accumulate: model.accumulate,
+    engine: model.engine === 'auto' ? suitableEngine(model.preset) : model.engine,
   };
   return { settings, batch: { rows: preset.batchRows, context: preset.model.maxContext } };
 }

@@ -33,6 +33,7 @@ export async function openStream(options: StreamOptions): Promise<OpenStream> {
       millrace: version,
       graph: { name: job.graph.name, hash: graphHash(job.graph), stream: name },
       model: { ...job.settings.model },
+      engine: { ...job.settings.engine },
     },
     files: [{ name: 'tokenizer.json', path: job.folder.tokenizer }],
   });

@@ -79,7 +79,7 @@ async function train({ job, stop, ...options }: RunJobOptions, reports: JobRepor
     tap((element) => {
       if (element.kind === 'restore') {
         source = element.source;
-        reports.ready(name);
+        reports.flowing(name);
         if (ending) endBecause(ending);
       }
       if (isItem(element)) reports.trained(element.value, element.source);

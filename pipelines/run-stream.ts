@@ -3,7 +3,7 @@ import type { Observable } from 'rxjs';
 import { MillraceError } from '../operators/errors.ts';
 import type { ErrorCode } from '../operators/errors.ts';
 import { isItem } from '../operators/flow.ts';
-import type { Flow } from '../operators/flow.ts';
+import type { Element, Flow } from '../operators/flow.ts';
 import type { Services } from '../operators/kind.ts';
 import type { Report } from '../operators/types.ts';
 import type { Step } from './graph.ts';
@@ -35,7 +35,12 @@ export function composeStream(steps: readonly Step[], services: Services): Flow<
     (flow, { uid, kind, config }) => (flow as Observable<never>).pipe(kind.build(uid, config, services)),
     source,
   );
-  return end as Flow<Report>;
+  return (end as Flow<Report>).pipe(tap(giveBack));
+}
+
+/** What reaches the end of a stream is finished. */
+function giveBack(element: Element<Report>): void {
+  if (isItem(element)) element.source.window.give(element.bytes);
 }
 
 /**

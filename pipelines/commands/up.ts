@@ -6,9 +6,9 @@ import { lintGraph } from '../lint.ts';
 import { openJob } from '../open-job.ts';
 import { runJob } from '../run-job.ts';
 import { createReporter } from '../status-line.ts';
-import type { Reporter } from '../status-line.ts';
 import { describeFinding, readGraphFile } from './lint.ts';
 import { dataDirOption, integer, milliseconds } from './options.ts';
+import { inSession } from './session.ts';
 
 interface UpOptions {
   readonly dataDir: string;
@@ -22,8 +22,8 @@ interface UpOptions {
 }
 
 const DEFAULT_GRAPH = fileURLToPath(new URL('../graphs/sotu.yaml', import.meta.url));
-/** What a shell reports of a program that Ctrl-C has ended. */
-const INTERRUPTED_EXIT = 130;
+/** Ctrl-C is how a job is meant to be ended. */
+const STOPPED = 0;
 
 /** `millrace up`: runs a graph until it is stopped, and goes on where it was stopped last. */
 export function upCommand(): Command {
@@ -52,15 +52,21 @@ Ctrl-C makes a savepoint and ends; a second one ends at once, and costs only the
     .action(up);
 }
 
-async function up(file: string | undefined, options: UpOptions): Promise<void> {
+function up(file: string | undefined, options: UpOptions): Promise<void> {
+  return inSession((session) => run(file, options, session.signal), STOPPED);
+}
+
+async function run(file: string | undefined, options: UpOptions, stop: AbortSignal): Promise<void> {
   const graph = withOverrides(readGraph(file ?? DEFAULT_GRAPH), options);
   const reporter = createReporter({
     mode: options.json ? 'json' : process.stdout.isTTY ? 'tty' : 'plain',
     out: process.stdout,
     err: process.stderr,
   });
-  const stop = stopOnSignals(reporter);
   const onWarning = (message: string): void => reporter.warn(message);
+  stop.addEventListener('abort', () => {
+    onWarning('Making a savepoint... (Ctrl-C again ends at once; only work since the last checkpoint is repeated)');
+  });
   const { dataDir, fresh = false, maxSteps = Infinity, untilIdle: untilIdleMs = Infinity } = options;
   try {
     const job = await openJob({ graph, dataDir, fresh, onWarning, signal: stop });
@@ -86,19 +92,4 @@ function readGraph(file: string): Graph {
 function withOverrides(graph: Graph, { preset, seed }: UpOptions): Graph {
   const { model } = graph;
   return { ...graph, model: { ...model, preset: preset ?? model.preset, seed: seed ?? model.seed } };
-}
-
-/** Aborted by the first Ctrl-C or SIGTERM; the second ends the process. */
-function stopOnSignals(reporter: Reporter): AbortSignal {
-  const stop = new AbortController();
-  const onSignal = (): void => {
-    if (stop.signal.aborted) {
-      reporter.close();
-      process.exit(INTERRUPTED_EXIT);
-    }
-    reporter.warn('Making a savepoint... (Ctrl-C again ends at once; only work since the last checkpoint is repeated)');
-    stop.abort();
-  };
-  process.on('SIGINT', onSignal).on('SIGTERM', onSignal);
-  return stop.signal;
 }
