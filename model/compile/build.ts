@@ -66,7 +66,3 @@ export function intValues(node: GraphNode): readonly number[] | null {
   const { bytes, shape } = value.value;
   return Array.from(new Int32Array(bytes.slice().buffer, 0, sizeOf(shape)));
 }
-
-export function dtypeOf(node: GraphNode): DType {
-  return node.outputs[0]?.dtype ?? 0;
-}

@@ -19,7 +19,7 @@ export function optimize(graph: Graph, options: OptimizeOptions): Graph {
   return passesFor(options).reduce((improved, pass) => pass(improved), graph);
 }
 
-export function passesFor({ precision = 'f32', xla = false }: OptimizeOptions): readonly Pass[] {
+function passesFor({ precision = 'f32', xla = false }: OptimizeOptions): readonly Pass[] {
   const passes: Pass[] = [dropDead, simplifyLayout, flattenMatMul, simplifyLayout, mergeEqual];
   if (precision === 'bf16') passes.push(bf16MatMul, moveCasts, simplifyLayout, mergeEqual);
   passes.push(dropDead);

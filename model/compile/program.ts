@@ -5,7 +5,8 @@ import type { TensorSpec } from './engine.ts';
 import type { GraphNode } from './ir.ts';
 import { optimize, type OptimizeOptions } from './optimize.ts';
 import { Session } from './session.ts';
-import { describe, trace, type Specs, type Traced, type TracedFunction, type Tensors } from './trace.ts';
+import { describe } from './nodes.ts';
+import { trace, type Specs, type Traced, type TracedFunction, type Tensors } from './trace.ts';
 import { VariableAccess } from './variables.ts';
 
 /** Type of an input. Without a shape, the function is compiled when it is first called. */

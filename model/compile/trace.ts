@@ -1,8 +1,20 @@
 import type { Tensor } from '@tensorflow/tfjs-node';
 import { ModelError } from '../errors.ts';
 import { tf } from '../tf.ts';
-import { dtypeNumber, withStandIn, type TensorSpec } from './engine.ts';
-import { ref, sameShape, typeAttribute, type Graph, type GraphNode, type Ref } from './ir.ts';
+import { withStandIn, type TensorSpec } from './engine.ts';
+import { ref, sameShape, type Graph, type GraphNode, type Ref } from './ir.ts';
+import {
+  afterNode,
+  assignNode,
+  barrierNode,
+  describe,
+  placeholder,
+  slug,
+  TRUE_TYPE,
+  trueNode,
+  variableNodes,
+} from './nodes.ts';
+import type { VariableNodes } from './nodes.ts';
 import { Recorder } from './recorder.ts';
 
 export type Specs = Readonly<Record<string, TensorSpec>>;
@@ -58,14 +70,7 @@ function recordWithin(request: TraceRequest, prefix: string, recorder: Recorder)
     const done = doneNodes(prefix, assigns);
     const fetches = Object.entries(result.outputs).map(([name, tensor], at): [string, GraphNode] => {
       const { ref: value, type } = recorder.find(tensor);
-      const attributes = { T: typeAttribute(type.dtype) };
-      const node = {
-        ...bare(`${prefix}out_${at}_${slug(name)}`, 'Identity'),
-        inputs: [value],
-        attributes,
-        outputs: [type],
-      };
-      return [name, { ...node, after: [done.all.name] }];
+      return [name, afterNode(`${prefix}out_${at}_${slug(name)}`, value, type, [done.all.name])];
     });
     const ends = [...assigns, done.all, done.yes, done.signal, ...fetches.map(([, node]) => node)];
     traced = {
@@ -142,75 +147,10 @@ function doneNodes(
   prefix: string,
   assigns: readonly GraphNode[],
 ): { all: GraphNode; yes: GraphNode; signal: GraphNode } {
-  const all: GraphNode = { ...bare(`${prefix}done`, 'NoOp'), after: assigns.map(({ name }) => name) };
+  const all = barrierNode(
+    `${prefix}done`,
+    assigns.map(({ name }) => name),
+  );
   const yes = trueNode(`${prefix}yes`);
-  return { all, yes, signal: afterNode(`${prefix}signal`, yes, [all.name]) };
-}
-
-export function trueNode(name: string): GraphNode {
-  const type = { dtype: dtypeNumber('bool'), shape: [] };
-  const attributes = {
-    dtype: typeAttribute(type.dtype),
-    value: { kind: 'tensor', value: { ...type, bytes: Uint8Array.of(1) } },
-  } as const;
-  return { ...bare(name, 'Const'), attributes, outputs: [type] };
-}
-
-/** The value of another node, given out when some nodes have run. */
-export function afterNode(name: string, value: GraphNode, after: readonly string[]): GraphNode {
-  const attributes = { T: typeAttribute(value.outputs[0]?.dtype ?? 0) };
-  return { ...bare(name, 'Identity'), inputs: [ref(value)], attributes, outputs: value.outputs, after };
-}
-
-export interface VariableNodes {
-  readonly handle: GraphNode;
-  readonly read: GraphNode;
-}
-
-/** The nodes of a variable that lives in the session under its own name, whatever the nodes are called. */
-export function variableNodes(nodeName: string, variable: string, { shape, dtype }: TensorSpec): VariableNodes {
-  const type = typeAttribute(dtypeNumber(dtype));
-  const handle: GraphNode = {
-    ...bare(`${nodeName}/handle`, 'VarHandleOp'),
-    attributes: {
-      dtype: type,
-      shape: { kind: 'shape', value: shape },
-      shared_name: { kind: 'string', value: variable },
-      container: { kind: 'string', value: '' },
-    },
-    outputs: [{ dtype: dtypeNumber('string'), shape: [] }],
-  };
-  const read: GraphNode = {
-    ...bare(`${nodeName}/read`, 'ReadVariableOp'),
-    inputs: [ref(handle)],
-    attributes: { dtype: type },
-    outputs: [{ dtype: dtypeNumber(dtype), shape }],
-  };
-  return { handle, read };
-}
-
-export function placeholder(name: string, { shape, dtype }: TensorSpec): GraphNode {
-  const type = dtypeNumber(dtype);
-  const attributes = { dtype: typeAttribute(type), shape: { kind: 'shape', value: shape } } as const;
-  return { ...bare(name, 'Placeholder'), attributes, outputs: [{ dtype: type, shape }] };
-}
-
-/** Assigns after the old value was read, so that no reader sees the new one. */
-export function assignNode(name: string, { handle, read }: VariableNodes, value: Ref): GraphNode {
-  const dtype = read.attributes['dtype'];
-  if (dtype === undefined) throw new RangeError(`${read.name} has no type`);
-  return { ...bare(name, 'AssignVariableOp'), inputs: [ref(handle), value], attributes: { dtype }, after: [read.name] };
-}
-
-export function bare(name: string, op: string): GraphNode {
-  return { name, op, inputs: [], attributes: {}, outputs: [] };
-}
-
-/** A name that TensorFlow accepts within the names of nodes. */
-export function slug(name: string): string {
-  return name.replace(/[^\w.]/g, '_');
-}
-
-export function describe({ dtype, shape }: TensorSpec): string {
-  return `${dtype}[${shape.join(', ')}]`;
+  return { all, yes, signal: afterNode(`${prefix}signal`, ref(yes), TRUE_TYPE, [all.name]) };
 }

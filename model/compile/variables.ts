@@ -2,17 +2,8 @@ import type { Tensor } from '@tensorflow/tfjs-node';
 import { ModelError } from '../errors.ts';
 import { ref, type GraphNode, type Ref } from './ir.ts';
 import type { Session } from './session.ts';
-import {
-  afterNode,
-  assignNode,
-  describe,
-  placeholder,
-  slug,
-  trueNode,
-  variableNodes,
-  type Specs,
-  type Tensors,
-} from './trace.ts';
+import { afterNode, assignNode, describe, placeholder, slug, TRUE_TYPE, trueNode, variableNodes } from './nodes.ts';
+import type { Specs, Tensors } from './trace.ts';
 
 interface Access {
   readonly read: Ref;
@@ -34,7 +25,7 @@ export class VariableAccess {
       const variable = variableNodes(prefix, name, spec);
       const value = placeholder(`${prefix}/value`, spec);
       const assign: GraphNode = { ...assignNode(`${prefix}/assign`, variable, ref(value)), after: [] };
-      const written = afterNode(`${prefix}/written`, SIGNAL, [assign.name]);
+      const written = afterNode(`${prefix}/written`, ref(SIGNAL), TRUE_TYPE, [assign.name]);
       nodes.push(variable.handle, variable.read, value, assign, written);
       this.#access.set(name, { read: ref(variable.read), value: ref(value), written: ref(written) });
     }

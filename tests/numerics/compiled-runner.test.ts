@@ -114,16 +114,20 @@ describe('snapshots', () => {
     second.dispose();
   });
 
-  test('go on to the bit', () => {
-    const never = started(compiled);
-    const uninterrupted = lossesOf(never, 0, 12);
-    const first = started(compiled);
-    const before = lossesOf(first, 0, 5);
-    const snapshot = stored(first, 'middle');
+  test.each([
+    { engine: compiled, settings: tinySettings },
+    { engine: { mode: 'compiled', precision: 'bf16', xla: true }, settings: nanoLayer },
+  ] as const)('go on to the bit: $engine', ({ engine, settings }) => {
+    const never = started(engine, settings);
+    const uninterrupted = lossesOf(never, 0, 12, settings);
+    const first = started(engine, settings);
+    const before = lossesOf(first, 0, 5, settings);
+    const name = `${engine.precision}-${engine.xla}`;
+    const snapshot = stored(first, `${name}-middle`);
     first.dispose();
-    const second = started(compiled, tinySettings, snapshot);
-    expect([...before, ...lossesOf(second, 5, 12)]).toEqual(uninterrupted);
-    expect(bytesOf(stored(second, 'again'))).toEqual(bytesOf(stored(never, 'whole')));
+    const second = started(engine, settings, snapshot);
+    expect([...before, ...lossesOf(second, 5, 12, settings)]).toEqual(uninterrupted);
+    expect(bytesOf(stored(second, `${name}-again`))).toEqual(bytesOf(stored(never, `${name}-whole`)));
     never.dispose();
     second.dispose();
   });
