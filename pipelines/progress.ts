@@ -3,6 +3,8 @@ import type { StepReport } from '../operators/types.ts';
 import type { StepEvent } from './events.ts';
 
 const RATE_WINDOW_MS = 10_000;
+/** The first steps come in pairs, since two are under way at once. */
+const LEAST_RATE_MS = 500;
 
 /** Makes events of step reports: adds what only time and the log can tell, the rate and the lag. */
 export class Progress {
@@ -66,11 +68,11 @@ export class Progress {
     this.#lag = lag;
   }
 
-  /** Tokens per second between the first and the last step of the window. */
+  /** Tokens per second between the first and the last step of the window; 0 while that says nothing yet. */
   #rate(): number {
     const [first] = this.#recent;
     const last = this.#recent.at(-1);
-    if (!first || !last || last.atMs === first.atMs) return 0;
+    if (!first || !last || last.atMs - first.atMs < LEAST_RATE_MS) return 0;
     const tokens = this.#recent.slice(1).reduce((sum, step) => sum + step.tokens, 0);
     return (tokens * 1000) / (last.atMs - first.atMs);
   }

@@ -121,6 +121,7 @@ function runBeside(
   const subscription = running.flow.subscribe({
     next: (element) => {
       source = element.source;
+      if (element.kind === 'restore') voice.listening();
       if (!isItem(element)) return;
       reports.spoken(element.value);
       if (isLastCut(element)) cuts.next();

@@ -1,5 +1,4 @@
-import { defer, finalize, from, merge, retry, switchMap, tap, throwError, timer } from 'rxjs';
-import type { Observable } from 'rxjs';
+import { Observable, merge, retry, tap, throwError, timer } from 'rxjs';
 import { MillraceError } from '../operators/errors.ts';
 import type { ErrorCode } from '../operators/errors.ts';
 import { isItem } from '../operators/flow.ts';
@@ -50,14 +49,23 @@ function giveBack(element: Element<Report>): void {
 export function runStream(open: () => Promise<OpenStream>, onRestart: (error: MillraceError) => void): RunningStream {
   let failures = 0;
   let closed: Promise<void> = Promise.resolve();
-  const flow = defer(() => from(closed.then(open))).pipe(
-    switchMap(({ flow, close }) =>
-      flow.pipe(
-        finalize(() => {
-          closed = close();
-        }),
-      ),
-    ),
+  // Opening takes time, and what was opened must be closed also when nobody waits for it any more.
+  const opened = new Observable<Element<Report>>((subscriber) => {
+    const opening = closed.then(open);
+    opening.then(
+      ({ flow }) => {
+        if (!subscriber.closed) subscriber.add(flow.subscribe(subscriber));
+      },
+      (error: unknown) => subscriber.error(error),
+    );
+    return () => {
+      closed = opening.then(
+        ({ close }) => close(),
+        () => undefined,
+      );
+    };
+  });
+  const flow = opened.pipe(
     retry({
       delay: (error: unknown) => {
         failures += 1;

@@ -1,4 +1,15 @@
-import { EMPTY, ReplaySubject, Subscription, catchError, concatMap, from, mergeMap, timer } from 'rxjs';
+import {
+  EMPTY,
+  ReplaySubject,
+  Subscription,
+  catchError,
+  combineLatest,
+  concatMap,
+  from,
+  mergeMap,
+  take,
+  timer,
+} from 'rxjs';
 import type { Observable } from 'rxjs';
 import type { NewRecord, Sampler, WeightsFile } from '../operators/index.ts';
 import type { TextDelta } from '../operators/types.ts';
@@ -7,6 +18,9 @@ import type { GenerationEvent } from './events.ts';
 import type { StandingPromptsSpec } from './graph.ts';
 import type { OpenJob } from './open-job.ts';
 
+/** A standing prompt that is not answered for so long is given up. */
+const PATIENCE_MS = 60_000;
+
 /** Keeps whichever sampler is running on the newest weights, asks the standing prompts, and puts answers together. */
 export class Voice {
   readonly #job: OpenJob;
@@ -14,7 +28,8 @@ export class Voice {
   readonly #newest = new ReplaySubject<WeightsFile>(1);
   readonly #asking = new Subscription();
   /** Standing prompts without an answer yet, by id. */
-  readonly #asked = new Map<string, string>();
+  readonly #asked = new Map<string, { readonly prompt: string; readonly atMs: number }>();
+  readonly #heard = new ReplaySubject<void>(1);
   /** Answers under way, by id. */
   readonly #texts = new Map<string, string>();
 
@@ -49,7 +64,7 @@ export class Voice {
       this.#texts.set(id, whole);
       return null;
     }
-    const prompt = this.#asked.get(id) ?? null;
+    const prompt = this.#asked.get(id)?.prompt ?? null;
     this.#asked.delete(id);
     this.#texts.delete(id);
     return { event: 'generation', id, prompt, text: whole, finish, weights };
@@ -58,22 +73,30 @@ export class Voice {
   close(): void {
     this.#asking.unsubscribe();
     this.#newest.complete();
+    this.#heard.complete();
   }
 
-  /** Asks the standing prompts in turn, from the first weights on; never while one waits, lest they pile up. */
+  /** Somebody answers prompts from now on. */
+  listening(): void {
+    this.#heard.next();
+  }
+
+  /** Asks the standing prompts in turn, once somebody listens who has weights; one at a time, lest they pile up. */
   #ask(spec: StandingPromptsSpec): Observable<unknown> {
-    return this.#newest.pipe(
-      mergeMap((_weights, index) => (index === 0 ? timer(0, toMs(spec.every)) : EMPTY)),
-      concatMap((turn) =>
-        this.#asked.size > 0 ? EMPTY : this.#job.log.produce(spec.topic, [this.#standingPrompt(spec, turn)]),
-      ),
+    return combineLatest([this.#newest, this.#heard]).pipe(
+      take(1),
+      mergeMap(() => timer(0, toMs(spec.every))),
+      concatMap((turn) => {
+        for (const [id, { atMs }] of this.#asked) if (Date.now() - atMs >= PATIENCE_MS) this.#asked.delete(id);
+        return this.#asked.size > 0 ? EMPTY : this.#job.log.produce(spec.topic, [this.#standingPrompt(spec, turn)]);
+      }),
     );
   }
 
   #standingPrompt({ prompts, maxTokens }: StandingPromptsSpec, turn: number): NewRecord {
     const prompt = prompts[turn % prompts.length] ?? '';
     const id = `standing-${Date.now().toString(36)}`;
-    this.#asked.set(id, prompt);
+    this.#asked.set(id, { prompt, atMs: Date.now() });
     return { key: id, value: JSON.stringify({ prompt, seed: turn, maxTokens }) };
   }
 }
