@@ -54,7 +54,9 @@ export class Millrace {
       this.#listeners.add(listener);
     });
     const ended = this.finished.then(({ code, stdout, stderr }): never => {
-      throw new Error(`millrace ended with ${code} before the line came.\n${stdout.slice(-2000)}\n${stderr.slice(-2000)}`);
+      throw new Error(
+        `millrace ended with ${code} before the line came.\n${stdout.slice(-2000)}\n${stderr.slice(-2000)}`,
+      );
     });
     return Promise.race([seen, ended]);
   }
