@@ -65,7 +65,11 @@ export async function openJob(options: OpenJobOptions): Promise<OpenJob | null> 
       return null;
     }
     return {
-      ...{ folder, dataDir, graph, log, tokenizer },
+      folder,
+      dataDir,
+      graph,
+      log,
+      tokenizer,
       trainedTopics: trainedTopics(graph),
       ledgerOf: (stream) => logLedger(log, `ledger-${folder.id}-${stream}`),
       deadLetters: logDeadLetters(log, DEAD_LETTER_TOPIC),

@@ -81,7 +81,7 @@ export function trainingStream({ streams }: Graph): readonly [string, readonly S
 }
 
 /** Steps that a checkpoint of the training stream has behind it. */
-export function stepsBehind(checkpoint: Checkpoint | null, steps: readonly Step[]): number {
+function stepsBehind(checkpoint: Checkpoint | null, steps: readonly Step[]): number {
   const uid = steps.find(({ kind }) => kind.kind === 'trainStep')?.uid ?? '';
   const snapshot = checkpoint?.states.get(uid);
   return snapshot ? trainStateSchema.parse(snapshot.state).step : 0;

@@ -54,7 +54,6 @@ async function takeSample(options: PrepareTokenizerOptions, wantedBytes: number)
     quietMs: QUIET_MS,
     signal,
     onWaiting: (bytes) => {
-      const kilobytes = (count: number): string => `${Math.ceil(count / 1024)} KB`;
       onWarning(
         `Waiting for text to train the tokenizer on: topic ${names.join(', ')} has ${kilobytes(bytes)}, ` +
           `${kilobytes(ENOUGH_BYTES)} will do, ${kilobytes(wantedBytes)} are wanted (millrace produce ${names[0]} FILES...).`,
@@ -68,4 +67,8 @@ export function trainedTopics({ streams }: Graph): readonly string[] {
   const steps = Object.values(streams).find((stream) => stream.some(({ kind }) => kind.kind === 'trainStep'));
   const [first] = steps ?? [];
   return first?.kind.topicsOf(first.config) ?? [];
+}
+
+function kilobytes(bytes: number): string {
+  return `${Math.ceil(bytes / 1024)} KB`;
 }

@@ -47,7 +47,11 @@ export class Progress {
     const { step, loss, bitsPerByte, tokens, bytes, lr, gradNorm, skipped, totals } = report;
     return {
       event: 'step',
-      ...{ step, tokens, bytes, lr, skipped },
+      step,
+      tokens,
+      bytes,
+      lr,
+      skipped,
       loss: finite(loss),
       bitsPerByte: finite(bitsPerByte),
       bitsPerByteTotal: totals.bytes > 0 ? totals.bits / totals.bytes : null,

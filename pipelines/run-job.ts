@@ -100,7 +100,7 @@ interface Beside {
   /** Rejects when the stream can't go on; never resolves. */
   readonly failed: Promise<never>;
   /** Makes a last cut, if that is quickly done, and closes the stream. */
-  farewell(): Promise<void>;
+  readonly farewell: () => Promise<void>;
 }
 
 /** Runs a stream that does not train until it is told farewell. */
@@ -117,7 +117,7 @@ function runBeside(
     (error) => reports.restarted(name, error),
   );
   const cuts = new Subject<void>();
-  const { promise: failed, reject } = withRejection();
+  const failures = new Subject<never>();
   const subscription = running.flow.subscribe({
     next: (element) => {
       source = element.source;
@@ -126,10 +126,10 @@ function runBeside(
       reports.spoken(element.value);
       if (isLastCut(element)) cuts.next();
     },
-    error: reject,
+    error: (error: unknown) => failures.error(error),
   });
   return {
-    failed,
+    failed: firstValueFrom(failures),
     async farewell() {
       const lastCut = firstValueFrom(race(cuts, timer(FAREWELL_MS)));
       source?.requestCut('final');
@@ -143,12 +143,4 @@ function runBeside(
 /** Emits once when the signal is aborted, at once when it is already. */
 function aborted(signal: AbortSignal): Observable<unknown> {
   return signal.aborted ? of(null) : fromEvent(signal, 'abort').pipe(take(1));
-}
-
-function withRejection(): { promise: Promise<never>; reject: (error: unknown) => void } {
-  let reject: (error: unknown) => void = () => {};
-  const promise = new Promise<never>((_resolve, rejectIt) => {
-    reject = rejectIt;
-  });
-  return { promise, reject };
 }

@@ -10,7 +10,7 @@ import type { Step } from './graph.ts';
 /** A stream ready to be subscribed to, and what must be closed behind it. */
 export interface OpenStream {
   readonly flow: Flow<Report>;
-  close(): Promise<void>;
+  readonly close: () => Promise<void>;
 }
 
 export interface RunningStream {
@@ -20,7 +20,7 @@ export interface RunningStream {
 }
 
 /** Faults that building the stream anew from its last cut can mend. */
-const MENDABLE: readonly ErrorCode[] = ['process-died'];
+const MENDABLE: ReadonlySet<ErrorCode> = new Set(['process-died']);
 const MOST_RETRIES = 5;
 const FIRST_DELAY_MS = 500;
 
@@ -29,12 +29,13 @@ export function composeStream(steps: readonly Step[], services: Services): Flow<
   const [first] = steps;
   const topics = first?.kind.topicsOf(first.config) ?? [];
   const source: Observable<unknown> = merge(...topics.map((topic) => services.log.topic(topic)));
-  const end = steps.reduce(
-    // Lint has checked that neighbours fit, which the types of operators from data can't show.
-    (flow, { uid, kind, config }) => (flow as Observable<never>).pipe(kind.build(uid, config, services)),
-    source,
-  );
-  return (end as Flow<Report>).pipe(tap(giveBack));
+  // Lint has checked that neighbours fit, which types can't show of operators that come from data.
+  const apply = (flow: Observable<unknown>, { uid, kind, config }: Step): Observable<unknown> =>
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion
+    kind.build(uid, config, services)(flow as Observable<never>);
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion
+  const end = steps.reduce(apply, source) as Flow<Report>;
+  return end.pipe(tap(giveBack));
 }
 
 /** What reaches the end of a stream is finished. */
@@ -82,5 +83,5 @@ export function runStream(open: () => Promise<OpenStream>, onRestart: (error: Mi
 }
 
 function isMendable(error: unknown): error is MillraceError {
-  return error instanceof MillraceError && MENDABLE.includes(error.code);
+  return error instanceof MillraceError && MENDABLE.has(error.code);
 }

@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
-import type { TestProjectInlineConfiguration } from 'vitest/config';
+import type { TestProjectInlineConfiguration, ViteUserConfig } from 'vitest/config';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 
@@ -27,7 +27,7 @@ const inProcess = { order: 0, workers: 2 };
 /** These start processes of their own, trainers among them, and would take each other's time. */
 const wholeJobs = { order: 1, workers: 1 };
 
-export default defineConfig({
+const config: ViteUserConfig = defineConfig({
   root,
   test: {
     // TensorFlow's binding keeps state per process and is not safe in worker threads.
@@ -43,3 +43,5 @@ export default defineConfig({
     ],
   },
 });
+
+export default config;

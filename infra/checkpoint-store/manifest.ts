@@ -3,7 +3,7 @@ import { readFile, rename } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { z } from 'zod';
 import { MillraceError } from '../../operators/errors.ts';
-import type { Json } from '../../operators/types.ts';
+import type { CutReason, Json } from '../../operators/types.ts';
 import { writeFlushed } from '../durable-files.ts';
 
 const MANIFEST = 'manifest.json';
@@ -14,7 +14,25 @@ const MANIFEST_SUM = 'manifest.json.sha256';
 const parsedJson = z.custom<Json>((value) => value !== undefined);
 
 /** FORMAT.md says what the fields mean. */
-export const manifestSchema = z.strictObject({
+export interface Manifest {
+  readonly formatVersion: 1;
+  readonly id: string;
+  readonly jobId: string;
+  readonly reason: CutReason;
+  readonly createdAt: string;
+  readonly describe: Readonly<Record<string, Json>>;
+  readonly states: Readonly<Record<string, { readonly state: Json }>>;
+  readonly files: readonly ManifestFile[];
+}
+
+export interface ManifestFile {
+  readonly name: string;
+  readonly bytes: number;
+  readonly sha256: string;
+  readonly uid: string | null;
+}
+
+const manifestSchema: z.ZodType<Manifest> = z.strictObject({
   formatVersion: z.literal(1),
   id: z.string(),
   jobId: z.string(),
@@ -31,9 +49,6 @@ export const manifestSchema = z.strictObject({
     }),
   ),
 });
-
-export type Manifest = z.infer<typeof manifestSchema>;
-export type ManifestFile = Manifest['files'][number];
 
 /** Writes checksum and manifest into a directory; the manifest appears last, and whole. */
 export async function writeManifest(directory: string, manifest: Manifest): Promise<void> {

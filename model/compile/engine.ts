@@ -44,11 +44,11 @@ export interface StandIn {
 
 /** Runs `body` with a stand-in for the binding; whatever happens, the real one is back afterwards. */
 export function withStandIn<T>(standIn: StandIn, body: () => T): T {
-  const { move } = backend;
+  const move = backend.move.bind(backend);
   backend.binding = standIn.binding;
   backend.move = (dataId: DataId, values: Values, shape: number[], dtype: DataType, refCount: number) => {
     if (values !== null) standIn.wrote(values);
-    move.call(backend, dataId, values, shape, dtype, refCount);
+    move(dataId, values, shape, dtype, refCount);
   };
   backend.read = () => standIn.readAsync();
   try {

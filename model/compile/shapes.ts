@@ -11,7 +11,7 @@ interface Question {
   readonly attributes: Readonly<Record<string, Attribute>>;
   readonly inputs: readonly OutputType[];
   /** The integers that an input is known to hold, or null. */
-  values(input: number): readonly number[] | null;
+  readonly values: (input: number) => readonly number[] | null;
 }
 
 type Rule = (question: Question, first: OutputType) => readonly OutputType[] | null;

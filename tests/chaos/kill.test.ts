@@ -6,9 +6,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { z } from 'zod';
 import { openCheckpointStore, openEmbeddedLog } from '../../infra/index.ts';
-import type { LogRecord, Span } from '../../operators/index.ts';
+import type { Span } from '../../operators/index.ts';
 import { currentJob, dataFolder } from '../../pipelines/job-folder.ts';
 import { Millrace } from '../support/millrace.ts';
+import { readTopic } from '../support/read-topic.ts';
 import { printedSeed, randomFrom } from '../support/random.ts';
 
 const KILLS = 20;
@@ -88,7 +89,10 @@ function randomText(random: () => number, index: number): string {
 async function fill(dataDir: string, texts: readonly string[]): Promise<void> {
   const log = await openEmbeddedLog(dataFolder(dataDir).log);
   await log.createTopic('text', { partitions: PARTITIONS });
-  await log.produce('text', texts.map((value, index) => ({ value, partition: index % PARTITIONS })));
+  await log.produce(
+    'text',
+    texts.map((value, index) => ({ value, partition: index % PARTITIONS })),
+  );
   await log.close();
 }
 
@@ -103,11 +107,7 @@ async function runToTheEnd(dataDir: string): Promise<void> {
 
 async function readSteps(dataDir: string): Promise<Step[]> {
   const log = await openEmbeddedLog(dataFolder(dataDir).log);
-  const [{ end = 0 } = {}] = await log.offsets('metrics');
-  const reader = log.reader([{ topic: 'metrics', partition: 0, offset: 0 }]);
-  const records: LogRecord[] = [];
-  while (records.length < end) records.push(...(await reader.poll({ waitMs: 1000 })));
-  await reader.close();
+  const records = await readTopic(log, 'metrics');
   await log.close();
   return records.map(({ value }) => stepSchema.parse(JSON.parse(Buffer.from(value ?? []).toString())));
 }
@@ -142,5 +142,7 @@ async function weightsHash(dataDir: string): Promise<string> {
   const logger = { info: () => {}, warn: () => {} };
   const store = await openCheckpointStore(job?.checkpoints ?? '', { jobId: job?.id ?? '', logger, describe: {} });
   const newest = await store.latest();
-  return createHash('sha256').update(await readFile(join(newest?.path ?? '', 'weights.safetensors'))).digest('hex');
+  return createHash('sha256')
+    .update(await readFile(join(newest?.path ?? '', 'weights.safetensors')))
+    .digest('hex');
 }

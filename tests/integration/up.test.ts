@@ -8,6 +8,7 @@ import { openEmbeddedLog } from '../../infra/index.ts';
 import type { LogRecord, NewRecord } from '../../operators/index.ts';
 import { currentJob, dataFolder } from '../../pipelines/job-folder.ts';
 import { Millrace, millrace } from '../support/millrace.ts';
+import { readTopic } from '../support/read-topic.ts';
 
 const GRAPH = `
 name: integration
@@ -189,11 +190,7 @@ async function produce(records: readonly NewRecord[]): Promise<void> {
 
 async function read(topic: string): Promise<LogRecord[]> {
   const log = await openEmbeddedLog(dataFolder(dataDir).log);
-  const [{ end = 0 } = {}] = await log.offsets(topic);
-  const reader = log.reader([{ topic, partition: 0, offset: 0 }]);
-  const records: LogRecord[] = [];
-  while (records.length < end) records.push(...(await reader.poll({ waitMs: 1000 })));
-  await reader.close();
+  const records = await readTopic(log, topic);
   await log.close();
   return records;
 }

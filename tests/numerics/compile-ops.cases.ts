@@ -7,7 +7,7 @@ export interface OpCase {
   readonly shapes: readonly (readonly number[])[];
   readonly values: 'any' | 'positive' | 'unit' | 'above-one' | 'int' | 'bool';
   readonly differentiable: boolean;
-  fn(...inputs: Tensor[]): Tensor;
+  readonly fn: (...inputs: Tensor[]) => Tensor;
 }
 
 type Unary = (x: Tensor) => Tensor;
@@ -347,14 +347,20 @@ export function opCases(): readonly OpCase[] {
   const unary = (table: Readonly<Record<string, Unary>>, values: OpCase['values']): void => {
     for (const [name, fn] of Object.entries(table)) {
       for (const shape of SHAPES) {
-        cases.push({ name: `${name} [${shape}]`, shapes: [shape], values, differentiable: true, fn: (x) => fn(x) });
+        cases.push({
+          name: `${name} [${shape.join()}]`,
+          shapes: [shape],
+          values,
+          differentiable: true,
+          fn: (x) => fn(x),
+        });
       }
     }
   };
   const binary = (table: Readonly<Record<string, Binary>>, values: OpCase['values'], differentiable: boolean): void => {
     for (const [name, fn] of Object.entries(table)) {
       for (const [a, b] of PAIRS) {
-        const label = `${name} [${a}] [${b}] ${values}`;
+        const label = `${name} [${a.join()}] [${b.join()}] ${values}`;
         cases.push({ name: label, shapes: [a, b], values, differentiable, fn: (x, y) => fn(x, y) });
       }
     }

@@ -42,8 +42,17 @@ export function tinyWeights(config: ModelConfig, seed = 7): Parameters {
   return toParameters(initialWeights(config, seed), parameterShapes(config));
 }
 
+interface BatchShape {
+  readonly rows?: number;
+  readonly context?: number;
+  readonly vocabSize?: number;
+}
+
 /** A batch of random tokens that follow one another. */
-export function randomBatch(seed: number, { rows = 2, context = 8, vocabSize = tinyConfig.vocabSize } = {}): StepInput {
+export function randomBatch(
+  seed: number,
+  { rows = 2, context = 8, vocabSize = tinyConfig.vocabSize }: BatchShape = {},
+): StepInput {
   const random = new Random(seed);
   const draw = (): number => random.bits() % vocabSize;
   const ids = Int32Array.from({ length: rows * context }, draw);

@@ -1,0 +1,16 @@
+import type { LogRecord, TopicLog } from '../../operators/index.ts';
+
+/** All records that a topic has now, partition by partition. */
+export async function readTopic(log: TopicLog, topic: string): Promise<LogRecord[]> {
+  const records: LogRecord[] = [];
+  for (const { partition, start, end } of await log.offsets(topic)) {
+    const reader = log.reader([{ topic, partition, offset: start }]);
+    for (let offset = start; offset < end;) {
+      const some = await reader.poll({ waitMs: 1000 });
+      records.push(...some);
+      offset += some.length;
+    }
+    await reader.close();
+  }
+  return records;
+}
