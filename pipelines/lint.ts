@@ -16,7 +16,9 @@ export type FindingCode =
   | 'uid-missing'
   | 'uid-duplicate'
   | 'types-mismatch'
-  | 'topic-missing';
+  | 'topic-missing'
+  | 'checkpoint-not-last'
+  | 'trainer-twice';
 
 /** Something that is wrong with a graph. */
 export interface Finding {
@@ -66,8 +68,9 @@ function readGraph(json: unknown): { graph: Graph | null; problems: Problem[] } 
   for (const [name, steps] of Object.entries(head.data.streams)) {
     const read = steps.map((step, index) => readStep(step, ['streams', name, index], head.data, uids, problems));
     streams[name] = read.filter((step) => step !== null);
-    problems.push(...mismatches(read, ['streams', name]));
+    problems.push(...mismatches(read, ['streams', name]), ...behindCheckpoint(read, ['streams', name]));
   }
+  problems.push(...secondTrainers(streams));
   const { feed, standingPrompts, topics } = head.data;
   if (feed) requireTopic(feed.topic, topics, ['feed', 'topic'], problems);
   if (standingPrompts) requireTopic(standingPrompts.topic, topics, ['standingPrompts', 'topic'], problems);
@@ -150,6 +153,23 @@ function mismatches(steps: readonly (Step | null)[], path: Path): Problem[] {
     flowing = output === 'any' ? flowing : output;
   }
   return problems;
+}
+
+/** A cut is stored by its checkpoint, so what an operator behind it remembers would not be in it. */
+function behindCheckpoint(steps: readonly (Step | null)[], path: Path): Problem[] {
+  const checkpoint = steps.findIndex((step) => step?.kind.kind === 'checkpoint');
+  if (checkpoint < 0 || checkpoint === steps.length - 1) return [];
+  const message = 'Nothing may stand behind "checkpoint", since its state would not be in the cut. Put it last.';
+  return [{ code: 'checkpoint-not-last', path: [...path, checkpoint], message }];
+}
+
+/** A job has one trainer. */
+function secondTrainers(streams: Readonly<Record<string, readonly Step[]>>): Problem[] {
+  const places = Object.entries(streams).flatMap(([name, steps]) =>
+    steps.flatMap(({ kind }, index): Path[] => (kind.kind === 'trainStep' ? [['streams', name, index]] : [])),
+  );
+  const message = 'A job trains one model: "trainStep" may stand in a graph once.';
+  return places.slice(1).map((path) => ({ code: 'trainer-twice', path, message }));
 }
 
 function requireTopic(topic: string, topics: Graph['topics'], path: Path, problems: Problem[]): void {

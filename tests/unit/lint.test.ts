@@ -1,0 +1,128 @@
+import { readFileSync } from 'node:fs';
+import { expect, test } from 'vitest';
+import { graphHash, lintGraph } from '../../pipelines/index.ts';
+
+const DEFAULT_GRAPH = readFileSync(new URL('../../pipelines/graphs/sotu.yaml', import.meta.url), 'utf8');
+
+const GRAPH = `name: test
+topics: { text: {}, metrics: {} }
+streams:
+  learn:
+    - { uid: text, ingest: { topics: [text] } }
+    - { uid: decode, decode: {} }
+    - { uid: tokenize, tokenize: {} }
+    - { uid: pack, batch: {} }
+    - { uid: train, trainStep: {} }
+    - { uid: metrics, publish: { topic: metrics } }
+    - { uid: checkpoint, checkpoint: {} }
+`;
+
+test('the graph that ships has nothing to be found', () => {
+  const { graph, findings } = lintGraph(DEFAULT_GRAPH);
+  expect(findings).toEqual([]);
+  expect(graph?.name).toBe('sotu');
+});
+
+test('a small graph is whole: what it does not say has a default', () => {
+  const { graph, findings } = lintGraph(GRAPH);
+  expect(findings).toEqual([]);
+  expect(graph).toMatchObject({
+    model: { preset: 'small', seed: 1, engine: 'auto' },
+    tokenizer: { kind: 'bpe', sample: '2MB' },
+    topics: { text: { partitions: 1 } },
+  });
+});
+
+test('JSON is as good as YAML, and the same graph has the same hash', () => {
+  const json = JSON.stringify({
+    name: 'test',
+    topics: { text: {} },
+    streams: {
+      learn: [
+        { uid: 'a', ingest: { topics: ['text'] } },
+        { uid: 'b', decode: {} },
+      ],
+    },
+  });
+  const yaml = `
+# a comment
+name: test
+topics: { text: }
+streams: { learn: [{ uid: a, ingest: { topics: [text] } }, { uid: b, decode: }] }
+`;
+  const [first, second] = [lintGraph(json), lintGraph(yaml.replace('text: }', 'text: {} }'))];
+  expect([first.findings, second.findings]).toEqual([[], []]);
+  expect(first.graph && second.graph && graphHash(first.graph) === graphHash(second.graph)).toBe(true);
+});
+
+test.each([
+  [
+    'an unknown setting',
+    ['topics: [text] }', 'topics: [text], windw: 1MB }'],
+    'unknown-key',
+    5,
+    'Did you mean "window"?',
+  ],
+  ['an unknown key of the graph', ['name: test', 'name: test\nmodle: {}'], 'unknown-key', 2, 'Did you mean "model"?'],
+  ['an unknown kind', ['tokenize: {}', 'tokenise: {}'], 'kind-unknown', 7, 'Did you mean "tokenize"?'],
+  ['two kinds in one step', ['decode: {}', 'decode: {}, batch: {}'], 'kind-missing', 6, 'One operator a step'],
+  ['no kind', ['decode: {} }', '}'], 'kind-missing', 6, 'Name an operator'],
+  [
+    'a step that is no object',
+    ['{ uid: decode, decode: {} }', 'decode'],
+    'value-invalid',
+    6,
+    'An operator is an object',
+  ],
+  ['a uid that stands twice', ['uid: pack', 'uid: decode'], 'uid-duplicate', 8, 'a uid of its own'],
+  ['no uid', ['uid: pack, ', ''], 'uid-missing', 8, 'needs a uid'],
+  ['a bad value', ['batch: {}', 'batch: { rows: 0 }'], 'value-invalid', 8, 'expected number to be >0'],
+  [
+    'a duration without a unit',
+    ['checkpoint: {} }', 'checkpoint: { every: 60 } }'],
+    'value-invalid',
+    11,
+    'with a unit',
+  ],
+  [
+    'a topic that is not there',
+    ['publish: { topic: metrics }', 'publish: { topic: metric }'],
+    'topic-missing',
+    10,
+    'Did you mean "metrics"?',
+  ],
+  [
+    'neighbours that do not fit',
+    ['    - { uid: decode, decode: {} }\n', ''],
+    'types-mismatch',
+    6,
+    '"tokenize" takes document',
+  ],
+  [
+    'an operator behind the checkpoint',
+    ['checkpoint: {} }', 'checkpoint: {} }\n    - { uid: late, publish: { topic: metrics } }'],
+    'checkpoint-not-last',
+    11,
+    'Put it last',
+  ],
+  ['YAML that is none', ['name: test', 'name: [test'], 'yaml-invalid', 2, ''],
+])('finds %s, where it stands', (_what, [before = '', after = ''], code, line, says) => {
+  const { graph, findings } = lintGraph(GRAPH.replace(before, after));
+  expect(graph).toBeNull();
+  expect(findings[0]).toMatchObject({ code, line });
+  expect(findings[0]?.message).toContain(says);
+});
+
+test('finds a second trainer', () => {
+  const [, learn = ''] = GRAPH.split('  learn:\n');
+  const { findings } = lintGraph(`${GRAPH}  again:\n${learn.replaceAll('uid: ', 'uid: second-')}`);
+  expect(findings.map(({ code, path }) => [code, path])).toEqual([['trainer-twice', 'streams.again[4]']]);
+});
+
+test('finds everything at once, each with its path', () => {
+  const bad = GRAPH.replace('uid: pack', 'uid: decode').replace('decode: {}', 'decode: { max: 1 }');
+  expect(lintGraph(bad).findings.map(({ code, path }) => [code, path])).toEqual([
+    ['unknown-key', 'streams.learn[1].decode.max'],
+    ['uid-duplicate', 'streams.learn[3].uid'],
+  ]);
+});
