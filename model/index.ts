@@ -27,11 +27,16 @@ export type {
 export { createSampler } from './sampler.ts';
 export type { ModelSampler, SamplerDelta, SamplerRequest } from './sampler.ts';
 
-export { readWeights, writeWeights } from './weights-file.ts';
-export type { WeightsFileContent } from './weights-file.ts';
+export { readWeights, writeWeights } from './weights/weights-file.ts';
+export type { WeightsFileContent } from './weights/weights-file.ts';
 
-export { readSafetensors, writeSafetensors } from './safetensors.ts';
-export type { SafetensorsFile, TensorData } from './safetensors.ts';
-export { createTokenizer, loadTokenizer } from './tokenizer.ts';
-export { byteTokenizerFile, readTokenizerFile, trainTokenizer, writeTokenizerFile } from './tokenizer-file.ts';
-export type { TokenizerFile } from './tokenizer-file.ts';
+export { readSafetensors, writeSafetensors } from './weights/safetensors.ts';
+export type { SafetensorsFile, TensorData } from './weights/safetensors.ts';
+export { createTokenizer, loadTokenizer } from './tokenizer/tokenizer.ts';
+export {
+  byteTokenizerFile,
+  readTokenizerFile,
+  trainTokenizer,
+  writeTokenizerFile,
+} from './tokenizer/tokenizer-file.ts';
+export type { TokenizerFile } from './tokenizer/tokenizer-file.ts';

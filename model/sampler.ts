@@ -7,7 +7,7 @@ import type { Decoder } from './decoder.ts';
 import { ModelError } from './errors.ts';
 import { Random } from './random.ts';
 import type { Values } from './step-runner.ts';
-import { readWeights, requireSameModel } from './weights-file.ts';
+import { readWeights, requireSameModel } from './weights/weights-file.ts';
 
 export interface SamplerRequest extends ChooseSettings {
   readonly prompt: Int32Array;

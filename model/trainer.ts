@@ -6,13 +6,13 @@ import { parameterShapes } from './config.ts';
 import { eagerRunner } from './eager-runner.ts';
 import { ModelError } from './errors.ts';
 import { initialWeights } from './init.ts';
-import { readOptimizer, writeOptimizer } from './optimizer-file.ts';
+import { readOptimizer, writeOptimizer } from './weights/optimizer-file.ts';
 import { rateFraction } from './schedule.ts';
 import { parseTrainerSettings } from './settings.ts';
 import type { EngineSettings, TrainerSettings } from './settings.ts';
 import type { ModelState, StepRunner, StepRunnerFactory } from './step-runner.ts';
 import type { StepInput, StepResult } from './types.ts';
-import { readWeights, requireSameModel, writeWeights } from './weights-file.ts';
+import { readWeights, requireSameModel, writeWeights } from './weights/weights-file.ts';
 
 const weightsFile = 'weights.safetensors';
 const optimizerFile = 'optimizer.safetensors';

@@ -7,14 +7,14 @@ export type {
   ReadyEvent,
   StepEvent,
   SummaryEvent,
-} from './events.ts';
-export { graphHash } from './graph.ts';
-export type { FeedSpec, Graph, ModelSpec, StandingPromptsSpec, Step, TokenizerSpec, TopicSpec } from './graph.ts';
-export { lintGraph } from './lint.ts';
-export type { Finding, FindingCode, LintResult } from './lint.ts';
-export { openJob } from './open-job.ts';
-export type { OpenJob, OpenJobOptions } from './open-job.ts';
-export { kinds } from './registry.ts';
-export { runJob } from './run-job.ts';
-export type { RunJobOptions } from './run-job.ts';
+} from './job/events.ts';
+export { graphHash } from './spec/graph.ts';
+export type { FeedSpec, Graph, ModelSpec, StandingPromptsSpec, Step, TokenizerSpec, TopicSpec } from './spec/graph.ts';
+export { lintGraph } from './spec/lint.ts';
+export type { Finding, FindingCode, LintResult } from './spec/lint.ts';
+export { openJob } from './job/open-job.ts';
+export type { OpenJob, OpenJobOptions } from './job/open-job.ts';
+export { kinds } from './spec/registry.ts';
+export { runJob } from './job/run-job.ts';
+export type { RunJobOptions } from './job/run-job.ts';
 export { version } from './version.ts';

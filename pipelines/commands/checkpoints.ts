@@ -1,11 +1,11 @@
 import { Command } from 'commander';
 import type { Manifest } from '../../infra/index.ts';
 import { MillraceError } from '../../operators/errors.ts';
-import { age, count, figure, size, table } from '../format.ts';
-import { currentJob, dataFolder } from '../job-folder.ts';
-import type { JobFolder } from '../job-folder.ts';
-import { bytesOf, checkpointIds, inspectCheckpoint, trainedIn } from '../saved-checkpoints.ts';
-import type { SavedCheckpoint } from '../saved-checkpoints.ts';
+import { age, count, figure, size, table } from '../terminal/format.ts';
+import { currentJob, dataFolder } from '../job/job-folder.ts';
+import type { JobFolder } from '../job/job-folder.ts';
+import { bytesOf, checkpointIds, inspectCheckpoint, trainedIn } from '../job/saved-checkpoints.ts';
+import type { SavedCheckpoint } from '../job/saved-checkpoints.ts';
 import { dataDirOption } from './options.ts';
 import { inSession } from './session.ts';
 import type { Session } from './session.ts';

@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { MillraceError } from '../../operators/errors.ts';
-import { lintGraph } from '../lint.ts';
-import type { Finding } from '../lint.ts';
+import { lintGraph } from '../spec/lint.ts';
+import type { Finding } from '../spec/lint.ts';
 
 /** `millrace lint`: finds what is wrong with graphs before anything runs. Exit code 1 when something was found. */
 export function lintCommand(): Command {

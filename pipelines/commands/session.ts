@@ -4,7 +4,7 @@ import { openEmbeddedLog } from '../../infra/index.ts';
 import type { EmbeddedLogOptions } from '../../infra/index.ts';
 import { MillraceError } from '../../operators/errors.ts';
 import type { TopicLog } from '../../operators/ports.ts';
-import { dataFolder } from '../job-folder.ts';
+import { dataFolder } from '../job/job-folder.ts';
 
 /** As shells have it: 128, and the number of SIGINT. */
 const INTERRUPTED = 130;

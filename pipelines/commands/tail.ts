@@ -1,8 +1,8 @@
 import { Command } from 'commander';
-import { follow, positionsFrom } from '../follow.ts';
-import type { From } from '../follow.ts';
-import { jsonView, readableView } from '../record-view.ts';
-import { isTerminal, styleFor } from '../style.ts';
+import { follow, positionsFrom } from '../topics/follow.ts';
+import type { From } from '../topics/follow.ts';
+import { jsonView, readableView } from '../terminal/record-view.ts';
+import { isTerminal, styleFor } from '../terminal/style.ts';
 import { dataDirOption, from, integer } from './options.ts';
 import { inSession, withTopic } from './session.ts';
 import type { Session } from './session.ts';

@@ -1,11 +1,11 @@
 import { fileURLToPath } from 'node:url';
 import { Command, Option } from 'commander';
 import { MillraceError } from '../../operators/errors.ts';
-import type { Graph } from '../graph.ts';
-import { lintGraph } from '../lint.ts';
-import { openJob } from '../open-job.ts';
-import { runJob } from '../run-job.ts';
-import { createReporter } from '../status-line.ts';
+import type { Graph } from '../spec/graph.ts';
+import { lintGraph } from '../spec/lint.ts';
+import { openJob } from '../job/open-job.ts';
+import { runJob } from '../job/run-job.ts';
+import { createReporter } from '../terminal/status-line.ts';
 import { describeFinding, readGraphFile } from './lint.ts';
 import { dataDirOption, integer, milliseconds } from './options.ts';
 import { inSession } from './session.ts';

@@ -7,7 +7,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { z } from 'zod';
 import { openCheckpointStore, openEmbeddedLog } from '../../infra/index.ts';
 import type { Span } from '../../operators/index.ts';
-import { currentJob, dataFolder } from '../../pipelines/job-folder.ts';
+import { currentJob, dataFolder } from '../../pipelines/job/job-folder.ts';
 import { Millrace } from '../support/millrace.ts';
 import { readTopic } from '../support/read-topic.ts';
 import { printedSeed, randomFrom } from '../support/random.ts';

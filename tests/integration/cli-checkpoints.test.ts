@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { openCheckpointStore } from '../../infra/index.ts';
 import type { CutReason } from '../../operators/index.ts';
-import { dataFolder, startJob } from '../../pipelines/job-folder.ts';
-import type { JobFolder } from '../../pipelines/job-folder.ts';
+import { dataFolder, startJob } from '../../pipelines/job/job-folder.ts';
+import type { JobFolder } from '../../pipelines/job/job-folder.ts';
 import { millrace } from '../support/millrace.ts';
 
 const FIRST = '000000001';

@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { openEmbeddedLog } from '../../infra/index.ts';
 import type { TopicLog } from '../../operators/index.ts';
-import { dataFolder, startJob } from '../../pipelines/job-folder.ts';
+import { dataFolder, startJob } from '../../pipelines/job/job-folder.ts';
 import { Millrace, millrace } from '../support/millrace.ts';
 
 const WORDS = [' of', ' the', ' Union'];

@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { openEmbeddedLog } from '../../infra/index.ts';
-import { dataFolder } from '../../pipelines/job-folder.ts';
+import { dataFolder } from '../../pipelines/job/job-folder.ts';
 import { Millrace, millrace } from '../support/millrace.ts';
 import type { Finished } from '../support/millrace.ts';
 

@@ -7,7 +7,7 @@ import { promisify } from 'node:util';
 import { format } from 'prettier';
 import { expect, test } from 'vitest';
 import { lintGraph } from '../../pipelines/index.ts';
-import { operatorReference } from '../../pipelines/reference.ts';
+import { operatorReference } from '../../pipelines/spec/reference.ts';
 import { millrace } from '../support/millrace.ts';
 
 const ROOT = new URL('../../', import.meta.url);
@@ -51,9 +51,9 @@ test('every code of an error stands in the table', () => {
 
 test('every command and flag of the guide is there', async () => {
   const lines = blocks('sh').flatMap((block) => block.split('\n'));
-  const commands = lines.flatMap((line) => /npx millrace (?<command>\w+)(?<rest>[^|#]*)/.exec(line)?.groups ?? []);
+  const commands = lines.flatMap((line) => [...line.matchAll(/npx millrace (\w+)([^|#]*)/g)]);
   expect(commands.length).toBeGreaterThan(8);
-  for (const { command = '', rest = '' } of commands) {
+  for (const [, command = '', rest = ''] of commands) {
     if (command === 'setup') continue;
     const { code, stdout } = await millrace([command, '--help']);
     expect(code, command).toBe(0);

@@ -6,7 +6,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { z } from 'zod';
 import { openEmbeddedLog } from '../../infra/index.ts';
 import type { LogRecord, NewRecord } from '../../operators/index.ts';
-import { currentJob, dataFolder } from '../../pipelines/job-folder.ts';
+import { currentJob, dataFolder } from '../../pipelines/job/job-folder.ts';
 import { Millrace, millrace } from '../support/millrace.ts';
 import { readTopic } from '../support/read-topic.ts';
 

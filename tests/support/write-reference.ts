@@ -1,6 +1,6 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { format } from 'prettier';
-import { operatorReference } from '../../pipelines/reference.ts';
+import { operatorReference } from '../../pipelines/spec/reference.ts';
 
 /** Puts the reference of operators into README, between its two marks; `npm run docs`. */
 const readme = new URL('../../README.md', import.meta.url);

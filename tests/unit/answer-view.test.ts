@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import { AnswerView } from '../../pipelines/answer-view.ts';
-import type { PublishedDelta } from '../../pipelines/published.ts';
+import { AnswerView } from '../../pipelines/terminal/answer-view.ts';
+import type { PublishedDelta } from '../../pipelines/topics/published.ts';
 
 const PLAIN = { dim: (text: string) => text, bold: (text: string) => text, warn: (text: string) => text };
 

@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { ModelError } from '../../model/errors.ts';
-import { readSafetensors, writeSafetensors } from '../../model/safetensors.ts';
-import type { TensorData } from '../../model/safetensors.ts';
+import { readSafetensors, writeSafetensors } from '../../model/weights/safetensors.ts';
+import type { TensorData } from '../../model/weights/safetensors.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'millrace-safetensors-'));
 const path = join(folder, 'weights.safetensors');

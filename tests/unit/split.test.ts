@@ -1,7 +1,7 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { Splitter, valuesOf } from '../../pipelines/split.ts';
-import type { SplitBy } from '../../pipelines/split.ts';
+import { Splitter, valuesOf } from '../../pipelines/topics/split.ts';
+import type { SplitBy } from '../../pipelines/topics/split.ts';
 
 const UNITS: readonly SplitBy[] = ['line', 'paragraph', 'file'];
 

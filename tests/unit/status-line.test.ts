@@ -1,9 +1,9 @@
 import { PassThrough } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import type { JobEvent, StepEvent } from '../../pipelines/events.ts';
-import { JobStatus } from '../../pipelines/job-status.ts';
-import { createReporter } from '../../pipelines/status-line.ts';
-import type { Reporter } from '../../pipelines/status-line.ts';
+import type { JobEvent, StepEvent } from '../../pipelines/job/events.ts';
+import { JobStatus } from '../../pipelines/terminal/job-status.ts';
+import { createReporter } from '../../pipelines/terminal/status-line.ts';
+import type { Reporter } from '../../pipelines/terminal/status-line.ts';
 
 const READY: JobEvent = {
   event: 'ready',

@@ -4,16 +4,16 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Tokenizer as Library } from 'tokenizers';
 import { afterAll, expect, test } from 'vitest';
-import { symbolOfByte } from '../../model/byte-symbols.ts';
-import { learnMerges } from '../../model/learn-merges.ts';
-import { splitText } from '../../model/split-text.ts';
+import { symbolOfByte } from '../../model/tokenizer/byte-symbols.ts';
+import { learnMerges } from '../../model/tokenizer/learn-merges.ts';
+import { splitText } from '../../model/tokenizer/split-text.ts';
 import {
   byteTokenizerFile,
   parseTokenizerFile,
   trainTokenizer,
   writeTokenizerFile,
-} from '../../model/tokenizer-file.ts';
-import { createTokenizer, loadTokenizer } from '../../model/tokenizer.ts';
+} from '../../model/tokenizer/tokenizer-file.ts';
+import { createTokenizer, loadTokenizer } from '../../model/tokenizer/tokenizer.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'millrace-tokenizer-'));
 const path = join(folder, 'tokenizer.json');

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { defineKind } from '../../../operators/kind.ts';
 import type { OperatorKind } from '../../../operators/kind.ts';
-import { kinds } from '../../../pipelines/registry.ts';
+import { kinds } from '../../../pipelines/spec/registry.ts';
 import { memoryServices } from '../../support/services.ts';
 
 const OPERATORS = new URL('../../../operators/', import.meta.url);

@@ -1,0 +1,90 @@
+import type { CutReason } from '../../operators/index.ts';
+
+/**
+ * What `millrace up --json` prints, one object a line. Fields are only ever added; README describes each.
+ */
+export type JobEvent =
+  ReadyEvent | StepEvent | CheckpointEvent | GenerationEvent | DeadLetterEvent | DeploymentEvent | SummaryEvent;
+
+export interface ReadyEvent {
+  readonly event: 'ready';
+  readonly job: string;
+  readonly graph: string;
+  readonly preset: string;
+  readonly parameters: number;
+  readonly dataDir: string;
+  /** Step that the job goes on from; 0 for a new one. */
+  readonly step: number;
+}
+
+export interface StepEvent {
+  readonly event: 'step';
+  readonly step: number;
+  /** Mean cross-entropy of the step's batch before its update, in nats per token; null when it was not finite. */
+  readonly loss: number | null;
+  readonly bitsPerByte: number | null;
+  /** Prequential bits per byte since the job's start. */
+  readonly bitsPerByteTotal: number | null;
+  /** Over the last seconds. */
+  readonly tokensPerSecond: number;
+  /** Of this step. */
+  readonly tokens: number;
+  readonly bytes: number;
+  readonly lr: number;
+  readonly gradNorm: number | null;
+  /** Records in the ingested topics that no step has seen yet. */
+  readonly lag: number;
+  readonly skipped: boolean;
+}
+
+export interface CheckpointEvent {
+  readonly event: 'checkpoint';
+  readonly id: string;
+  readonly reason: CutReason;
+  readonly step: number;
+  readonly bytes: number;
+  readonly durationMs: number;
+  readonly path: string;
+}
+
+export interface GenerationEvent {
+  readonly event: 'generation';
+  readonly id: string;
+  readonly prompt: string | null;
+  readonly text: string;
+  readonly finish: 'stop' | 'length';
+  readonly weights: { readonly id: string; readonly step: number };
+}
+
+export interface DeadLetterEvent {
+  readonly event: 'deadletter';
+  readonly topic: string;
+  readonly partition: number;
+  readonly offset: number;
+  readonly code: string;
+  readonly message: string;
+}
+
+/** A stream of the graph was started, or started again after a fault. */
+export interface DeploymentEvent {
+  readonly event: 'deployment';
+  readonly stream: string;
+  readonly outcome: 'started' | 'restarted';
+  /** Why it was started again. */
+  readonly reason?: string;
+}
+
+export interface SummaryEvent {
+  readonly event: 'summary';
+  readonly reason: 'interrupted' | 'idle' | 'max-steps';
+  readonly step: number;
+  /** Of this run. */
+  readonly steps: number;
+  readonly tokens: number;
+  readonly seconds: number;
+  readonly tokensPerSecond: number;
+  /** Of the whole job. */
+  readonly bitsPerByteTotal: number | null;
+  readonly bytesTotal: number;
+  readonly checkpoint: string | null;
+}

@@ -1,0 +1,65 @@
+import { randomUUID } from 'node:crypto';
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { MillraceError } from '../../operators/errors.ts';
+
+/** Where a data folder keeps what. One folder holds one log, and the jobs that were started on it one after another. */
+export interface DataFolder {
+  readonly root: string;
+  /** The embedded log. */
+  readonly log: string;
+  /** Names the current job. */
+  readonly currentJob: string;
+}
+
+export interface JobFolder {
+  readonly id: string;
+  readonly root: string;
+  /** Checkpoints of the training stream. */
+  readonly checkpoints: string;
+  readonly tokenizer: string;
+  /** Snapshots on their way into a checkpoint. */
+  readonly staging: string;
+}
+
+const currentJobSchema = z.object({ id: z.string().regex(/^[\w-]+$/) });
+
+export function dataFolder(root: string): DataFolder {
+  return { root, log: join(root, 'log'), currentJob: join(root, 'job.json') };
+}
+
+/** The job that the folder is at, or null where none was started yet. */
+export function currentJob(folder: DataFolder): JobFolder | null {
+  if (!existsSync(folder.currentJob)) return null;
+  try {
+    return jobFolder(folder, currentJobSchema.parse(JSON.parse(readFileSync(folder.currentJob, 'utf8'))).id);
+  } catch (cause) {
+    throw new MillraceError(
+      'state-invalid',
+      `${folder.currentJob} can't be read. Restore it, or start a new job on the same topics with --fresh.`,
+      { cause },
+    );
+  }
+}
+
+/** Begins a job of its own; what an earlier one left stays in its folder until somebody removes it. */
+export function startJob(folder: DataFolder): JobFolder {
+  const job = jobFolder(folder, randomUUID().slice(0, 8));
+  mkdirSync(job.root, { recursive: true });
+  const aside = `${folder.currentJob}.new`;
+  writeFileSync(aside, `${JSON.stringify({ id: job.id })}\n`, { flush: true });
+  renameSync(aside, folder.currentJob);
+  return job;
+}
+
+function jobFolder(folder: DataFolder, id: string): JobFolder {
+  const root = join(folder.root, 'jobs', id);
+  return {
+    id,
+    root,
+    checkpoints: join(root, 'checkpoints'),
+    tokenizer: join(root, 'tokenizer.json'),
+    staging: join(root, 'staging'),
+  };
+}

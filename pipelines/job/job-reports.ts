@@ -1,0 +1,129 @@
+import { exhaustMap, interval } from 'rxjs';
+import type { Subscription } from 'rxjs';
+import { countParameters } from '../../model/config.ts';
+import type { MillraceError } from '../../operators/errors.ts';
+import type { Source } from '../../operators/flow.ts';
+import type { Checkpoint, DeadLetters, Logger } from '../../operators/index.ts';
+import type { CheckpointReport, Report } from '../../operators/types.ts';
+import type { JobEvent, SummaryEvent } from './events.ts';
+import type { OpenJob } from './open-job.ts';
+import { Progress } from './progress.ts';
+import type { Voice } from './voice.ts';
+
+export interface JobReportsOptions {
+  readonly job: OpenJob;
+  readonly voice: Voice;
+  readonly onEvent: (event: JobEvent) => void;
+  readonly onWarning: (message: string) => void;
+}
+
+const LAG_EVERY_MS = 1000;
+
+/** Makes events of what the streams report, and hands new weights to the voice. */
+export class JobReports {
+  readonly logger: Logger;
+  /** The job's dead letters, each of which is an event too. */
+  readonly deadLetters: DeadLetters;
+  readonly #options: JobReportsOptions;
+  readonly #progress: Progress;
+  readonly #startedMs = performance.now();
+  readonly #lag: Subscription;
+  /** Steps behind the cut that the training stream went on from. */
+  #restoredSteps = 0;
+  #checkpoint: string | null = null;
+  #hasCut = false;
+  #isReady = false;
+
+  constructor(options: JobReportsOptions) {
+    const { job, onEvent, onWarning } = options;
+    this.#options = options;
+    this.#progress = new Progress(job.log, job.trainedTopics);
+    this.logger = { info: () => {}, warn: onWarning };
+    this.deadLetters = {
+      async put(letter) {
+        await job.deadLetters.put(letter);
+        onEvent({ event: 'deadletter', ...letter.at, code: letter.code, message: letter.message });
+      },
+    };
+    this.#lag = interval(LAG_EVERY_MS)
+      .pipe(exhaustMap(() => this.#progress.refreshLag()))
+      // A log that fails here fails the streams too, and they say so better.
+      .subscribe({ error: () => {} });
+  }
+
+  /** The training stream is about to go on from a cut, or to begin without one. */
+  restored(checkpoint: Checkpoint | null, steps: number): void {
+    this.#restoredSteps = steps;
+    this.#hasCut = checkpoint !== null;
+    if (checkpoint) this.#speakWith(checkpoint);
+  }
+
+  /** The training stream flows: for the first time, or again after a fault. */
+  flowing(stream: string): void {
+    const { job, onEvent } = this.#options;
+    if (!this.#isReady) {
+      const { graph, folder, settings, dataDir } = job;
+      const parameters = countParameters(settings.model);
+      const { preset } = graph.model;
+      onEvent({ event: 'ready', job: folder.id, graph: graph.name, preset, parameters, dataDir, step: this.#step });
+    }
+    this.#isReady = true;
+    onEvent({ event: 'deployment', stream, outcome: 'started' });
+  }
+
+  restarted(stream: string, { message }: MillraceError): void {
+    this.#options.onEvent({ event: 'deployment', stream, outcome: 'restarted', reason: message });
+  }
+
+  /** A report of the training stream. */
+  trained(report: Report, source: Source): void {
+    if (report.event === 'step') {
+      this.#options.onEvent(this.#progress.step(report));
+      // So that there is something to come back to, and to speak with, from the beginning.
+      if (!this.#hasCut) source.requestCut('timer');
+      this.#hasCut = true;
+    }
+    if (report.event === 'checkpoint') {
+      this.#checkpoint = report.id;
+      this.#options.onEvent({ ...report, step: this.#step });
+      this.#speakWith(report);
+    }
+  }
+
+  /** A report of a stream beside the training. */
+  spoken(report: Report): void {
+    if (report.event !== 'generation') return;
+    const answer = this.#options.voice.answered(report);
+    if (answer) this.#options.onEvent(answer);
+  }
+
+  summary(reason: SummaryEvent['reason']): SummaryEvent {
+    const { steps, tokens } = this.#progress.run;
+    const seconds = (performance.now() - this.#startedMs) / 1000;
+    const totals = this.#progress.last?.totals;
+    return {
+      event: 'summary',
+      reason,
+      step: this.#step,
+      steps,
+      tokens,
+      seconds,
+      tokensPerSecond: tokens / seconds,
+      bitsPerByteTotal: totals && totals.bytes > 0 ? totals.bits / totals.bytes : null,
+      bytesTotal: totals?.bytes ?? 0,
+      checkpoint: this.#checkpoint,
+    };
+  }
+
+  close(): void {
+    this.#lag.unsubscribe();
+  }
+
+  get #step(): number {
+    return this.#progress.last?.step ?? this.#restoredSteps;
+  }
+
+  #speakWith({ id, path }: Pick<CheckpointReport, 'id' | 'path'>): void {
+    this.#options.voice.offer({ id, step: this.#step, path: `${path}/weights.safetensors` });
+  }
+}

@@ -1,0 +1,118 @@
+import { mkdirSync } from 'node:fs';
+import { lockJob, logDeadLetters, logLedger, openEmbeddedLog } from '../../infra/index.ts';
+import { presets } from '../../model/presets.ts';
+import type { TrainerSettings } from '../../model/settings.ts';
+import { MillraceError } from '../../operators/errors.ts';
+import type { DeadLetters, Ledger, Tokenizer, TopicLog } from '../../operators/index.ts';
+import { toBytes, toMs } from '../../operators/units.ts';
+import { feedOnce } from './feeds/feed.ts';
+import { sotuRecords } from './feeds/sotu.ts';
+import type { Graph, TopicSpec } from '../spec/graph.ts';
+import { currentJob, dataFolder, startJob } from './job-folder.ts';
+import type { JobFolder } from './job-folder.ts';
+import { suitableEngine } from './suitable-engine.ts';
+import { prepareTokenizer, trainedTopics } from './prepare-tokenizer.ts';
+
+export interface OpenJobOptions {
+  readonly graph: Graph;
+  readonly dataDir: string;
+  /** Starts a new job on the topics as they are, and leaves the old one's folder alone. */
+  readonly fresh: boolean;
+  readonly onWarning: (message: string) => void;
+  readonly signal: AbortSignal;
+}
+
+/** A job with all that its streams share: nobody else has it while it is open. */
+export interface OpenJob {
+  readonly folder: JobFolder;
+  readonly dataDir: string;
+  readonly graph: Graph;
+  readonly log: TopicLog;
+  /** Each stream has a ledger of its own. */
+  ledgerOf(stream: string): Ledger;
+  readonly deadLetters: DeadLetters;
+  /** Topics that the training stream reads. */
+  readonly trainedTopics: readonly string[];
+  readonly tokenizer: Tokenizer;
+  readonly settings: TrainerSettings;
+  readonly batch: { readonly rows: number; readonly context: number };
+  close(): Promise<void>;
+}
+
+const DEAD_LETTER_TOPIC = 'deadletters';
+
+/** Opens the data folder's job, or begins one. Resolves with null when told to stop before it was ready. */
+export async function openJob(options: OpenJobOptions): Promise<OpenJob | null> {
+  const { graph, dataDir, fresh, onWarning, signal } = options;
+  mkdirSync(dataDir, { recursive: true });
+  const lock = await lockJob(dataDir);
+  const closers: (() => Promise<void>)[] = [() => lock.release()];
+  const close = async (): Promise<void> => {
+    for (const closer of closers.toReversed()) await closer();
+  };
+  try {
+    const data = dataFolder(dataDir);
+    const log = await openEmbeddedLog(data.log);
+    closers.push(() => log.close());
+    const previous = currentJob(data);
+    const folder = previous && !fresh ? previous : startJob(data);
+    if (previous && fresh) onWarning(`The job before this one is kept in ${previous.root} until you remove it.`);
+    await createTopics(log, graph);
+    await feed(log, graph, onWarning);
+    const tokenizer = await prepareTokenizer({ graph, log, path: folder.tokenizer, onWarning, signal });
+    if (!tokenizer) {
+      await close();
+      return null;
+    }
+    return {
+      folder,
+      dataDir,
+      graph,
+      log,
+      tokenizer,
+      trainedTopics: trainedTopics(graph),
+      ledgerOf: (stream) => logLedger(log, `ledger-${folder.id}-${stream}`),
+      deadLetters: logDeadLetters(log, DEAD_LETTER_TOPIC),
+      ...trainingOf(graph, tokenizer),
+      close,
+    };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+async function createTopics(log: TopicLog, graph: Graph): Promise<void> {
+  const topics: Readonly<Record<string, TopicSpec>> = { [DEAD_LETTER_TOPIC]: { partitions: 1 }, ...graph.topics };
+  for (const [name, { partitions, retentionBytes, retentionTime }] of Object.entries(topics)) {
+    await log.createTopic(name, {
+      partitions,
+      ...(retentionBytes === undefined ? {} : { retentionBytes: toBytes(retentionBytes) }),
+      ...(retentionTime === undefined ? {} : { retentionMs: toMs(retentionTime) }),
+    });
+  }
+}
+
+/** Without its data set a graph still runs, on what people produce themselves. */
+async function feed(log: TopicLog, { feed: spec }: Graph, onWarning: (message: string) => void): Promise<void> {
+  if (!spec) return;
+  try {
+    await feedOnce(log, spec.topic, spec.dataset, sotuRecords);
+  } catch (error) {
+    if (!(error instanceof MillraceError && error.code === 'dataset-missing')) throw error;
+    onWarning(error.message);
+  }
+}
+
+function trainingOf({ model }: Graph, { vocabSize }: Tokenizer): Pick<OpenJob, 'settings' | 'batch'> {
+  const preset = presets[model.preset];
+  const settings: TrainerSettings = {
+    model: { ...preset.model, vocabSize },
+    seed: model.seed,
+    optimizer: { ...preset.optimizer, ...(model.learningRate ? { learningRate: model.learningRate } : {}) },
+    schedule: preset.schedule,
+    accumulate: model.accumulate,
+    engine: model.engine === 'auto' ? suitableEngine(model.preset) : model.engine,
+  };
+  return { settings, batch: { rows: preset.batchRows, context: preset.model.maxContext } };
+}

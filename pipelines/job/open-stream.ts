@@ -1,0 +1,98 @@
+import { join } from 'node:path';
+import { openCheckpointStore, startSampler, startTrainer } from '../../infra/index.ts';
+import { MillraceError } from '../../operators/errors.ts';
+import type { Checkpoint } from '../../operators/index.ts';
+import type { Services } from '../../operators/kind.ts';
+import { trainStateSchema } from '../../operators/train-state.ts';
+import { graphHash } from '../spec/graph.ts';
+import type { Graph, Step } from '../spec/graph.ts';
+import type { JobReports } from './job-reports.ts';
+import type { OpenJob } from './open-job.ts';
+import { composeStream } from './run-stream.ts';
+import type { OpenStream } from './run-stream.ts';
+import { version } from '../version.ts';
+import type { Voice } from './voice.ts';
+
+export interface StreamOptions {
+  readonly job: OpenJob;
+  readonly name: string;
+  readonly steps: readonly Step[];
+  readonly voice: Voice;
+  readonly reports: JobReports;
+  readonly maxSteps: number;
+}
+
+/** Opens what a stream needs (its checkpoints, its processes) and composes it over the newest intact cut. */
+export async function openStream(options: StreamOptions): Promise<OpenStream> {
+  const { job, name, steps, voice, reports } = options;
+  const { logger } = reports;
+  const store = await openCheckpointStore(checkpointsOf(job, name, steps), {
+    jobId: job.folder.id,
+    logger,
+    describe: {
+      millrace: version,
+      graph: { name: job.graph.name, hash: graphHash(job.graph), stream: name },
+      model: { ...job.settings.model },
+      engine: { ...job.settings.engine },
+    },
+    files: [{ name: 'tokenizer.json', path: job.folder.tokenizer }],
+  });
+  const restore = await store.latest();
+  if (has(steps, 'trainStep')) reports.restored(restore, stepsBehind(restore, steps));
+  const trainer = has(steps, 'trainStep')
+    ? await startTrainer({ settings: job.settings, stagingDir: job.folder.staging, logger })
+    : null;
+  const sampler = has(steps, 'generate') ? await startSampler({ logger }) : null;
+  const listening = sampler && voice.keepCurrent(sampler);
+  const services: Services = {
+    jobId: job.folder.id,
+    log: job.log,
+    clock: { nowMs: () => Date.now() },
+    tokenizer: job.tokenizer,
+    deadLetters: reports.deadLetters,
+    ledger: job.ledgerOf(name),
+    store,
+    batch: job.batch,
+    restore,
+    maxSteps: options.maxSteps,
+    get trainer() {
+      return started(trainer, 'trainer');
+    },
+    get sampler() {
+      return started(sampler, 'sampler');
+    },
+  };
+  return {
+    flow: composeStream(steps, services),
+    close: async () => {
+      listening?.unsubscribe();
+      await Promise.all([trainer?.close(), sampler?.close()]);
+    },
+  };
+}
+
+export function has(steps: readonly Step[], kindName: string): boolean {
+  return steps.some(({ kind }) => kind.kind === kindName);
+}
+
+/** Name and steps of the stream that trains, of which a graph has one at most. */
+export function trainingStream({ streams }: Graph): readonly [string, readonly Step[]] | undefined {
+  return Object.entries(streams).find(([, steps]) => has(steps, 'trainStep'));
+}
+
+/** Steps that a checkpoint of the training stream has behind it. */
+function stepsBehind(checkpoint: Checkpoint | null, steps: readonly Step[]): number {
+  const uid = steps.find(({ kind }) => kind.kind === 'trainStep')?.uid ?? '';
+  const snapshot = checkpoint?.states.get(uid);
+  return snapshot ? trainStateSchema.parse(snapshot.state).step : 0;
+}
+
+/** The training stream's checkpoints are the job's; the others keep theirs beside them. */
+function checkpointsOf({ folder }: OpenJob, name: string, steps: readonly Step[]): string {
+  return has(steps, 'trainStep') ? folder.checkpoints : join(folder.root, 'streams', name);
+}
+
+function started<T>(process: T | null, name: string): T {
+  if (process) return process;
+  throw new MillraceError('graph-invalid', `An operator asks for the ${name}, which this stream does not start.`);
+}

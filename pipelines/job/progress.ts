@@ -1,0 +1,87 @@
+import type { Position, TopicLog } from '../../operators/index.ts';
+import type { StepReport } from '../../operators/types.ts';
+import type { StepEvent } from './events.ts';
+
+const RATE_WINDOW_MS = 10_000;
+/** The first steps come in pairs, since two are under way at once. */
+const LEAST_RATE_MS = 500;
+
+/** Makes events of step reports: adds what only time and the log can tell, the rate and the lag. */
+export class Progress {
+  readonly #log: TopicLog;
+  readonly #topics: readonly string[];
+  readonly #trained = new Map<string, number>();
+  readonly #recent: { readonly atMs: number; readonly tokens: number }[] = [];
+  #lag = 0;
+  #last: StepReport | null = null;
+  #runSteps = 0;
+  #runTokens = 0;
+
+  constructor(log: TopicLog, topics: readonly string[]) {
+    this.#log = log;
+    this.#topics = topics;
+  }
+
+  get last(): StepReport | null {
+    return this.#last;
+  }
+
+  /** Steps and tokens since this object was made. */
+  get run(): { readonly steps: number; readonly tokens: number } {
+    return { steps: this.#runSteps, tokens: this.#runTokens };
+  }
+
+  /** Positions that were trained before, so that the lag is right from the first step on. */
+  goOnFrom(positions: readonly Position[]): void {
+    for (const { topic, partition, offset } of positions) this.#trained.set(`${topic}/${partition}`, offset);
+  }
+
+  step(report: StepReport): StepEvent {
+    const atMs = performance.now();
+    this.#last = report;
+    this.#runSteps += 1;
+    this.#runTokens += report.tokens;
+    this.#recent.push({ atMs, tokens: report.tokens });
+    while (this.#recent.length > 2 && atMs - (this.#recent[0]?.atMs ?? 0) > RATE_WINDOW_MS) this.#recent.shift();
+    for (const { topic, partition, to } of report.spans) this.#trained.set(`${topic}/${partition}`, to);
+    const { step, loss, bitsPerByte, tokens, bytes, lr, gradNorm, skipped, totals } = report;
+    return {
+      event: 'step',
+      step,
+      tokens,
+      bytes,
+      lr,
+      skipped,
+      loss: finite(loss),
+      bitsPerByte: finite(bitsPerByte),
+      bitsPerByteTotal: totals.bytes > 0 ? totals.bits / totals.bytes : null,
+      tokensPerSecond: this.#rate(),
+      gradNorm: finite(gradNorm),
+      lag: this.#lag,
+    };
+  }
+
+  /** Looks up how far the topics have grown beyond what was trained. */
+  async refreshLag(): Promise<void> {
+    let lag = 0;
+    for (const name of this.#topics) {
+      for (const { topic, partition, start, end } of await this.#log.offsets(name)) {
+        lag += Math.max(0, end - (this.#trained.get(`${topic}/${partition}`) ?? start));
+      }
+    }
+    this.#lag = lag;
+  }
+
+  /** Tokens per second between the first and the last step of the window; 0 while that says nothing yet. */
+  #rate(): number {
+    const [first] = this.#recent;
+    const last = this.#recent.at(-1);
+    if (!first || !last || last.atMs - first.atMs < LEAST_RATE_MS) return 0;
+    const tokens = this.#recent.slice(1).reduce((sum, step) => sum + step.tokens, 0);
+    return (tokens * 1000) / (last.atMs - first.atMs);
+  }
+}
+
+function finite(value: number): number | null {
+  return Number.isFinite(value) ? value : null;
+}

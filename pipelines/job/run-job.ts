@@ -1,0 +1,146 @@
+import { Subject, firstValueFrom, fromEvent, lastValueFrom, merge, of, race, take, takeWhile, tap, timer } from 'rxjs';
+import type { Observable } from 'rxjs';
+import { isItem } from '../../operators/flow.ts';
+import type { Element, Source } from '../../operators/flow.ts';
+import type { Report } from '../../operators/types.ts';
+import type { JobEvent, SummaryEvent } from './events.ts';
+import { JobReports } from './job-reports.ts';
+import type { OpenJob } from './open-job.ts';
+import { has, openStream, trainingStream } from './open-stream.ts';
+import { runStream } from './run-stream.ts';
+import type { Step } from '../spec/graph.ts';
+import { untilQuiet } from './until-quiet.ts';
+import { Voice } from './voice.ts';
+
+export interface RunJobOptions {
+  readonly job: OpenJob;
+  /** Ends the job once it has done so many steps in all. */
+  readonly maxSteps: number;
+  /** Ends the job once everything is trained and nothing has arrived for this long. */
+  readonly untilIdleMs: number;
+  readonly onEvent: (event: JobEvent) => void;
+  readonly onWarning: (message: string) => void;
+  /** Aborted when the job is to make a savepoint and end. */
+  readonly stop: AbortSignal;
+}
+
+type Reason = SummaryEvent['reason'];
+
+/** How long the streams beside the training may take for their last cut. */
+const FAREWELL_MS = 3000;
+
+/**
+ * Runs all streams of a job until it is stopped, idle or done; then makes a last cut and resolves with the summary.
+ * Rejects with the first fault that building a stream anew does not mend.
+ */
+export async function runJob(options: RunJobOptions): Promise<SummaryEvent> {
+  const { job } = options;
+  const voice = new Voice(job, options.onWarning);
+  const reports = new JobReports({ job, voice, onEvent: options.onEvent, onWarning: options.onWarning });
+  const beside = Object.entries(job.graph.streams)
+    .filter(([, steps]) => !has(steps, 'trainStep'))
+    .map(([name, steps]) => runBeside(options, reports, voice, name, steps));
+  try {
+    const reason = await Promise.race([train(options, reports, voice), ...beside.map(({ failed }) => failed)]);
+    await Promise.all(beside.map(({ farewell }) => farewell()));
+    return reports.summary(reason);
+  } finally {
+    reports.close();
+    voice.close();
+  }
+}
+
+/** Runs the training stream to its end, and says why it ended. */
+async function train({ job, stop, ...options }: RunJobOptions, reports: JobReports, voice: Voice): Promise<Reason> {
+  const training = trainingStream(job.graph);
+  if (!training) {
+    await lastValueFrom(aborted(stop));
+    return 'interrupted';
+  }
+  const [name, steps] = training;
+  let source: Source | null = null;
+  let ending: Reason | null = null;
+  const endBecause = (reason: Reason): void => {
+    ending ??= reason;
+    source?.requestCut(reason === 'interrupted' ? 'savepoint' : 'final');
+  };
+  const running = runStream(
+    () => openStream({ job, name, steps, voice, reports, maxSteps: options.maxSteps }),
+    (error) => {
+      source = null;
+      reports.restarted(name, error);
+    },
+  );
+  const endings = merge(
+    aborted(stop).pipe(tap(() => endBecause('interrupted'))),
+    untilQuiet(() => source?.window ?? null, options.untilIdleMs).pipe(tap(() => endBecause('idle'))),
+  ).subscribe();
+  const flow = running.flow.pipe(
+    tap((element) => {
+      if (element.kind === 'restore') {
+        source = element.source;
+        reports.flowing(name);
+        if (ending) endBecause(ending);
+      }
+      if (isItem(element)) reports.trained(element.value, element.source);
+    }),
+    takeWhile((element) => !isLastCut(element), true),
+  );
+  await lastValueFrom(flow, { defaultValue: null }).finally(() => endings.unsubscribe());
+  await running.closed();
+  return ending ?? 'max-steps';
+}
+
+function isLastCut(element: Element<Report>): boolean {
+  if (!isItem(element) || element.value.event !== 'checkpoint') return false;
+  return element.value.reason === 'savepoint' || element.value.reason === 'final';
+}
+
+interface Beside {
+  /** Rejects when the stream can't go on; never resolves. */
+  readonly failed: Promise<never>;
+  /** Makes a last cut, if that is quickly done, and closes the stream. */
+  readonly farewell: () => Promise<void>;
+}
+
+/** Runs a stream that does not train until it is told farewell. */
+function runBeside(
+  { job, maxSteps }: RunJobOptions,
+  reports: JobReports,
+  voice: Voice,
+  name: string,
+  steps: readonly Step[],
+): Beside {
+  let source: Source | null = null;
+  const running = runStream(
+    () => openStream({ job, name, steps, voice, reports, maxSteps }),
+    (error) => reports.restarted(name, error),
+  );
+  const cuts = new Subject<void>();
+  const failures = new Subject<never>();
+  const subscription = running.flow.subscribe({
+    next: (element) => {
+      source = element.source;
+      if (element.kind === 'restore') voice.listening();
+      if (!isItem(element)) return;
+      reports.spoken(element.value);
+      if (isLastCut(element)) cuts.next();
+    },
+    error: (error: unknown) => failures.error(error),
+  });
+  return {
+    failed: firstValueFrom(failures),
+    async farewell() {
+      const lastCut = firstValueFrom(race(cuts, timer(FAREWELL_MS)));
+      source?.requestCut('final');
+      if (source) await lastCut;
+      subscription.unsubscribe();
+      await running.closed();
+    },
+  };
+}
+
+/** Emits once when the signal is aborted, at once when it is already. */
+function aborted(signal: AbortSignal): Observable<unknown> {
+  return signal.aborted ? of(null) : fromEvent(signal, 'abort').pipe(take(1));
+}

@@ -1,0 +1,102 @@
+import {
+  EMPTY,
+  ReplaySubject,
+  Subscription,
+  catchError,
+  combineLatest,
+  concatMap,
+  from,
+  mergeMap,
+  take,
+  timer,
+} from 'rxjs';
+import type { Observable } from 'rxjs';
+import type { NewRecord, Sampler, WeightsFile } from '../../operators/index.ts';
+import type { TextDelta } from '../../operators/types.ts';
+import { toMs } from '../../operators/units.ts';
+import type { GenerationEvent } from './events.ts';
+import type { StandingPromptsSpec } from '../spec/graph.ts';
+import type { OpenJob } from './open-job.ts';
+
+/** A standing prompt that is not answered for so long is given up. */
+const PATIENCE_MS = 60_000;
+
+/** Keeps whichever sampler is running on the newest weights, asks the standing prompts, and puts answers together. */
+export class Voice {
+  readonly #job: OpenJob;
+  readonly #onWarning: (message: string) => void;
+  readonly #newest = new ReplaySubject<WeightsFile>(1);
+  readonly #asking = new Subscription();
+  /** Standing prompts without an answer yet, by id. */
+  readonly #asked = new Map<string, { readonly prompt: string; readonly atMs: number }>();
+  readonly #heard = new ReplaySubject<void>(1);
+  /** Answers under way, by id. */
+  readonly #texts = new Map<string, string>();
+
+  constructor(job: OpenJob, onWarning: (message: string) => void) {
+    this.#job = job;
+    this.#onWarning = onWarning;
+    const { standingPrompts } = job.graph;
+    if (standingPrompts) this.#asking.add(this.#ask(standingPrompts).subscribe());
+  }
+
+  /** New weights; the samplers take them as soon as they can. */
+  offer(weights: WeightsFile): void {
+    this.#newest.next(weights);
+  }
+
+  /** Loads the newest weights into a sampler, now and whenever there are newer ones; a bad file is only reported. */
+  keepCurrent(sampler: Sampler): Subscription {
+    const load = (weights: WeightsFile): Observable<void> =>
+      from(sampler.load(weights)).pipe(
+        catchError((error: unknown) => {
+          this.#onWarning(`The weights of checkpoint ${weights.id} do not speak: ${String(error)}`);
+          return EMPTY;
+        }),
+      );
+    return this.#newest.pipe(concatMap(load)).subscribe();
+  }
+
+  /** The whole answer when this delta is its last, else null. */
+  answered({ id, index, text, finish, weights }: TextDelta): GenerationEvent | null {
+    const whole = (index === 0 ? '' : (this.#texts.get(id) ?? '')) + text;
+    if (finish === null) {
+      this.#texts.set(id, whole);
+      return null;
+    }
+    const prompt = this.#asked.get(id)?.prompt ?? null;
+    this.#asked.delete(id);
+    this.#texts.delete(id);
+    return { event: 'generation', id, prompt, text: whole, finish, weights };
+  }
+
+  close(): void {
+    this.#asking.unsubscribe();
+    this.#newest.complete();
+    this.#heard.complete();
+  }
+
+  /** Somebody answers prompts from now on. */
+  listening(): void {
+    this.#heard.next();
+  }
+
+  /** Asks the standing prompts in turn, once somebody listens who has weights; one at a time, lest they pile up. */
+  #ask(spec: StandingPromptsSpec): Observable<unknown> {
+    return combineLatest([this.#newest, this.#heard]).pipe(
+      take(1),
+      mergeMap(() => timer(0, toMs(spec.every))),
+      concatMap((turn) => {
+        for (const [id, { atMs }] of this.#asked) if (Date.now() - atMs >= PATIENCE_MS) this.#asked.delete(id);
+        return this.#asked.size > 0 ? EMPTY : this.#job.log.produce(spec.topic, [this.#standingPrompt(spec, turn)]);
+      }),
+    );
+  }
+
+  #standingPrompt({ prompts, maxTokens }: StandingPromptsSpec, turn: number): NewRecord {
+    const prompt = prompts[turn % prompts.length] ?? '';
+    const id = `standing-${Date.now().toString(36)}`;
+    this.#asked.set(id, { prompt, atMs: Date.now() });
+    return { key: id, value: JSON.stringify({ prompt, seed: turn, maxTokens }) };
+  }
+}

@@ -1,0 +1,122 @@
+import { createHash } from 'node:crypto';
+import { z } from 'zod';
+import type { OperatorKind } from '../../operators/kind.ts';
+import { byteSizeSchema, durationSchema } from '../../operators/units.ts';
+import type { ByteSize, Duration } from '../../operators/units.ts';
+import type { PresetName } from '../../model/presets.ts';
+import { engineSchema } from '../../model/settings.ts';
+import type { EngineSettings } from '../../model/settings.ts';
+
+/** A graph: the model, the topics, and the streams of operators between them, as data. */
+export interface Graph {
+  readonly name: string;
+  readonly model: ModelSpec;
+  readonly tokenizer: TokenizerSpec;
+  readonly topics: Readonly<Record<string, TopicSpec>>;
+  /** Text to begin with, so that a new job has a stream to learn from. */
+  readonly feed?: FeedSpec | undefined;
+  /** Prompts that are asked again and again, so that one hears the model learn. */
+  readonly standingPrompts?: StandingPromptsSpec | undefined;
+  readonly streams: Readonly<Record<string, readonly Step[]>>;
+}
+
+/** One operator of a stream. Its state belongs to the uid, wherever it stands. */
+export interface Step {
+  readonly uid: string;
+  readonly kind: OperatorKind;
+  /** As the kind's schema parsed it. */
+  readonly config: unknown;
+}
+
+export interface ModelSpec {
+  readonly preset: PresetName;
+  readonly seed: number;
+  readonly learningRate?: number | undefined;
+  /** Parts that a batch is worked off in, to save memory. */
+  readonly accumulate: number;
+  /** How steps are carried out; `auto` takes what suits the processor and the preset. */
+  readonly engine: EngineSettings | 'auto';
+}
+
+export type TokenizerSpec =
+  | { readonly kind: 'bytes' }
+  | { readonly kind: 'bpe'; readonly sample: ByteSize }
+  | { readonly kind: 'file'; readonly path: string };
+
+export interface TopicSpec {
+  readonly partitions: number;
+  readonly retentionBytes?: ByteSize | undefined;
+  readonly retentionTime?: Duration | undefined;
+}
+
+export interface FeedSpec {
+  readonly dataset: 'sotu';
+  readonly topic: string;
+}
+
+export interface StandingPromptsSpec {
+  readonly topic: string;
+  readonly every: Duration;
+  readonly prompts: readonly string[];
+  readonly maxTokens: number;
+}
+
+/** A graph whose streams have not been looked into yet. */
+export interface GraphHead extends Omit<Graph, 'streams'> {
+  readonly streams: Readonly<Record<string, readonly unknown[]>>;
+}
+
+const topicName = z.string().regex(/^[A-Za-z0-9._-]{1,249}$/, 'may hold letters, digits, dots, dashes and underscores');
+
+/** All of a graph but its streams, whose operators each have a schema of their own. */
+export const graphHeadSchema: z.ZodType<GraphHead> = z.strictObject({
+  name: z.string().regex(/^[\w.-]+$/, 'may hold letters, digits, dots, dashes and underscores'),
+  model: z
+    .strictObject({
+      preset: z.enum(['nano', 'small', 'base']).default('small'),
+      seed: z.int().default(1),
+      learningRate: z.number().positive().optional(),
+      accumulate: z.int().positive().default(1),
+      engine: z.union([z.literal('auto'), engineSchema]).default('auto'),
+    })
+    .prefault({}),
+  tokenizer: z
+    .discriminatedUnion('kind', [
+      z.strictObject({ kind: z.literal('bytes') }),
+      z.strictObject({ kind: z.literal('bpe'), sample: byteSizeSchema.default('2MB') }),
+      z.strictObject({ kind: z.literal('file'), path: z.string() }),
+    ])
+    .prefault({ kind: 'bpe' }),
+  topics: z.record(
+    topicName,
+    z
+      .strictObject({
+        partitions: z.int().min(1).max(1024).default(1),
+        retentionBytes: byteSizeSchema.optional(),
+        retentionTime: durationSchema.optional(),
+      })
+      .prefault({}),
+  ),
+  feed: z.strictObject({ dataset: z.literal('sotu'), topic: topicName }).optional(),
+  standingPrompts: z
+    .strictObject({
+      topic: topicName,
+      every: durationSchema.default('10s'),
+      prompts: z.array(z.string().min(1)).min(1),
+      maxTokens: z.int().min(1).default(40),
+    })
+    .optional(),
+  streams: z.record(z.string(), z.array(z.unknown()).min(2)),
+});
+
+/** Identifies what a graph says: the same for the same graph, whatever its text looks like. */
+export function graphHash({ streams, ...head }: Graph): string {
+  const steps = Object.entries(streams).map(([name, stream]) => [
+    name,
+    stream.map(({ uid, kind, config }) => ({ uid, kind: kind.kind, config })),
+  ]);
+  return createHash('sha256')
+    .update(JSON.stringify([head, steps]))
+    .digest('hex')
+    .slice(0, 16);
+}

@@ -1,0 +1,31 @@
+import { batchKind } from '../../operators/batch.ts';
+import { checkpointKind } from '../../operators/checkpoint.ts';
+import { decodeKind } from '../../operators/decode.ts';
+import { detokenizeKind } from '../../operators/detokenize.ts';
+import { generateKind } from '../../operators/generate.ts';
+import { ingestKind } from '../../operators/ingest.ts';
+import type { OperatorKind } from '../../operators/kind.ts';
+import { promptsKind } from '../../operators/prompts.ts';
+import { publishKind } from '../../operators/publish.ts';
+import { tokenizeKind } from '../../operators/tokenize.ts';
+import { tokenizePromptKind } from '../../operators/tokenize-prompt.ts';
+import { trainStepKind } from '../../operators/train-step.ts';
+
+/** Every kind of operator that a graph may name. A new one needs its file, its test, and a line here. */
+export const kinds: readonly OperatorKind[] = [
+  ingestKind,
+  decodeKind,
+  tokenizeKind,
+  batchKind,
+  trainStepKind,
+  publishKind,
+  checkpointKind,
+  promptsKind,
+  tokenizePromptKind,
+  generateKind,
+  detokenizeKind,
+];
+
+export function kindNamed(name: string): OperatorKind | undefined {
+  return kinds.find(({ kind }) => kind === name);
+}

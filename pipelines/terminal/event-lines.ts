@@ -1,0 +1,105 @@
+import type {
+  CheckpointEvent,
+  DeadLetterEvent,
+  DeploymentEvent,
+  GenerationEvent,
+  JobEvent,
+  ReadyEvent,
+  StepEvent,
+  SummaryEvent,
+} from '../job/events.ts';
+import { count, counted, duration, figure, figures, oneLine, printable, rate, size } from './format.ts';
+import type { Style } from './style.ts';
+
+/** Characters of an answer that a sample shows. */
+const SAMPLE_LENGTH = 400;
+
+/** An event as people read it, without a line end; a step with the figure of its window, which the step has not. */
+export function eventLine(event: JobEvent, windowBitsPerByte: number | null, style: Style): string {
+  switch (event.event) {
+    case 'ready':
+      return readyLine(event, style);
+    case 'step':
+      return event.skipped ? skippedLine(event, style) : stepLine(event, windowBitsPerByte);
+    case 'checkpoint':
+      return `${checkpointLine(event)} at step ${count(event.step)}`;
+    case 'generation':
+      return sampleLine(event, style);
+    case 'deadletter':
+      return deadLetterLine(event, style);
+    case 'deployment':
+      return deploymentLine(event, style);
+    case 'summary':
+      return summaryLines(event);
+  }
+}
+
+export function checkpointLine({
+  id,
+  reason,
+  bytes,
+  durationMs,
+}: Omit<CheckpointEvent, 'event' | 'step' | 'path'>): string {
+  return `checkpoint ${id} (${reason})  ${size(bytes)} in ${duration(durationMs)}`;
+}
+
+export function deadLetterLine(letter: Omit<DeadLetterEvent, 'event'>, style: Style): string {
+  const { topic, partition, offset, code, message } = letter;
+  return `${style.warn(`dead letter ${topic}/${partition}@${offset} ${code}`)}  ${printable(message)}`;
+}
+
+export function skippedLine({ step }: { readonly step: number }, style: Style): string {
+  return style.warn(`step ${count(step)}  undone: its loss or gradient was not finite`);
+}
+
+function readyLine({ job, graph, preset, parameters, dataDir, step }: ReadyEvent, style: Style): string {
+  const millions = (parameters / 1e6).toFixed(1);
+  const from = step === 0 ? 'starts anew' : `goes on after step ${count(step)}`;
+  return `${style.bold(`Job ${job}`)} ${from}: graph ${graph}, preset ${preset} (${millions}M parameters), data in ${dataDir}`;
+}
+
+function stepLine(event: StepEvent, windowBitsPerByte: number | null): string {
+  const { step, tokensPerSecond, bitsPerByteTotal, loss, lr, lag } = event;
+  return [
+    `step ${count(step)}`,
+    `${count(tokensPerSecond)} tokens/s`,
+    figures(windowBitsPerByte, bitsPerByteTotal),
+    `loss ${figure(loss)}`,
+    `lr ${rate(lr)}`,
+    `lag ${count(lag)}`,
+  ].join('  ');
+}
+
+/** The triangle stands where the model begins to speak. */
+function sampleLine({ id, prompt, text, weights }: GenerationEvent, style: Style): string {
+  const said = oneLine(text);
+  const shown = said.length > SAMPLE_LENGTH ? `${said.slice(0, SAMPLE_LENGTH)}…` : said;
+  return `${style.dim(`step ${count(weights.step)} says`)}  ${style.bold(oneLine(prompt ?? id))} ▸ ${shown}`;
+}
+
+function deploymentLine({ stream, outcome, reason }: DeploymentEvent, style: Style): string {
+  if (outcome === 'started') return `stream ${stream} started`;
+  return style.warn(`stream ${stream} started again${reason === undefined ? '' : `: ${printable(reason)}`}`);
+}
+
+const ENDINGS: Readonly<Record<SummaryEvent['reason'], string>> = {
+  interrupted: 'Stopped',
+  idle: 'Nothing more came: stopped',
+  'max-steps': 'All steps done: stopped',
+};
+
+function summaryLines(event: SummaryEvent): string {
+  const { reason, step, steps, tokens, seconds, tokensPerSecond, bitsPerByteTotal, bytesTotal, checkpoint } = event;
+  const lines = [
+    `${ENDINGS[reason]} at step ${count(step)}.`,
+    `This run: ${counted(steps, 'step')}, ${counted(tokens, 'token')} in ${duration(seconds * 1000)} ` +
+      `(${count(tokensPerSecond)} tokens/s).`,
+  ];
+  if (bitsPerByteTotal !== null) {
+    lines.push(
+      `Whole job: ${figure(bitsPerByteTotal)} bits per byte over ${size(bytesTotal)}, each predicted before it was learnt.`,
+    );
+  }
+  if (checkpoint !== null) lines.push(`Saved as checkpoint ${checkpoint}. The next millrace up goes on from there.`);
+  return lines.join('\n');
+}

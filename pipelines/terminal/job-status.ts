@@ -1,0 +1,87 @@
+import type { JobEvent, StepEvent } from '../job/events.ts';
+import { age, count, figures, rate } from './format.ts';
+
+/** Steps over which the newest bits per byte are taken: few enough to be news, enough to be steady. */
+const WINDOW_STEPS = 100;
+/** Without a step for so long, or for so many times what a step should take, a job counts as idle. */
+const IDLE_MS = 5000;
+const IDLE_STEPS = 4;
+
+/** The newest state of a job, out of its events. */
+export class JobStatus {
+  #step: StepEvent | null = null;
+  #steppedAtMs = 0;
+  #savedAtMs: number | null = null;
+  #speakingStep: number | null = null;
+  readonly #window: { readonly bits: number; readonly bytes: number }[] = [];
+
+  take(event: JobEvent, nowMs: number): void {
+    switch (event.event) {
+      case 'step':
+        this.#step = event;
+        this.#steppedAtMs = nowMs;
+        if (event.bitsPerByte === null || event.skipped) return;
+        this.#window.push({ bits: event.bitsPerByte * event.bytes, bytes: event.bytes });
+        if (this.#window.length > WINDOW_STEPS) this.#window.shift();
+        return;
+      case 'checkpoint':
+        this.#savedAtMs = nowMs;
+        return;
+      case 'generation':
+        this.#speakingStep = event.weights.step;
+        return;
+      case 'ready':
+      case 'deadletter':
+      case 'deployment':
+      case 'summary':
+    }
+  }
+
+  /** Bits per byte of the last steps together, each weighted with its bytes; null before the first. */
+  get windowBitsPerByte(): number | null {
+    let bits = 0;
+    let bytes = 0;
+    for (const step of this.#window) {
+      bits += step.bits;
+      bytes += step.bytes;
+    }
+    return bytes > 0 ? bits / bytes : null;
+  }
+
+  /** The status on one line: with words where there is room, else shorter, and cut where even that is too long. */
+  line(nowMs: number, columns: number): string {
+    const fields = this.#fields(nowMs);
+    const wide = fields.map(([words]) => words).join(' · ');
+    const line = wide.length <= columns ? wide : fields.map(([, short]) => short).join('  ');
+    return line.slice(0, columns);
+  }
+
+  /** What is most important first; each in words, and short. */
+  #fields(nowMs: number): readonly (readonly [words: string, short: string])[] {
+    const step = this.#step;
+    if (!step) return [['waiting for the first step', 'waiting']];
+    const now = this.windowBitsPerByte;
+    const idleMs = nowMs - this.#steppedAtMs;
+    const speed = count(step.tokensPerSecond);
+    const saved = this.#savedAtMs === null ? null : age(nowMs - this.#savedAtMs);
+    const speaking = this.#speakingStep === null ? 'none' : count(this.#speakingStep);
+    return [
+      [`step ${count(step.step)}`, `step ${count(step.step)}`],
+      this.#isIdle(step, idleMs)
+        ? [`idle for ${age(idleMs)}`, `idle ${age(idleMs)}`]
+        : [`${speed} tokens/s`, `${speed} tok/s`],
+      [figures(now, step.bitsPerByteTotal), figures(now, step.bitsPerByteTotal, true)],
+      [`lr ${rate(step.lr)}`, `lr ${rate(step.lr)}`],
+      [`lag ${count(step.lag)}`, `lag ${count(step.lag)}`],
+      saved === null ? ['not saved yet', 'unsaved'] : [`saved ${saved} ago`, `saved ${saved}`],
+      this.#speakingStep === null
+        ? ['nobody speaks yet', 'voice none']
+        : [`step ${speaking} speaks`, `voice ${speaking}`],
+    ];
+  }
+
+  #isIdle({ tokens, tokensPerSecond }: StepEvent, sinceMs: number): boolean {
+    const stepMs = tokensPerSecond > 0 ? (tokens * 1000) / tokensPerSecond : 0;
+    return sinceMs > Math.max(IDLE_MS, IDLE_STEPS * stepMs);
+  }
+}

@@ -1,0 +1,86 @@
+import { z } from 'zod';
+import type { CheckpointReport } from '../../operators/index.ts';
+
+/** Reports as the operator `publish` writes them, read back from a topic. Unknown fields are ignored. */
+
+export interface PublishedDelta {
+  readonly event: 'generation';
+  readonly id: string;
+  readonly index: number;
+  readonly text: string;
+  readonly finish: 'stop' | 'length' | null;
+  readonly weights: { readonly id: string; readonly step: number };
+}
+
+/** JSON has no NaN: what was not finite is null. */
+export interface PublishedStep {
+  readonly event: 'step';
+  readonly step: number;
+  readonly loss: number | null;
+  readonly bitsPerByte: number | null;
+  readonly gradNorm: number | null;
+  readonly lr: number;
+  readonly tokens: number;
+  readonly totals: { readonly bytes: number; readonly bits: number };
+  readonly skipped: boolean;
+}
+
+type PublishedCheckpoint = Omit<CheckpointReport, 'path'>;
+
+export type Published = PublishedDelta | PublishedStep | PublishedCheckpoint;
+
+const publishedSchema: z.ZodType<Published> = z.discriminatedUnion('event', [
+  z.object({
+    event: z.literal('generation'),
+    id: z.string(),
+    index: z.number(),
+    text: z.string(),
+    finish: z.enum(['stop', 'length']).nullable(),
+    weights: z.object({ id: z.string(), step: z.number() }),
+  }),
+  z.object({
+    event: z.literal('step'),
+    step: z.number(),
+    loss: z.number().nullable(),
+    bitsPerByte: z.number().nullable(),
+    gradNorm: z.number().nullable(),
+    lr: z.number(),
+    tokens: z.number(),
+    totals: z.object({ bytes: z.number(), bits: z.number() }),
+    skipped: z.boolean(),
+  }),
+  z.object({
+    event: z.literal('checkpoint'),
+    id: z.string(),
+    reason: z.enum(['timer', 'steps', 'savepoint', 'final']),
+    bytes: z.number(),
+    durationMs: z.number(),
+  }),
+]);
+
+/** The report that a record's value holds, or null when it holds something else. */
+export function readPublished(value: Uint8Array | null): Published | null {
+  const text = value && textOf(value);
+  if (!text) return null;
+  const parsed = publishedSchema.safeParse(jsonOf(text));
+  return parsed.success ? parsed.data : null;
+}
+
+/** Bytes as text, or null when they are no UTF-8. */
+export function textOf(bytes: Uint8Array): string | null {
+  try {
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch {
+    return null;
+  }
+}
+
+/** The object or list that a text holds as JSON. Bare numbers and words are taken for text, which they mostly are. */
+export function jsonOf(text: string): unknown {
+  if (!/^\s*[[{]/.test(text)) return undefined;
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
