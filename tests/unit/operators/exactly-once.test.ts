@@ -6,7 +6,7 @@ import { checkpoint } from '../../../operators/checkpoint.ts';
 import { decode } from '../../../operators/decode.ts';
 import type { Element, Source } from '../../../operators/flow.ts';
 import { ingest } from '../../../operators/ingest.ts';
-import type { CheckpointStore } from '../../../operators/ports.ts';
+import type { CheckpointStore, DeadLetter } from '../../../operators/ports.ts';
 import { publish, reportRecord } from '../../../operators/publish.ts';
 import { tokenize } from '../../../operators/tokenize.ts';
 import { trainStep } from '../../../operators/train-step.ts';
@@ -115,13 +115,28 @@ class Life {
   }
 
   /** Returns when so many tokens of the job have been trained on. */
-  async untilTrained(tokens: number): Promise<void> {
-    for (let turn = 0; (this.reports.at(-1)?.totals.tokens ?? 0) < tokens; turn++) {
+  untilTrained(tokens: number): Promise<void> {
+    return this.#until(() => (this.reports.at(-1)?.totals.tokens ?? 0) >= tokens, `${tokens} tokens`);
+  }
+
+  /** Returns when so many records stand among the dead letters. */
+  untilRejected({ letters }: MemoryDeadLetters, records: number): Promise<void> {
+    return this.#until(() => placesOf(letters).size >= records, `${records} dead letters`);
+  }
+
+  async #until(isSo: () => boolean, what: string): Promise<void> {
+    for (let turn = 0; !isSo(); turn++) {
       if (this.errors.length > 0) throw this.errors[0];
-      if (turn > MOST_TURNS) throw new Error(`Stuck at ${JSON.stringify(this.reports.at(-1)?.totals)} of ${tokens}.`);
+      if (turn > MOST_TURNS)
+        throw new Error(`Stuck before ${what}, at ${JSON.stringify(this.reports.at(-1)?.totals)}.`);
       await settle();
     }
   }
+}
+
+/** Records of dead letters; a record that was rejected before a crash and again after it counts once. */
+function placesOf(letters: readonly DeadLetter[]): Set<string> {
+  return new Set(letters.map(({ at }) => `${at.partition}/${at.offset}`));
 }
 
 const someText = fc.oneof(
@@ -165,12 +180,14 @@ describe('a pipeline that is killed again and again', () => {
           }
         };
         let tokens = 0;
+        let empty = 0;
         for (const { texts, turns, savepointAfter } of lives) {
           const life = new Life();
           await life.start(world, settings);
           for (const [text, partition] of texts) {
             await world.log.produce('text', [{ value: text, partition: partition % shape.partitions, timestampMs: 1 }]);
-            if (text !== '') tokens += Buffer.byteLength(text) + 1;
+            if (text === '') empty += 1;
+            else tokens += Buffer.byteLength(text) + 1;
             await settle(world.slowness());
           }
           for (let turn = 0; turn < turns; turn++) {
@@ -188,6 +205,7 @@ describe('a pipeline that is killed again and again', () => {
         await last.start(world, settings);
         // A life that has nothing left to train on says nothing of what was.
         if (told.get(told.size)?.totals.tokens !== toTrain) await last.untilTrained(toTrain);
+        await last.untilRejected(world.deadLetters, empty);
         await settle(5);
         expect(last.errors).toEqual([]);
         note(last);
@@ -197,6 +215,7 @@ describe('a pipeline that is killed again and again', () => {
         const reference = new Life();
         await reference.start(undisturbed, { ...settings, metrics: 'reference' });
         await reference.untilTrained(toTrain);
+        await reference.untilRejected(undisturbed.deadLetters, empty);
         await settle(5);
         expect(reference.inFlightBytes).toBe(0);
         await reference.kill();
@@ -205,8 +224,7 @@ describe('a pipeline that is killed again and again', () => {
         expect(steps).toEqual(reference.reports);
         expect(await published(world.log, 'metrics')).toEqual(steps.map((step) => JSON.stringify(step)));
         expect(recordsIn(steps).length).toBe(new Set(recordsIn(steps)).size);
-        const dead = new Set(world.deadLetters.letters.map(({ at }) => `${at.partition}/${at.offset}`));
-        expect(dead).toEqual(new Set(undisturbed.deadLetters.letters.map(({ at }) => `${at.partition}/${at.offset}`)));
+        expect(placesOf(world.deadLetters.letters)).toEqual(placesOf(undisturbed.deadLetters.letters));
       }),
       { numRuns: 200 },
     );
