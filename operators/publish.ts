@@ -6,9 +6,9 @@ import { isItem } from './flow.ts';
 import { inOrder } from './in-order.ts';
 import { defineKind } from './kind.ts';
 import type { OperatorKind } from './kind.ts';
-import type { TopicLog } from './ports.ts';
+import type { PartitionOffsets, TopicLog } from './ports.ts';
 import { readState } from './stateful.ts';
-import type { NewRecord, Report } from './types.ts';
+import type { LogRecord, NewRecord, Report } from './types.ts';
 
 export interface PublishOptions<T> {
   readonly uid: Uid;
@@ -68,14 +68,23 @@ export function publish<T>(options: PublishOptions<T>): OperatorFunction<Element
 /** The greatest number that this publisher's records carry; they are at the ends of the partitions. */
 async function lastSequence(log: TopicLog, topic: string, publisher: string): Promise<number> {
   let greatest = 0;
-  for (const { partition, start, end } of await log.offsets(topic)) {
-    if (end === start) continue;
-    const reader = log.reader([{ topic, partition, offset: end - 1 }]);
-    const [last] = await reader.poll({ maxRecords: 1, waitMs: 0 });
-    await reader.close();
+  for (const partition of await log.offsets(topic)) {
+    const last = await lastRecord(log, partition);
     if (last?.headers[PUBLISHER] === publisher) greatest = Math.max(greatest, Number(last.headers[SEQUENCE]));
   }
   return greatest;
+}
+
+/** Reads back from the end, further each time: Kafka may have marks of transactions there that are no records. */
+async function lastRecord(log: TopicLog, { start, end, ...at }: PartitionOffsets): Promise<LogRecord | undefined> {
+  for (let back = 1; ; back *= 8) {
+    const offset = Math.max(start, end - back);
+    const reader = log.reader([{ ...at, offset }]);
+    let last: LogRecord | undefined;
+    for (let records = await reader.poll(); records.length > 0; records = await reader.poll()) last = records.at(-1);
+    await reader.close();
+    if (last || offset === start) return last;
+  }
 }
 
 /** A report as a JSON record: answers under the prompt's id, so that one answer's deltas stay together. */

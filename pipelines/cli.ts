@@ -19,7 +19,10 @@ export async function main(argv: readonly string[]): Promise<number> {
     .version(version)
     .showHelpAfterError('(add --help for what can be said here)')
     .exitOverride()
-    .addHelpText('after', '\nSet up and checked by: millrace setup, millrace doctor\n');
+    .addHelpText(
+      'after',
+      '\nSet up and checked by: millrace setup, millrace doctor\nA Kafka broker for development: millrace kafka up\n',
+    );
   for (const command of [
     upCommand(),
     produceCommand(),

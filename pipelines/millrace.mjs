@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 /**
- * The command `millrace`. `setup` and `doctor` need nothing but Node; everything else is the CLI, which runs from the
+ * The command `millrace`. `setup`, `doctor` and `kafka` need nothing but Node; everything else is the CLI, which runs from the
  * sources in a checkout and from `dist` in the package.
  */
 import { existsSync } from 'node:fs';
@@ -15,6 +15,7 @@ process.exitCode = await main();
 async function main() {
   if (command === 'doctor') return (await import('../infra/setup/doctor.mjs')).main(rest);
   if (command === 'setup') return (await import('../infra/setup/setup.mjs')).main({ thorough: true });
+  if (command === 'kafka') return (await import('../infra/kafka/broker/main.mjs')).main(rest);
   const missing = await whatIsMissing();
   if (missing) {
     console.error(`millrace is not set up (${missing}).\nTo mend it: npx millrace setup`);

@@ -11,9 +11,10 @@ import type {
   TopicSettings,
 } from '../../operators/ports.ts';
 import type { Coordinates, NewRecord } from '../../operators/types.ts';
+import { Partitioner } from '../partitioner.ts';
+import { checkGroup } from '../topic-rules.ts';
 import { append, toStored } from './append.ts';
 import { Changes } from './changes.ts';
-import { Partitioner } from './partitioner.ts';
 import { EmbeddedReader } from './reader.ts';
 import { Retention } from './retention.ts';
 import { Storage } from './storage.ts';
@@ -154,10 +155,4 @@ class EmbeddedLog implements TopicLog {
   #checkOpen(): void {
     if (this.#closing) throw new MillraceError('log-closed', 'This log was closed. Open it again.');
   }
-}
-
-/** Groups are part of a key in LMDB, whose length has a limit. */
-function checkGroup(group: string): void {
-  if (group.length >= 1 && group.length <= 249) return;
-  throw new MillraceError('bad-usage', `"${group.slice(0, 40)}" cannot name a group: use 1 to 249 characters.`);
 }

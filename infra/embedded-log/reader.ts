@@ -1,6 +1,7 @@
 import { MillraceError } from '../../operators/errors.ts';
 import type { LogReader, PartitionId, PollOptions, Position } from '../../operators/ports.ts';
 import type { LogRecord } from '../../operators/types.ts';
+import { offsetOutOfRange } from '../out-of-range.ts';
 import type { Changes } from './changes.ts';
 import { payloadBytes } from './envelope.ts';
 import type { StoredRecord } from './envelope.ts';
@@ -131,19 +132,8 @@ export class EmbeddedReader implements LogReader {
   /** Where the partition ends now. Throws `offset-out-of-range` when the cursor does not lie within it. */
   #endOf({ topic, partition, offset }: Cursor, id: number): number {
     const { start, end } = this.#context.storage.partitions.get(id) ?? { start: 0, end: 0 };
-    if (offset < start) {
-      throw new MillraceError(
-        'offset-out-of-range',
-        `Offsets ${offset} to ${start - 1} of ${topic}/${partition} are gone: retention dropped them before they were ` +
-          `read. Go on from ${start}, and give the topic a longer retention.`,
-      );
-    }
-    if (offset <= end) return end;
-    throw new MillraceError(
-      'offset-out-of-range',
-      `${topic}/${partition} ends at ${end}, so there is no offset ${offset} to read from. Was the log replaced by ` +
-        'another? Start from a position that it has.',
-    );
+    if (offset < start || offset > end) throw offsetOutOfRange({ topic, partition, offset }, { start, end });
+    return end;
   }
 }
 

@@ -1,8 +1,7 @@
 import { MillraceError } from '../../operators/errors.ts';
 import type { TopicSettings } from '../../operators/ports.ts';
+import { checkTopicName, checkTopicSettings, topicMismatch } from '../topic-rules.ts';
 import type { Storage, TopicRow } from './storage.ts';
-
-const MAX_PARTITIONS = 10_000;
 
 /** The topics of a log. They never change once made, so each is read from LMDB once. */
 export class Topics {
@@ -14,16 +13,11 @@ export class Topics {
   }
 
   async create(name: string, settings: TopicSettings): Promise<void> {
-    checkName(name);
-    checkSettings(name, settings);
+    checkTopicName(name);
+    checkTopicSettings(name, settings);
     const row = this.#find(name) ?? (await this.#storage.write(() => this.#findOrMake(name, settings)));
     const wanted = settings.partitions ?? row.partitions;
-    if (row.partitions === wanted) return;
-    throw new MillraceError(
-      'topic-mismatch',
-      `Topic ${name} has ${row.partitions} partition(s), not ${wanted}. Ask for ${row.partitions}, or use another name: ` +
-        'the number cannot be changed, since keys would change their partition.',
-    );
+    if (row.partitions !== wanted) throw topicMismatch(name, row.partitions, wanted);
   }
 
   list(): readonly { readonly name: string; readonly partitions: number }[] {
@@ -73,21 +67,4 @@ export class Topics {
     for (const { value } of this.#storage.topics.getRange()) next = Math.max(next, value.firstId + value.partitions);
     return next;
   }
-}
-
-/** Kafka's rule, so that a graph can move between logs. */
-function checkName(name: string): void {
-  if (/^[A-Za-z0-9._-]{1,249}$/.test(name) && name !== '.' && name !== '..') return;
-  throw new MillraceError(
-    'bad-usage',
-    `"${name}" cannot be the name of a topic. Use 1 to 249 letters, digits, dots, underscores and hyphens.`,
-  );
-}
-
-function checkSettings(name: string, { partitions = 1, retentionBytes = 1, retentionMs = 1 }: TopicSettings): void {
-  if (!Number.isInteger(partitions) || partitions < 1 || partitions > MAX_PARTITIONS) {
-    throw new MillraceError('bad-usage', `Topic ${name} needs 1 to ${MAX_PARTITIONS} partitions, not ${partitions}.`);
-  }
-  if (retentionBytes > 0 && retentionMs > 0) return;
-  throw new MillraceError('bad-usage', `The retention of topic ${name} must be more than 0; leave it out to keep all.`);
 }

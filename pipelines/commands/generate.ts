@@ -7,15 +7,16 @@ import type { LogRecord } from '../../operators/types.ts';
 import { follow, positionsFrom } from '../topics/follow.ts';
 import { duration, printable } from '../terminal/format.ts';
 import { currentJob, dataFolder } from '../job/job-folder.ts';
+import { nameOf } from '../job/open-log.ts';
+import type { LogPlace } from '../job/open-log.ts';
 import { readPublished } from '../topics/published.ts';
 import type { PublishedDelta } from '../topics/published.ts';
 import { isTerminal, styleFor } from '../terminal/style.ts';
-import { dataDirOption, decimal, integer, milliseconds } from './options.ts';
+import { brokersOption, dataDirOption, decimal, integer, milliseconds } from './options.ts';
 import { inSession, withTopic } from './session.ts';
 import type { Session } from './session.ts';
 
-interface GenerateFlags extends Settings {
-  readonly dataDir: string;
+interface GenerateFlags extends Settings, LogPlace {
   readonly timeout: number;
   readonly json?: true;
 }
@@ -58,26 +59,28 @@ export function generateCommand(): Command {
         .default(60_000, '60s'),
     )
     .addOption(dataDirOption())
+    .addOption(brokersOption())
     .option('--json', 'print each part of the answer as JSON, one a line')
     .addHelpText('after', EXAMPLES)
     .action((prompt: string, flags: GenerateFlags) => inSession((session) => generate(session, prompt, flags)));
 }
 
 async function generate(session: Session, argument: string, flags: GenerateFlags): Promise<void> {
-  const { dataDir, timeout, json, ...settings } = flags;
+  const { dataDir, brokers, timeout, json, ...settings } = flags;
+  const place = { dataDir, brokers };
   const prompt = argument === '-' ? await readPrompt(session.signal) : argument;
   if (prompt.trim() === '') throw new MillraceError('bad-usage', 'The prompt is empty. Give the model some text.');
-  if (!currentJob(dataFolder(dataDir))) {
+  if (!brokers && !currentJob(dataFolder(dataDir))) {
     throw new MillraceError(
       'no-answer',
       `No job has run on ${dataDir} yet. Start one with millrace up, and ask again.`,
     );
   }
-  await withTopic(dataDir, GENERATIONS, async (log) => {
+  await withTopic(place, GENERATIONS, async (log) => {
     // Noted before the question is asked, so that no part of its answer is missed.
     const positions = await positionsFrom(log, GENERATIONS, 'latest', null);
     const id = await ask(log, prompt, settings);
-    const answer = deltasOf(id, follow(log, positions, session), timeout, dataDir);
+    const answer = deltasOf(id, follow(log, positions, session), timeout, place);
     if (!json) return printAnswer(session, prompt, answer);
     for await (const delta of answer) await session.print(`${JSON.stringify(delta)}\n`);
   });
@@ -104,7 +107,7 @@ async function* deltasOf(
   id: string,
   batches: AsyncIterable<readonly LogRecord[]>,
   timeoutMs: number,
-  dataDir: string,
+  place: LogPlace,
 ): AsyncGenerator<PublishedDelta> {
   let heardAtMs = performance.now();
   for await (const records of batches) {
@@ -115,7 +118,7 @@ async function* deltasOf(
       heardAtMs = performance.now();
       if (delta.finish !== null) return;
     }
-    if (performance.now() - heardAtMs > timeoutMs) throw unanswered(dataDir, timeoutMs);
+    if (performance.now() - heardAtMs > timeoutMs) throw unanswered(place, timeoutMs);
   }
 }
 
@@ -142,10 +145,10 @@ async function readPrompt(signal: AbortSignal): Promise<string> {
     .replace(/\r?\n$/, '');
 }
 
-function unanswered(dataDir: string, timeoutMs: number): MillraceError {
+function unanswered(place: LogPlace, timeoutMs: number): MillraceError {
   return new MillraceError(
     'no-answer',
-    `No answer: nothing has come for ${duration(timeoutMs)}. Is a job running on ${dataDir}? Start it with millrace up: ` +
+    `No answer: nothing has come for ${duration(timeoutMs)}. Is a job running on ${nameOf(place)}? Start it with millrace up: ` +
       `it answers this prompt then, to be read with millrace tail ${GENERATIONS}. A job that has just started speaks ` +
       'after its first checkpoint; wait longer with --timeout 5m.',
   );

@@ -1,5 +1,6 @@
 import { InvalidArgumentError, Option } from 'commander';
 import { durationSchema, toMs } from '../../operators/units.ts';
+import { isBroker } from '../spec/graph.ts';
 import type { From } from '../topics/follow.ts';
 
 /** Parsers of option values. What they refuse is bad usage: commander prints the reason, and the exit code is 2. */
@@ -8,6 +9,15 @@ export function dataDirOption(): Option {
   return new Option('--data-dir <folder>', 'folder of the log and the jobs')
     .env('MILLRACE_DATA_DIR')
     .default('.millrace');
+}
+
+export function brokersOption(): Option {
+  return new Option(
+    '--brokers <list>',
+    "Kafka brokers (host:port, commas between) that have the topics, not the folder's log",
+  )
+    .env('MILLRACE_KAFKA_BROKERS')
+    .argParser(brokers);
 }
 
 /** A whole number from `min` to `max`. */
@@ -40,6 +50,12 @@ export function from(text: string): From {
   if (text === 'earliest' || text === 'latest') return text;
   if (/^\d+$/.test(text) && Number.isSafeInteger(Number(text))) return Number(text);
   throw new InvalidArgumentError('It must be earliest, latest, or an offset such as 1200.');
+}
+
+function brokers(text: string): readonly string[] {
+  const list = text.split(',').map((each) => each.trim());
+  if (list.every((each) => isBroker(each))) return list;
+  throw new InvalidArgumentError('It must be brokers as host:port, with commas between.');
 }
 
 function range(min: number, max: number): string {

@@ -1,6 +1,7 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
 import type { Clock } from '../../operators/ports.ts';
 import { count, counted, duration, size } from '../terminal/format.ts';
+import type { LogPlace } from '../job/open-log.ts';
 import { findInputs } from '../topics/inputs.ts';
 import type { Inputs } from '../topics/inputs.ts';
 import { LiveLine } from '../terminal/live-line.ts';
@@ -8,12 +9,11 @@ import { MAX_RECORD_BYTES, produceInputs } from '../topics/produce.ts';
 import type { Produced } from '../topics/produce.ts';
 import type { SplitBy } from '../topics/split.ts';
 import { isTerminal } from '../terminal/style.ts';
-import { dataDirOption, integer } from './options.ts';
+import { brokersOption, dataDirOption, integer } from './options.ts';
 import { inSession, withLog } from './session.ts';
 import type { Session } from './session.ts';
 
-interface ProduceFlags {
-  readonly dataDir: string;
+interface ProduceFlags extends LogPlace {
   readonly split?: SplitBy;
   readonly ext?: readonly string[];
   readonly partitions?: number;
@@ -48,6 +48,7 @@ export function produceCommand(): Command {
     .option('--partitions <n>', 'partitions of a topic that is made (default: 1)', integer(1, 10_000))
     .option('--key <text>', 'key of every record; equal keys go to one partition and keep their order')
     .addOption(dataDirOption())
+    .addOption(brokersOption())
     .option('--json', 'print the summary as JSON')
     .addHelpText('after', EXAMPLES)
     .action((topic: string, paths: string[], flags: ProduceFlags) =>
@@ -66,7 +67,7 @@ async function produce(session: Session, topic: string, paths: readonly string[]
   if (process.stdin.isTTY && paths.includes('-')) process.stderr.write('Reading from the terminal; Ctrl-D ends.\n');
   try {
     await withLog(
-      flags.dataDir,
+      flags,
       async (log) => {
         await log.createTopic(topic, partitions === undefined ? {} : { partitions });
         latest = await produceInputs({

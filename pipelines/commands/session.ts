@@ -1,10 +1,11 @@
 import { existsSync } from 'node:fs';
 import type { Writable } from 'node:stream';
-import { openEmbeddedLog } from '../../infra/index.ts';
 import type { EmbeddedLogOptions } from '../../infra/index.ts';
 import { MillraceError } from '../../operators/errors.ts';
 import type { TopicLog } from '../../operators/ports.ts';
 import { dataFolder } from '../job/job-folder.ts';
+import { nameOf, openLog } from '../job/open-log.ts';
+import type { LogPlace } from '../job/open-log.ts';
 
 /** As shells have it: 128, and the number of SIGINT. */
 const INTERRUPTED = 130;
@@ -54,13 +55,13 @@ export async function inSession(
   }
 }
 
-/** Opens the log of a data folder, runs `use` and closes it. */
+/** Opens the log of a place, runs `use` and closes it. */
 export async function withLog<T>(
-  dataDir: string,
+  place: LogPlace,
   use: (log: TopicLog) => Promise<T>,
   options: EmbeddedLogOptions = {},
 ): Promise<T> {
-  const log = await openEmbeddedLog(dataFolder(dataDir).log, options);
+  const log = await openLog(place, options);
   try {
     return await use(log);
   } finally {
@@ -69,19 +70,19 @@ export async function withLog<T>(
 }
 
 /** Rejects with `topic-missing`, saying which topics there are. Makes no folder to look into. */
-export async function withTopic<T>(dataDir: string, topic: string, use: (log: TopicLog) => Promise<T>): Promise<T> {
-  if (!existsSync(dataFolder(dataDir).log)) {
+export async function withTopic<T>(place: LogPlace, topic: string, use: (log: TopicLog) => Promise<T>): Promise<T> {
+  if (!place.brokers && !existsSync(dataFolder(place.dataDir).log)) {
     throw new MillraceError(
       'topic-missing',
-      `There is no topic ${topic}: ${dataDir} has no log yet. Name another folder with --data-dir, start a job with ` +
+      `There is no topic ${topic}: ${place.dataDir} has no log yet. Name another folder with --data-dir, start a job with ` +
         `millrace up, or make the topic with millrace produce ${topic} <paths...>.`,
     );
   }
-  return withLog(dataDir, async (log) => {
+  return withLog(place, async (log) => {
     const names = (await log.topics()).map(({ name }) => name);
     if (names.includes(topic)) return use(log);
     const known = names.length > 0 ? `It has: ${names.toSorted().join(', ')}.` : 'It has none.';
-    throw new MillraceError('topic-missing', `There is no topic ${topic} in ${dataDir}. ${known}`);
+    throw new MillraceError('topic-missing', `There is no topic ${topic} in ${nameOf(place)}. ${known}`);
   });
 }
 

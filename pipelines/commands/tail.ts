@@ -1,14 +1,14 @@
 import { Command } from 'commander';
+import type { LogPlace } from '../job/open-log.ts';
 import { follow, positionsFrom } from '../topics/follow.ts';
 import type { From } from '../topics/follow.ts';
 import { jsonView, readableView } from '../terminal/record-view.ts';
 import { isTerminal, styleFor } from '../terminal/style.ts';
-import { dataDirOption, from, integer } from './options.ts';
+import { brokersOption, dataDirOption, from, integer } from './options.ts';
 import { inSession, withTopic } from './session.ts';
 import type { Session } from './session.ts';
 
-interface TailFlags {
-  readonly dataDir: string;
+interface TailFlags extends LogPlace {
   readonly from?: From;
   readonly partition?: number;
   readonly untilEnd?: true;
@@ -37,15 +37,16 @@ export function tailCommand(): Command {
     .option('--until-end', 'stop where the topic ends now')
     .option('--max <n>', 'stop after so many records', integer(1))
     .addOption(dataDirOption())
+    .addOption(brokersOption())
     .option('--json', 'print each record as JSON, one a line')
     .addHelpText('after', EXAMPLES)
     .action((topic: string, flags: TailFlags) => inSession((session) => tail(session, topic, flags), 0));
 }
 
 async function tail(session: Session, topic: string, flags: TailFlags): Promise<void> {
-  const { dataDir, untilEnd = false, max = Infinity, partition = null } = flags;
+  const { untilEnd = false, max = Infinity, partition = null } = flags;
   const view = flags.json ? jsonView : readableView(styleFor(process.stdout), { nowMs: () => performance.now() });
-  await withTopic(dataDir, topic, async (log) => {
+  await withTopic(flags, topic, async (log) => {
     const positions = await positionsFrom(log, topic, flags.from ?? (untilEnd ? 'earliest' : 'latest'), partition);
     if (isTerminal(process.stderr) && !untilEnd) process.stderr.write(`Following topic ${topic}; Ctrl-C ends.\n`);
     let left = max;

@@ -3,15 +3,15 @@ import { Command, Option } from 'commander';
 import { MillraceError } from '../../operators/errors.ts';
 import type { Graph } from '../spec/graph.ts';
 import { lintGraph } from '../spec/lint.ts';
+import type { LogPlace } from '../job/open-log.ts';
 import { openJob } from '../job/open-job.ts';
 import { runJob } from '../job/run-job.ts';
 import { createReporter } from '../terminal/status-line.ts';
 import { describeFinding, readGraphFile } from './lint.ts';
-import { dataDirOption, integer, milliseconds } from './options.ts';
+import { brokersOption, dataDirOption, integer, milliseconds } from './options.ts';
 import { inSession } from './session.ts';
 
-interface UpOptions {
-  readonly dataDir: string;
+interface UpOptions extends LogPlace {
   readonly preset?: Graph['model']['preset'];
   readonly seed?: number;
   readonly maxSteps?: number;
@@ -31,6 +31,7 @@ export function upCommand(): Command {
     .description('Run a graph: stream text into training, and answers out. Goes on where it was stopped.')
     .argument('[graph]', 'a graph as YAML or JSON; by default one that learns from the State of the Union addresses')
     .addOption(dataDirOption())
+    .addOption(brokersOption())
     .addOption(new Option('--preset <name>', "the model's size").choices(['nano', 'small', 'base']))
     .option('--seed <n>', 'seed of the first weights', integer(0))
     .option('--max-steps <n>', 'end when the job has done so many steps in all', integer(1))
@@ -44,6 +45,7 @@ Examples:
   millrace up
   millrace up --until-idle 5s --max-steps 200
   millrace up my-graph.yaml --preset nano --data-dir /var/lib/millrace
+  millrace up --brokers localhost:9092
   millrace up --json | jq 'select(.event == "step") | .bitsPerByte'
 
 Ctrl-C makes a savepoint and ends; a second one ends at once, and costs only the work since the last checkpoint.
@@ -67,9 +69,15 @@ async function run(file: string | undefined, options: UpOptions, stop: AbortSign
   stop.addEventListener('abort', () => {
     onWarning('Making a savepoint... (Ctrl-C again ends at once; only work since the last checkpoint is repeated)');
   });
-  const { dataDir, fresh = false, maxSteps = Infinity, untilIdle: untilIdleMs = Infinity } = options;
+  const {
+    dataDir,
+    brokers = graph.kafka?.brokers,
+    fresh = false,
+    maxSteps = Infinity,
+    untilIdle: untilIdleMs = Infinity,
+  } = options;
   try {
-    const job = await openJob({ graph, dataDir, fresh, onWarning, signal: stop });
+    const job = await openJob({ graph, place: { dataDir, brokers }, fresh, onWarning, signal: stop });
     if (!job) return;
     try {
       const onEvent = reporter.event.bind(reporter);

@@ -13,8 +13,12 @@ export interface DataFolder {
   readonly currentJob: string;
 }
 
+/** Which log a job's offsets are of. */
+export type LogKind = 'embedded' | 'kafka';
+
 export interface JobFolder {
   readonly id: string;
+  readonly log: LogKind;
   readonly root: string;
   /** Checkpoints of the training stream. */
   readonly checkpoints: string;
@@ -23,7 +27,10 @@ export interface JobFolder {
   readonly staging: string;
 }
 
-const currentJobSchema = z.object({ id: z.string().regex(/^[\w-]+$/) });
+const currentJobSchema = z.object({
+  id: z.string().regex(/^[\w-]+$/),
+  log: z.enum(['embedded', 'kafka']).default('embedded'),
+});
 
 export function dataFolder(root: string): DataFolder {
   return { root, log: join(root, 'log'), currentJob: join(root, 'job.json') };
@@ -33,7 +40,8 @@ export function dataFolder(root: string): DataFolder {
 export function currentJob(folder: DataFolder): JobFolder | null {
   if (!existsSync(folder.currentJob)) return null;
   try {
-    return jobFolder(folder, currentJobSchema.parse(JSON.parse(readFileSync(folder.currentJob, 'utf8'))).id);
+    const { id, log } = currentJobSchema.parse(JSON.parse(readFileSync(folder.currentJob, 'utf8')));
+    return jobFolder(folder, id, log);
   } catch (cause) {
     throw new MillraceError(
       'state-invalid',
@@ -44,19 +52,20 @@ export function currentJob(folder: DataFolder): JobFolder | null {
 }
 
 /** Begins a job of its own; what an earlier one left stays in its folder until somebody removes it. */
-export function startJob(folder: DataFolder): JobFolder {
-  const job = jobFolder(folder, randomUUID().slice(0, 8));
+export function startJob(folder: DataFolder, log: LogKind): JobFolder {
+  const job = jobFolder(folder, randomUUID().slice(0, 8), log);
   mkdirSync(job.root, { recursive: true });
   const aside = `${folder.currentJob}.new`;
-  writeFileSync(aside, `${JSON.stringify({ id: job.id })}\n`, { flush: true });
+  writeFileSync(aside, `${JSON.stringify({ id: job.id, log })}\n`, { flush: true });
   renameSync(aside, folder.currentJob);
   return job;
 }
 
-function jobFolder(folder: DataFolder, id: string): JobFolder {
+function jobFolder(folder: DataFolder, id: string, log: LogKind): JobFolder {
   const root = join(folder.root, 'jobs', id);
   return {
     id,
+    log,
     root,
     checkpoints: join(root, 'checkpoints'),
     tokenizer: join(root, 'tokenizer.json'),

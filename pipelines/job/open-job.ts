@@ -1,5 +1,5 @@
 import { mkdirSync } from 'node:fs';
-import { lockJob, logDeadLetters, logLedger, openEmbeddedLog } from '../../infra/index.ts';
+import { lockJob, logDeadLetters, logLedger } from '../../infra/index.ts';
 import { presets } from '../../model/presets.ts';
 import type { TrainerSettings } from '../../model/settings.ts';
 import { MillraceError } from '../../operators/errors.ts';
@@ -9,13 +9,16 @@ import { feedOnce } from './feeds/feed.ts';
 import { sotuRecords } from './feeds/sotu.ts';
 import type { Graph, TopicSpec } from '../spec/graph.ts';
 import { currentJob, dataFolder, startJob } from './job-folder.ts';
-import type { JobFolder } from './job-folder.ts';
+import type { JobFolder, LogKind } from './job-folder.ts';
+import { openLog } from './open-log.ts';
+import type { LogPlace } from './open-log.ts';
 import { suitableEngine } from './suitable-engine.ts';
 import { prepareTokenizer, trainedTopics } from './prepare-tokenizer.ts';
 
 export interface OpenJobOptions {
   readonly graph: Graph;
-  readonly dataDir: string;
+  /** Jobs and locks are in the folder, wherever the topics are. */
+  readonly place: LogPlace;
   /** Starts a new job on the topics as they are, and leaves the old one's folder alone. */
   readonly fresh: boolean;
   readonly onWarning: (message: string) => void;
@@ -43,7 +46,8 @@ const DEAD_LETTER_TOPIC = 'deadletters';
 
 /** Opens the data folder's job, or begins one. Resolves with null when told to stop before it was ready. */
 export async function openJob(options: OpenJobOptions): Promise<OpenJob | null> {
-  const { graph, dataDir, fresh, onWarning, signal } = options;
+  const { graph, place, fresh, onWarning, signal } = options;
+  const { dataDir } = place;
   mkdirSync(dataDir, { recursive: true });
   const lock = await lockJob(dataDir);
   const closers: (() => Promise<void>)[] = [() => lock.release()];
@@ -52,10 +56,12 @@ export async function openJob(options: OpenJobOptions): Promise<OpenJob | null> 
   };
   try {
     const data = dataFolder(dataDir);
-    const log = await openEmbeddedLog(data.log);
-    closers.push(() => log.close());
     const previous = currentJob(data);
-    const folder = previous && !fresh ? previous : startJob(data);
+    const logKind = place.brokers ? 'kafka' : 'embedded';
+    if (previous && !fresh) checkLog(previous, logKind);
+    const log = await openLog(place);
+    closers.push(() => log.close());
+    const folder = previous && !fresh ? previous : startJob(data, logKind);
     if (previous && fresh) onWarning(`The job before this one is kept in ${previous.root} until you remove it.`);
     await createTopics(log, graph);
     await feed(log, graph, onWarning);
@@ -80,6 +86,19 @@ export async function openJob(options: OpenJobOptions): Promise<OpenJob | null> 
     await close();
     throw error;
   }
+}
+
+/** Offsets of one log mean nothing in the other. */
+function checkLog({ id, log }: JobFolder, wanted: LogKind): void {
+  if (log === wanted) return;
+  const [was, remedy] =
+    log === 'kafka'
+      ? ['on Kafka', 'Name its brokers with --brokers']
+      : ['on the embedded log', 'Leave out the brokers'];
+  throw new MillraceError(
+    'bad-usage',
+    `Job ${id} of this folder runs ${was}. ${remedy}, use another --data-dir, or start a new job with --fresh.`,
+  );
 }
 
 async function createTopics(log: TopicLog, graph: Graph): Promise<void> {

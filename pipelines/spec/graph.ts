@@ -13,6 +13,8 @@ export interface Graph {
   readonly model: ModelSpec;
   readonly tokenizer: TokenizerSpec;
   readonly topics: Readonly<Record<string, TopicSpec>>;
+  /** The cluster that has the topics; without it they are in the data folder. */
+  readonly kafka?: KafkaSpec | undefined;
   /** Text to begin with, so that a new job has a stream to learn from. */
   readonly feed?: FeedSpec | undefined;
   /** Prompts that are asked again and again, so that one hears the model learn. */
@@ -47,6 +49,11 @@ export interface TopicSpec {
   readonly partitions: number;
   readonly retentionBytes?: ByteSize | undefined;
   readonly retentionTime?: Duration | undefined;
+}
+
+export interface KafkaSpec {
+  /** Some of the brokers, as `host:port`. */
+  readonly brokers: readonly string[];
 }
 
 export interface FeedSpec {
@@ -97,6 +104,7 @@ export const graphHeadSchema: z.ZodType<GraphHead> = z.strictObject({
       })
       .prefault({}),
   ),
+  kafka: z.strictObject({ brokers: z.array(z.string().refine(isBroker, 'must be host:port')).min(1) }).optional(),
   feed: z.strictObject({ dataset: z.literal('sotu'), topic: topicName }).optional(),
   standingPrompts: z
     .strictObject({
@@ -108,6 +116,10 @@ export const graphHeadSchema: z.ZodType<GraphHead> = z.strictObject({
     .optional(),
   streams: z.record(z.string(), z.array(z.unknown()).min(2)),
 });
+
+export function isBroker(text: string): boolean {
+  return /^(?:[\w.-]+|\[[\da-fA-F:]+\]):\d{1,5}$/.test(text);
+}
 
 /** Identifies what a graph says: the same for the same graph, whatever its text looks like. */
 export function graphHash({ streams, ...head }: Graph): string {

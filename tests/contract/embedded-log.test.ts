@@ -40,7 +40,7 @@ describeTopicLog(
       },
     };
   },
-  { exactRetention: true },
+  { exactRetention: true, denseOffsets: true },
 );
 
 describe('the embedded log', () => {

@@ -24,5 +24,5 @@ describeTopicLog(
       close: closeAll,
     };
   },
-  { exactRetention: true },
+  { exactRetention: true, denseOffsets: true },
 );

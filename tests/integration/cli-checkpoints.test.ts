@@ -26,7 +26,7 @@ function checkpoints(...args: readonly string[]): ReturnType<typeof millrace> {
 
 /** A job that has made a periodic checkpoint and a savepoint. */
 async function saveTwo(): Promise<JobFolder> {
-  const job = startJob(dataFolder(dataDir));
+  const job = startJob(dataFolder(dataDir), 'embedded');
   const logger = { info: () => undefined, warn: () => undefined };
   const store = await openCheckpointStore(job.checkpoints, { jobId: job.id, logger, describe: { preset: 'nano' } });
   await mkdir(job.staging, { recursive: true });
@@ -51,7 +51,7 @@ describe('millrace checkpoints', () => {
       code: 2,
       stderr: expect.stringMatching(/No job has run/),
     });
-    startJob(dataFolder(dataDir));
+    startJob(dataFolder(dataDir), 'embedded');
     const { code, stdout } = await checkpoints();
     expect({ code, stdout }).toEqual({ code: 0, stdout: expect.stringMatching(/^Job \w+ has no checkpoints yet\.$/) });
   });

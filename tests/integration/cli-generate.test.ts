@@ -36,7 +36,7 @@ afterEach(async () => {
 
 /** Stands in for a job's inference stream: answers each prompt by what `say` produces. */
 async function answerWith(say: (prompt: Asked) => Promise<void>): Promise<void> {
-  startJob(dataFolder(dataDir));
+  startJob(dataFolder(dataDir), 'embedded');
   await log.createTopic('prompts');
   await log.createTopic('generations');
   const reader = log.reader([{ topic: 'prompts', partition: 0, offset: 0 }]);

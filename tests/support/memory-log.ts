@@ -1,6 +1,6 @@
 import { Subject, defer, firstValueFrom, fromEvent, merge, timer } from 'rxjs';
 import type { Observable } from 'rxjs';
-import { Partitioner } from '../../infra/embedded-log/partitioner.ts';
+import { Partitioner } from '../../infra/partitioner.ts';
 import { MillraceError } from '../../operators/errors.ts';
 import type {
   LogReader,

@@ -2,7 +2,7 @@ import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { decodeRecord, encodeRecord, isStorable, payloadBytes } from '../../infra/embedded-log/envelope.ts';
 import { logFailure } from '../../infra/embedded-log/failure.ts';
-import { murmur2, Partitioner } from '../../infra/embedded-log/partitioner.ts';
+import { murmur2, Partitioner } from '../../infra/partitioner.ts';
 import { MillraceError } from '../../operators/errors.ts';
 
 const someBytes = fc.option(fc.uint8Array({ maxLength: 6000 }).map((bytes) => Buffer.from(bytes)));

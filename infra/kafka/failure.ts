@@ -1,0 +1,79 @@
+import { MillraceError } from '../../operators/errors.ts';
+
+/** What a call was about, for the message. */
+export interface Concern {
+  readonly brokers: readonly string[];
+  readonly topic?: string;
+}
+
+const UNREACHABLE = new Set([
+  'KafkaJSConnectionError',
+  'KafkaJSConnectionClosedError',
+  'KafkaJSRequestTimeoutError',
+  'KafkaJSBrokerNotFound',
+  'KafkaJSLockTimeout',
+  'KafkaJSMetadataNotLoaded',
+  'KafkaJSTopicMetadataNotLoaded',
+]);
+
+/** Turns what kafkajs rejects with into an error of ours. Errors of our own pass unchanged. */
+export function kafkaFailure(error: unknown, { brokers, topic = '' }: Concern): MillraceError {
+  const root = rootOf(error);
+  if (root instanceof MillraceError) return root;
+  const reason = root instanceof Error ? root.message : String(root);
+  const options = { cause: error };
+  const type = typeOf(root);
+  if (type === 'UNKNOWN_TOPIC_OR_PARTITION') return topicMissing(topic, options);
+  if (type === 'MESSAGE_TOO_LARGE' || type === 'RECORD_LIST_TOO_LARGE') {
+    return new MillraceError(
+      'record-too-large',
+      `A record does not fit into topic ${topic}: ${reason} Split the text, or raise the topic's max.message.bytes.`,
+      options,
+    );
+  }
+  if (type === 'UNKNOWN_MEMBER_ID' || type === 'ILLEGAL_GENERATION') {
+    return new MillraceError(
+      'bad-usage',
+      'The group has consumers of its own, so its offsets are not ours to commit. Use another name for the group.',
+      options,
+    );
+  }
+  if (root instanceof Error && UNREACHABLE.has(root.name)) {
+    return new MillraceError(
+      'broker-unreachable',
+      `No Kafka broker answers at ${brokers.join(', ')}: ${reason} Check the address (--brokers) and that the broker ` +
+        'runs; for a broker on this machine: npx millrace kafka up',
+      options,
+    );
+  }
+  return new MillraceError(
+    'log-failed',
+    `Kafka at ${brokers.join(', ')} refused${topic ? ` what was asked of topic ${topic}` : ''}: ${reason}`,
+    options,
+  );
+}
+
+export function topicMissing(topic: string, options?: ErrorOptions): MillraceError {
+  return new MillraceError('topic-missing', `There is no topic ${topic}. Create it, or check the spelling.`, options);
+}
+
+/** Whether the same call may go well a little later. A topic that is not there is not waited for. */
+export function isPassing(error: unknown): boolean {
+  const root = rootOf(error);
+  if (!(root instanceof Error) || typeOf(root) === 'UNKNOWN_TOPIC_OR_PARTITION') return false;
+  return 'retriable' in root && root.retriable === true;
+}
+
+/** Kafka's own name of an error, such as `UNKNOWN_TOPIC_OR_PARTITION`. */
+export function typeOf(error: unknown): string | null {
+  const root = rootOf(error);
+  return root instanceof Error && 'type' in root && typeof root.type === 'string' ? root.type : null;
+}
+
+/** The error behind "number of retries exceeded" and behind the lists that the admin client rejects with. */
+export function rootOf(error: unknown): unknown {
+  if (!(error instanceof Error)) return error;
+  if (error.name === 'KafkaJSNumberOfRetriesExceeded' && error.cause) return rootOf(error.cause);
+  if ('errors' in error && Array.isArray(error.errors) && error.errors.length > 0) return rootOf(error.errors[0]);
+  return error;
+}

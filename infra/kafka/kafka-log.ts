@@ -1,0 +1,178 @@
+import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { defer } from 'rxjs';
+import type { Observable } from 'rxjs';
+import { MillraceError } from '../../operators/errors.ts';
+import type { LogReader, PartitionOffsets, Position, Topic, TopicLog, TopicSettings } from '../../operators/ports.ts';
+import type { Coordinates, NewRecord } from '../../operators/types.ts';
+import { Partitioner } from '../partitioner.ts';
+import { checkGroup } from '../topic-rules.ts';
+import { KafkaCluster, kafkaClient } from './cluster.ts';
+import type { KafkaConnection } from './cluster.ts';
+import { kafkaFailure, topicMissing } from './failure.ts';
+import { commitPositions, committedPositions } from './groups.ts';
+import { KafkaProducer } from './producer.ts';
+import { KafkaReader } from './reader.ts';
+import { toBuffer, toOutgoing } from './records.ts';
+import { KafkaTopics } from './topics.ts';
+
+export interface KafkaLogOptions {
+  /** `host:port` of some of the cluster's brokers; one is enough. */
+  readonly brokers: readonly string[];
+  /** Name under which the brokers' own logs and quotas know us; `millrace` by default. */
+  readonly clientId?: string;
+  /** How long a call is tried again while no broker answers; 30 s by default. */
+  readonly patienceMs?: number;
+}
+
+const PATIENCE_MS = 30_000;
+/** Somebody waits in front of a terminal. */
+const OPENING_PATIENCE_MS = 3000;
+const VISIBLE_WITHIN_MS = 10_000;
+const LOOK_AGAIN_MS = 5;
+
+/**
+ * Opens topics of a Kafka cluster as a log. Rejects with `broker-unreachable` within some seconds.
+ *
+ * Guarantees. Order: by offset within a partition, with gaps, since transactions put their markers between records, and
+ * compaction makes holes. Atomicity: the records of one `produce` become readable together or not at all. Durability: what
+ * was acknowledged is with all in-sync replicas. Retries make no duplicates. A waiting poll is woken within milliseconds.
+ *
+ * `offsets` gives the end of what is committed; behind it there may be records of an open transaction.
+ *
+ * Errors: `broker-unreachable` once no broker has answered for `patienceMs`, `record-too-large` beyond the topic's
+ * `max.message.bytes`, `log-failed` with Kafka's own reason, and those named at `TopicLog`.
+ */
+export async function openKafkaLog(options: KafkaLogOptions): Promise<TopicLog> {
+  const { brokers, clientId = 'millrace', patienceMs = PATIENCE_MS } = options;
+  if (brokers.length === 0) throw new MillraceError('bad-usage', 'Name at least one Kafka broker, as host:port.');
+  const knock = new KafkaCluster({ brokers, clientId, patienceMs: Math.min(patienceMs, OPENING_PATIENCE_MS) });
+  try {
+    await knock.run('', async () => undefined);
+  } finally {
+    await knock.close();
+  }
+  return new KafkaLog({ brokers, clientId, patienceMs });
+}
+
+class KafkaLog implements TopicLog {
+  readonly #connection: KafkaConnection;
+  readonly #cluster: KafkaCluster;
+  readonly #topics: KafkaTopics;
+  readonly #producer: KafkaProducer;
+  readonly #partitioner = new Partitioner();
+  readonly #readers = new Set<LogReader>();
+  #closing: Promise<void> | null = null;
+
+  constructor(connection: KafkaConnection) {
+    this.#connection = connection;
+    const kafka = kafkaClient(connection);
+    this.#cluster = new KafkaCluster(connection);
+    this.#topics = new KafkaTopics(this.#cluster, kafka, connection.brokers);
+    this.#producer = new KafkaProducer(kafka, `${connection.clientId}-${randomUUID()}`);
+  }
+
+  async createTopic(name: string, settings: TopicSettings = {}): Promise<void> {
+    this.#checkOpen();
+    await this.#topics.create(name, settings);
+  }
+
+  async topics(): Promise<readonly { readonly name: string; readonly partitions: number }[]> {
+    this.#checkOpen();
+    return this.#topics.list();
+  }
+
+  topic(name: string): Observable<Topic> {
+    return defer(async () => {
+      this.#checkOpen();
+      return { name, partitions: await this.#topics.partitionsOf(name), log: this };
+    });
+  }
+
+  async produce(topic: string, records: readonly NewRecord[]): Promise<readonly Coordinates[]> {
+    this.#checkOpen();
+    const partitions = await this.#topics.partitionsOf(topic);
+    const nowMs = Date.now();
+    const outgoing = records.map((record) => {
+      const key = toBuffer(record.key ?? null);
+      const partition = record.partition ?? this.#partitioner.choose(topic, partitions, key);
+      if (partition >= partitions) throw topicMissing(`${topic}/${partition}`);
+      return toOutgoing(record, partition, nowMs);
+    });
+    try {
+      const { coordinates, inTransaction } = await this.#producer.produce(topic, outgoing);
+      if (inTransaction) await this.#untilReadable(topic, coordinates);
+      return coordinates;
+    } catch (error) {
+      throw kafkaFailure(error, { ...this.#connection, topic });
+    }
+  }
+
+  async offsets(topic: string): Promise<readonly PartitionOffsets[]> {
+    this.#checkOpen();
+    const count = await this.#topics.partitionsOf(topic);
+    const partitions = Array.from({ length: count }, (_, partition) => ({ partition }));
+    const [starts, ends] = await this.#cluster.run(topic, async (cluster) => {
+      await cluster.addMultipleTargetTopics([topic]);
+      const ask = async (fromBeginning: boolean): Promise<ReadonlyMap<number, number>> => {
+        const [found] = await cluster.fetchTopicsOffset([{ topic, partitions, fromBeginning }]);
+        return new Map(found?.partitions.map(({ partition, offset }) => [partition, Number(offset)]));
+      };
+      return Promise.all([ask(true), ask(false)]);
+    });
+    return partitions.map(({ partition }) => {
+      return { topic, partition, start: starts.get(partition) ?? 0, end: ends.get(partition) ?? 0 };
+    });
+  }
+
+  reader(from: readonly Position[]): LogReader {
+    this.#checkOpen();
+    const reader: LogReader = new KafkaReader({
+      from,
+      brokers: this.#connection.brokers,
+      cluster: new KafkaCluster(this.#connection),
+      offsetsOf: (topic) => this.offsets(topic),
+      onClose: () => this.#readers.delete(reader),
+    });
+    this.#readers.add(reader);
+    return reader;
+  }
+
+  async commit(group: string, positions: readonly Position[]): Promise<void> {
+    this.#checkOpen();
+    checkGroup(group);
+    if (positions.length > 0) await commitPositions(this.#cluster, group, positions);
+  }
+
+  async committed(group: string, topic: string): Promise<readonly Position[]> {
+    this.#checkOpen();
+    checkGroup(group);
+    return committedPositions(this.#cluster, group, topic, await this.#topics.partitionsOf(topic));
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    const readers = [...this.#readers].map((reader) => reader.close());
+    await Promise.all([...readers, this.#producer.close(), this.#topics.close(), this.#cluster.close()]);
+  }
+
+  /** A transaction is decided before every partition has heard of it. Who produces may count on reading what came of it. */
+  async #untilReadable(topic: string, coordinates: readonly Coordinates[]): Promise<void> {
+    for (
+      const startMs = performance.now();
+      performance.now() < startMs + VISIBLE_WITHIN_MS;
+      await sleep(LOOK_AGAIN_MS)
+    ) {
+      const ends = await this.offsets(topic);
+      if (coordinates.every(({ partition, offset }) => offset < (ends[partition]?.end ?? 0))) return;
+    }
+  }
+
+  #checkOpen(): void {
+    if (this.#closing) throw new MillraceError('log-closed', 'This log was closed. Open it again.');
+  }
+}

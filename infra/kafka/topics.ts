@@ -1,0 +1,105 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Admin, Kafka } from 'kafkajs';
+import { MillraceError } from '../../operators/errors.ts';
+import type { TopicSettings } from '../../operators/ports.ts';
+import { checkTopicName, checkTopicSettings, topicMismatch } from '../topic-rules.ts';
+import type { KafkaCluster } from './cluster.ts';
+import { kafkaFailure, topicMissing } from './failure.ts';
+
+/** As in the embedded log, and some room for what Kafka adds. */
+const MAX_RECORD_BYTES = 17 * 1024 * 1024;
+const KNOWN_WITHIN_MS = 5000;
+const LOOK_AGAIN_MS = 20;
+/** Kafka keeps its own state in topics that begin like this. */
+const INTERNAL = '__';
+const UNLIMITED = -1;
+const BROKER_DEFAULT = -1;
+
+/** The topics of a cluster. How many partitions one has is asked once. */
+export class KafkaTopics {
+  readonly #cluster: KafkaCluster;
+  readonly #kafka: Kafka;
+  readonly #brokers: readonly string[];
+  readonly #known = new Map<string, number>();
+  #admin: Promise<Admin> | null = null;
+
+  constructor(cluster: KafkaCluster, kafka: Kafka, brokers: readonly string[]) {
+    this.#cluster = cluster;
+    this.#kafka = kafka;
+    this.#brokers = brokers;
+  }
+
+  /** Topics that are made keep all records unless a retention is given: Kafka's own default drops them after a week. */
+  async create(name: string, settings: TopicSettings): Promise<void> {
+    checkTopicName(name);
+    checkTopicSettings(name, settings);
+    const partitions = (await this.#find(name)) ?? (await this.#make(name, settings));
+    const wanted = settings.partitions ?? partitions;
+    if (partitions !== wanted) throw topicMismatch(name, partitions, wanted);
+  }
+
+  async list(): Promise<readonly { readonly name: string; readonly partitions: number }[]> {
+    const { topics } = await this.#administer('', (admin) => admin.fetchTopicMetadata());
+    return topics
+      .filter(({ name }) => !name.startsWith(INTERNAL))
+      .map(({ name, partitions }) => ({ name, partitions: partitions.length }));
+  }
+
+  /** The number of its partitions. Rejects with `topic-missing`. */
+  async partitionsOf(name: string): Promise<number> {
+    const known = this.#known.get(name) ?? (await this.#cluster.partitionsOf(name));
+    this.#known.set(name, known);
+    return known;
+  }
+
+  async close(): Promise<void> {
+    await this.#admin?.then((admin) => admin.disconnect()).catch(() => undefined);
+  }
+
+  async #find(name: string): Promise<number | null> {
+    try {
+      return await this.partitionsOf(name);
+    } catch (error) {
+      if (error instanceof MillraceError && error.code === 'topic-missing') return null;
+      throw error;
+    }
+  }
+
+  async #make(name: string, { partitions = 1, retentionBytes, retentionMs }: TopicSettings): Promise<number> {
+    const settings = {
+      'retention.bytes': retentionBytes ?? UNLIMITED,
+      'retention.ms': retentionMs ?? UNLIMITED,
+      'max.message.bytes': MAX_RECORD_BYTES,
+    };
+    const configEntries = Object.entries(settings).map(([key, value]) => ({ name: key, value: String(value) }));
+    const topic = { topic: name, numPartitions: partitions, replicationFactor: BROKER_DEFAULT, configEntries };
+    // False when somebody else has made it meanwhile.
+    await this.#administer(name, (admin) => admin.createTopics({ topics: [topic], waitForLeaders: true }));
+    return this.#untilKnown(name);
+  }
+
+  /** The broker that is asked may hear of a new topic a little later than the one that made it. */
+  async #untilKnown(name: string): Promise<number> {
+    for (const startMs = performance.now(); performance.now() < startMs + KNOWN_WITHIN_MS; await sleep(LOOK_AGAIN_MS)) {
+      const partitions = await this.#find(name);
+      if (partitions) return partitions;
+    }
+    throw topicMissing(name);
+  }
+
+  async #administer<T>(topic: string, work: (admin: Admin) => Promise<T>): Promise<T> {
+    this.#admin ??= connected(this.#kafka.admin());
+    try {
+      return await work(await this.#admin);
+    } catch (error) {
+      void this.close();
+      this.#admin = null;
+      throw kafkaFailure(error, { brokers: this.#brokers, topic });
+    }
+  }
+}
+
+async function connected(admin: Admin): Promise<Admin> {
+  await admin.connect();
+  return admin;
+}

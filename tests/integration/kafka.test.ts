@@ -1,0 +1,190 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { z } from 'zod';
+import { startBroker } from '../../infra/kafka/broker/broker.mjs';
+import type { Broker } from '../../infra/kafka/broker/broker.mjs';
+import { openKafkaLog } from '../../infra/index.ts';
+import type { Coordinates, LogRecord, TopicLog } from '../../operators/index.ts';
+import { currentJob, dataFolder } from '../../pipelines/job/job-folder.ts';
+import { Millrace, millrace } from '../support/millrace.ts';
+import { readTopic } from '../support/read-topic.ts';
+
+const PARTITIONS = 2;
+const DOCUMENTS = 240;
+const GRAPH = `
+name: on-kafka
+model: { preset: nano }
+tokenizer: { kind: bytes }
+topics: { text: { partitions: ${PARTITIONS} }, metrics: {} }
+streams:
+  learn:
+    - { uid: text, ingest: { topics: [text], window: 32KB, tickEvery: 200ms } }
+    - { uid: decode, decode: {} }
+    - { uid: tokenize, tokenize: {} }
+    - { uid: pack, batch: { maxWait: 500ms } }
+    - { uid: train, trainStep: {} }
+    - { uid: metrics, publish: { topic: metrics } }
+    - { uid: checkpoint, checkpoint: { every: 1s } }
+`;
+
+const stepSchema = z.object({
+  step: z.number(),
+  spans: z.array(z.object({ partition: z.number(), from: z.number(), to: z.number() })),
+});
+
+let broker: Broker;
+let log: TopicLog;
+let folder: string;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'millrace-on-kafka-'));
+  await writeFile(join(folder, 'graph.yaml'), GRAPH);
+  broker = await startBroker();
+  log = await openKafkaLog({ brokers: [broker.brokers] });
+});
+afterAll(async () => {
+  await log.close();
+  await broker.stop();
+  await rm(folder, { recursive: true, force: true });
+});
+
+describe('a graph on Kafka', () => {
+  it('trains every record once, though it is killed on its way', async () => {
+    await log.createTopic('text', { partitions: PARTITIONS });
+    const produced = await log.produce('text', documents());
+    const [dead] = await log.produce('text', [{ value: Buffer.from([0xc3, 0x28]) }]);
+    for (let kill = 0; kill < 3; kill += 1) {
+      const run = up();
+      await run.line((line) => line.includes('"event":"step"'));
+      await sleep(kill * 400);
+      run.kill('SIGKILL');
+      await run.finished;
+    }
+    const { code, stderr } = await up('--until-idle', '3s').finished;
+    expect(code, stderr).toBe(0);
+
+    const steps = (await readTopic(log, 'metrics')).map(({ value }) => stepSchema.parse(JSON.parse(String(value))));
+    expect(steps.map(({ step }) => step)).toEqual(steps.map((_, index) => index + 1));
+    expect(trainedIn(steps)).toEqual(produced.map(nameOf).toSorted());
+    const letters = await readTopic(log, 'deadletters');
+    expect(
+      new Set(letters.map(({ headers }) => `${headers['partition']}/${headers['offset']} ${headers['code']}`)),
+    ).toEqual(new Set([`${dead?.partition}/${dead?.offset} record-not-utf8`]));
+    await expectCommitted(await readTopic(log, 'text'));
+  });
+
+  it('is not gone on with on another log', async () => {
+    const { code, stderr } = await millrace(['up', join(folder, 'graph.yaml'), '--data-dir', join(folder, 'data')]);
+    expect(code).toBe(2);
+    expect(stderr).toMatch(/runs on Kafka.*--fresh/);
+  });
+});
+
+describe("Kafka's own tools", () => {
+  it('write what millrace reads', async () => {
+    await log.createTopic('from-console');
+    await tool('org.apache.kafka.tools.ConsoleProducer', ['--topic', 'from-console'], 'one ☃\ntwo\n');
+    const { stdout } = await millrace(['tail', 'from-console', '--brokers', broker.brokers, '--until-end']);
+    expect(stdout).toBe('one ☃\ntwo');
+  });
+
+  it('read what millrace writes', async () => {
+    await millrace(['produce', 'to-console', '-', '--partitions', '2', '--brokers', broker.brokers], 'one ☃\ntwo\n');
+    const options = ['--topic', 'to-console', '--from-beginning', '--max-messages', '2', '--isolation-level'];
+    const lines = await tool('org.apache.kafka.tools.consumer.ConsoleConsumer', [...options, 'read_committed']);
+    expect(lines.trim().split('\n').toSorted()).toEqual(['one ☃', 'two']);
+  });
+});
+
+describe('millrace', () => {
+  it('says when no broker answers, and what a broker is', async () => {
+    const nobody = await millrace(['tail', 'text', '--brokers', '127.0.0.1:1']);
+    expect(nobody).toMatchObject({ code: 1, stderr: expect.stringMatching(/127\.0\.0\.1:1.*\[broker-unreachable\]/) });
+    const wrong = await millrace(['tail', 'text', '--brokers', 'localhost']);
+    expect(wrong).toMatchObject({ code: 2, stderr: expect.stringContaining('host:port') });
+    expect((await millrace(['kafka', 'down'])).code).toBe(2);
+  });
+
+  it('kafka up runs a broker, which dies with it and keeps its topics', async () => {
+    const dataDir = join(folder, 'broker');
+    const first = new Millrace(['kafka', 'up', '--data-dir', dataDir]);
+    const brokers = [await first.line(() => true)];
+    const one = await openKafkaLog({ brokers });
+    await one.createTopic('kept', { partitions: 3 });
+    await one.close();
+    first.kill('SIGKILL');
+    await first.finished;
+    await expect.poll(() => isUp(brokers), { timeout: 10_000 }).toBe(false);
+
+    const second = new Millrace(['kafka', 'up', '--data-dir', dataDir]);
+    const two = await openKafkaLog({ brokers: [await second.line(() => true)] });
+    expect(await two.topics()).toEqual([{ name: 'kept', partitions: 3 }]);
+    await two.close();
+    second.kill('SIGINT');
+    expect((await second.finished).code).toBe(0);
+  });
+});
+
+function up(...args: string[]): Millrace {
+  const place = ['--brokers', broker.brokers, '--data-dir', join(folder, 'data')];
+  return new Millrace(['up', join(folder, 'graph.yaml'), ...place, '--json', ...args]);
+}
+
+/** In several calls' worth of partitions, so that they go in transactions, whose marks take offsets. */
+function documents(): { value: string; partition: number }[] {
+  return Array.from({ length: DOCUMENTS }, (_, index) => ({
+    value: `document ${index}: ${`the mill ${index % 17} turns. `.repeat(10)}`,
+    partition: index % PARTITIONS,
+  }));
+}
+
+/** Records in the spans; a long one goes on in the next step, nothing else may stand twice. */
+function trainedIn(steps: readonly z.output<typeof stepSchema>[]): string[] {
+  const seen = new Set<string>();
+  const last = new Map<number, number>();
+  for (const { partition, from, to } of steps.flatMap(({ spans }) => spans)) {
+    expect(from).toBeGreaterThanOrEqual((last.get(partition) ?? 0) - 1);
+    last.set(partition, to);
+    for (let offset = from; offset < to; offset += 1) seen.add(nameOf({ partition, offset }));
+  }
+  return [...seen].toSorted();
+}
+
+function nameOf({ partition, offset }: Pick<Coordinates, 'partition' | 'offset'>): string {
+  return `${partition}/${offset}`;
+}
+
+/** The job's group stands behind the last record of each partition, for people who look at its lag. */
+async function expectCommitted(records: readonly LogRecord[]): Promise<void> {
+  const job = currentJob(dataFolder(join(folder, 'data')));
+  const committed = await log.committed(job?.id ?? '', 'text');
+  const ends = Array.from({ length: PARTITIONS }, (_, partition) => {
+    const offsets = records.filter((record) => record.partition === partition).map(({ offset }) => offset);
+    return { topic: 'text', partition, offset: Math.max(...offsets) + 1 };
+  });
+  expect(committed).toEqual(ends);
+}
+
+async function tool(main: string, options: readonly string[], input = ''): Promise<string> {
+  const args = ['-cp', broker.classPath, main, '--bootstrap-server', broker.brokers, ...options];
+  const child = spawn('java', args, { stdio: ['pipe', 'pipe', 'ignore'] });
+  child.stdin.end(input);
+  const [output] = await Promise.all([text(child.stdout), once(child, 'close')]);
+  return output;
+}
+
+async function isUp(brokers: readonly string[]): Promise<boolean> {
+  try {
+    const log = await openKafkaLog({ brokers, patienceMs: 0 });
+    await log.close();
+    return true;
+  } catch {
+    return false;
+  }
+}
