@@ -72,18 +72,18 @@ export class KafkaReader implements LogReader {
 
   async #pollUntil(deadlineMs: number, options: PollOptions): Promise<readonly LogRecord[]> {
     const cursors = options.partition ? [this.#cursorOf(options.partition)] : this.#cursors;
-    const signal = AbortSignal.any([this.#closed.signal, ...(options.signal ? [options.signal] : [])]);
+    const signals = [this.#closed.signal, ...(options.signal ? [options.signal] : [])];
     let hasLooked = false;
-    while (!signal.aborted) {
+    while (!signals.some(({ aborted }) => aborted)) {
       this.#throwFailure();
       const records = this.#takeFromOne(cursors, options);
       const leftMs = Math.ceil(deadlineMs - performance.now());
       if (records.length > 0 || (hasLooked && leftMs <= 0)) return records;
       if (this.#fetching) {
-        await settled(this.#fetching, signal);
+        await settled(this.#fetching, signals);
       } else {
         this.#fetching = this.#fetch(cursors, hasLooked ? Math.min(leftMs, HOLD_MS) : 0);
-        await settled(this.#fetching, signal);
+        await settled(this.#fetching, signals);
         // Markers are no records: there may be some behind them.
         hasLooked = !this.#hasMoved;
       }
@@ -190,12 +190,15 @@ function isOutOfRange(cause: unknown): boolean {
   return root instanceof Error && root.name === 'KafkaJSOffsetOutOfRange';
 }
 
-/** Resolves when the promise has, or when the signal aborts. */
-async function settled(promise: Promise<void>, signal: AbortSignal): Promise<void> {
+/** Resolves when the promise has, or when one of the signals aborts. */
+async function settled(promise: Promise<void>, signals: readonly AbortSignal[]): Promise<void> {
   const listening = new AbortController();
-  const abort = new Promise<void>((resolve) => {
-    signal.addEventListener('abort', () => resolve(), { once: true, signal: listening.signal });
-  });
-  await Promise.race([promise, abort]);
+  const aborts = signals.map(
+    (signal) =>
+      new Promise<void>((resolve) => {
+        signal.addEventListener('abort', () => resolve(), { once: true, signal: listening.signal });
+      }),
+  );
+  await Promise.race([promise, ...aborts]);
   listening.abort();
 }

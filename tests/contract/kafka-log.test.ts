@@ -1,8 +1,11 @@
-import { afterAll, beforeAll } from 'vitest';
+import { randomUUID } from 'node:crypto';
+import { Kafka, logLevel } from 'kafkajs';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { startBroker } from '../../infra/kafka/broker/broker.mjs';
 import type { Broker } from '../../infra/kafka/broker/broker.mjs';
 import { openKafkaLog } from '../../infra/index.ts';
 import type { TopicLog } from '../../operators/ports.ts';
+import { readTopic } from '../support/read-topic.ts';
 import { describeTopicLog } from './topic-log.ts';
 
 /** Fetching the jars, the first time, takes most of it. */
@@ -11,7 +14,7 @@ const START_MS = 120_000;
 let broker: Broker;
 
 beforeAll(async () => {
-  broker = await startBroker();
+  broker = await startBroker({ quickRejoin: true });
 }, START_MS);
 afterAll(() => broker.stop());
 
@@ -39,3 +42,93 @@ describeTopicLog(
   },
   { exactRetention: false, denseOffsets: false },
 );
+
+describe('a log on Kafka', () => {
+  let log: TopicLog;
+  let topic: string;
+  let kafka: Kafka;
+
+  beforeEach(async () => {
+    kafka = new Kafka({ brokers: [broker.brokers], logLevel: logLevel.NOTHING });
+    log = await openKafkaLog({ brokers: [broker.brokers] });
+    topic = `own-${randomUUID()}`;
+    await log.createTopic(topic);
+  });
+  afterEach(() => log.close());
+
+  it('tells a reader that was overtaken by retention which records are gone', async () => {
+    await log.produce(topic, numbered(5));
+    const reader = log.reader([{ topic, partition: 0, offset: 1 }]);
+    const admin = kafka.admin();
+    await admin.connect();
+    await admin.fetchTopicOffsets(topic);
+    await admin.deleteTopicRecords({ topic, partitions: [{ partition: 0, offset: '3' }] });
+    await admin.disconnect();
+    await expect(reader.poll()).rejects.toMatchObject({
+      code: 'offset-out-of-range',
+      message: expect.stringContaining(`Offsets 1 to 2 of ${topic}/0`),
+    });
+    expect(await log.offsets(topic)).toEqual([{ topic, partition: 0, start: 3, end: 5 }]);
+  });
+
+  it('shows nothing of a transaction that is open or was aborted', async () => {
+    await log.produce(topic, [{ value: 'before' }]);
+    const producer = kafka.producer({ transactionalId: topic, idempotent: true, maxInFlightRequests: 1 });
+    await producer.connect();
+    const transaction = await producer.transaction();
+    await transaction.send({ topic, messages: [{ value: 'never' }] });
+    await log.produce(topic, [{ value: 'after' }]);
+    expect(await valuesOf(log, topic)).toEqual(['before']);
+    await transaction.abort();
+    await producer.disconnect();
+    await expect.poll(() => valuesOf(log, topic)).toEqual(['before', 'after']);
+  });
+
+  it('splits what is too much for one batch, and keeps it together and in order', async () => {
+    const records = Array.from({ length: 30 }, (_, at) => ({ value: `${at} `.padEnd(100_000, '.') }));
+    const coordinates = await log.produce(topic, records);
+    expect(coordinates.map(({ offset }) => offset)).toEqual(records.map((_, at) => at));
+    expect((await valuesOf(log, topic)).map((value) => Number.parseInt(value, 10))).toEqual(records.map((_, at) => at));
+  });
+
+  it('takes a record as large as the embedded log does, and says when one is too large', async () => {
+    const [large] = await log.produce(topic, [{ value: Buffer.alloc(16 * 1024 * 1024) }]);
+    expect(large).toEqual({ topic, partition: 0, offset: 0 });
+    const tooLarge = log.produce(topic, [{ value: Buffer.alloc(18 * 1024 * 1024) }]);
+    await expect(tooLarge).rejects.toMatchObject({ code: 'record-too-large' });
+    expect(await log.produce(topic, [{ value: 'fits' }])).toEqual([{ topic, partition: 0, offset: 1 }]);
+    expect((await valuesOf(log, topic)).map(({ length }) => length)).toEqual([16 * 1024 * 1024, 4]);
+  });
+
+  it('loses and doubles nothing when the broker is killed and comes back', async () => {
+    const reader = log.reader([{ topic, partition: 0, offset: 0 }]);
+    expect(await reader.poll()).toEqual([]);
+    const restarted = broker.restart();
+    for (const record of numbered(20)) await log.produce(topic, [record]);
+    await restarted;
+    const read: string[] = [];
+    while (read.length < 20) read.push(...(await reader.poll({ waitMs: 1000 })).map(({ value }) => String(value)));
+    expect(read).toEqual(numbered(20).map(({ value }) => value));
+    await reader.close();
+  });
+
+  it('gives up after its patience, and says what to do', async () => {
+    const impatient = await openKafkaLog({ brokers: [broker.brokers], patienceMs: 300 });
+    await impatient.offsets(topic);
+    await broker.kill();
+    await expect(impatient.offsets(topic)).rejects.toMatchObject({
+      code: 'broker-unreachable',
+      message: expect.stringContaining('npx millrace kafka up'),
+    });
+    await impatient.close();
+    await broker.restart();
+  });
+});
+
+function numbered(count: number): { readonly value: string }[] {
+  return Array.from({ length: count }, (_, at) => ({ value: String(at) }));
+}
+
+async function valuesOf(log: TopicLog, topic: string): Promise<string[]> {
+  return (await readTopic(log, topic)).map(({ value }) => String(value));
+}

@@ -17,6 +17,7 @@ import { readTopic } from '../support/read-topic.ts';
 
 const PARTITIONS = 2;
 const DOCUMENTS = 240;
+const CALLS = 6;
 const GRAPH = `
 name: on-kafka
 model: { preset: nano }
@@ -31,6 +32,17 @@ streams:
     - { uid: train, trainStep: {} }
     - { uid: metrics, publish: { topic: metrics } }
     - { uid: checkpoint, checkpoint: { every: 1s } }
+`;
+
+const SPEAK = `
+  speak:
+    - { uid: asked, ingest: { topics: [prompts], from: latest } }
+    - { uid: prompts, prompts: {} }
+    - { uid: tokenize-prompt, tokenizePrompt: {} }
+    - { uid: generate, generate: {} }
+    - { uid: detokenize, detokenize: {} }
+    - { uid: answers, publish: { topic: generations, exactlyOnce: false } }
+    - { uid: offsets, checkpoint: { every: 1s, keep: 2 } }
 `;
 
 const stepSchema = z.object({
@@ -57,7 +69,8 @@ afterAll(async () => {
 describe('a graph on Kafka', () => {
   it('trains every record once, though it is killed on its way', async () => {
     await log.createTopic('text', { partitions: PARTITIONS });
-    const produced = await log.produce('text', documents());
+    const produced: Coordinates[] = [];
+    for (let call = 0; call < CALLS; call += 1) produced.push(...(await log.produce('text', documents(call))));
     const [dead] = await log.produce('text', [{ value: Buffer.from([0xc3, 0x28]) }]);
     for (let kill = 0; kill < 3; kill += 1) {
       const run = up();
@@ -66,7 +79,9 @@ describe('a graph on Kafka', () => {
       run.kill('SIGKILL');
       await run.finished;
     }
-    const { code, stderr } = await up('--until-idle', '3s').finished;
+    const named = join(folder, 'named.yaml');
+    await writeFile(named, `${GRAPH}kafka: { brokers: ["${broker.brokers}"] }\n`);
+    const { code, stderr } = await millrace(['up', named, ...inFolder(), '--json', '--until-idle', '3s']);
     expect(code, stderr).toBe(0);
 
     const steps = (await readTopic(log, 'metrics')).map(({ value }) => stepSchema.parse(JSON.parse(String(value))));
@@ -79,8 +94,22 @@ describe('a graph on Kafka', () => {
     await expectCommitted(await readTopic(log, 'text'));
   });
 
+  it('answers prompts', async () => {
+    const graph = join(folder, 'speak.yaml');
+    await writeFile(graph, GRAPH.replace('{ text:', '{ prompts: {}, generations: {}, text:') + SPEAK);
+    const place = ['--brokers', broker.brokers, '--data-dir', join(folder, 'speaking')];
+    const run = new Millrace(['up', graph, ...place, '--json']);
+    await run.line((line) => line.includes('"event":"checkpoint"'));
+    const asked = ['generate', 'the mill', '--max-tokens', '5', '--brokers', broker.brokers, '--json'];
+    const { code, stdout, stderr } = await millrace(asked);
+    expect(code, stderr).toBe(0);
+    expect(JSON.parse(stdout.split('\n').at(-1) ?? '')).toMatchObject({ event: 'generation', finish: 'length' });
+    run.kill('SIGINT');
+    expect((await run.finished).code).toBe(0);
+  });
+
   it('is not gone on with on another log', async () => {
-    const { code, stderr } = await millrace(['up', join(folder, 'graph.yaml'), '--data-dir', join(folder, 'data')]);
+    const { code, stderr } = await millrace(['up', join(folder, 'graph.yaml'), ...inFolder()]);
     expect(code).toBe(2);
     expect(stderr).toMatch(/runs on Kafka.*--fresh/);
   });
@@ -90,7 +119,8 @@ describe("Kafka's own tools", () => {
   it('write what millrace reads', async () => {
     await log.createTopic('from-console');
     await tool('org.apache.kafka.tools.ConsoleProducer', ['--topic', 'from-console'], 'one ☃\ntwo\n');
-    const { stdout } = await millrace(['tail', 'from-console', '--brokers', broker.brokers, '--until-end']);
+    const env = { MILLRACE_KAFKA_BROKERS: broker.brokers };
+    const { stdout } = await new Millrace(['tail', 'from-console', '--until-end'], { env }).finished;
     expect(stdout).toBe('one ☃\ntwo');
   });
 
@@ -131,15 +161,18 @@ describe('millrace', () => {
   });
 });
 
-function up(...args: string[]): Millrace {
-  const place = ['--brokers', broker.brokers, '--data-dir', join(folder, 'data')];
-  return new Millrace(['up', join(folder, 'graph.yaml'), ...place, '--json', ...args]);
+function up(): Millrace {
+  return new Millrace(['up', join(folder, 'graph.yaml'), ...inFolder(), '--brokers', broker.brokers, '--json']);
 }
 
-/** In several calls' worth of partitions, so that they go in transactions, whose marks take offsets. */
-function documents(): { value: string; partition: number }[] {
-  return Array.from({ length: DOCUMENTS }, (_, index) => ({
-    value: `document ${index}: ${`the mill ${index % 17} turns. `.repeat(10)}`,
+function inFolder(): readonly string[] {
+  return ['--data-dir', join(folder, 'data')];
+}
+
+/** Over all partitions, so that they go in a transaction, whose mark takes an offset. */
+function documents(call: number): { value: string; partition: number }[] {
+  return Array.from({ length: DOCUMENTS / CALLS }, (_, index) => ({
+    value: `document ${call}/${index}: ${`the mill ${index % 17} turns. `.repeat(10)}`,
     partition: index % PARTITIONS,
   }));
 }

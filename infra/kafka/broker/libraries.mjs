@@ -37,7 +37,8 @@ export async function kafkaClassPath() {
   const name = `kafka-${kafkaVersion}`;
   const bundle = join(cache, name);
   if (!isWhole(bundle)) {
-    await withLock(join(cache, 'kafka.lock'), async () => {
+    // The lock of the set-up, which clears the scratch folders of the cache when it has it.
+    await withLock(join(cache, 'lock'), async () => {
       if (!isWhole(bundle)) await makeBundle(cache, name, fetchJars);
     });
   }
