@@ -35,19 +35,21 @@ export class Cursor implements PartitionId {
     return this.#buffer.length === 0;
   }
 
-  /** Takes in what was fetched from `fetchFrom`. Returns whether that was anything, be it only markers of transactions. */
-  fill(fetched: FetchedPartition): boolean {
+  /**
+   * Takes in what was fetched from an offset. Returns whether that was anything, be it only markers of transactions. An
+   * answer that comes when another to the same question has come before changes nothing.
+   */
+  fill(from: number, fetched: FetchedPartition): boolean {
     const last = fetched.messages.at(-1);
-    if (!last) return false;
-    const { messages } = new Batch(this.topic, String(this.#fetchFrom), fetched);
+    if (!last || !this.isEmpty || from !== this.#fetchFrom) return false;
+    const { messages } = new Batch(this.topic, String(from), fetched);
     this.#buffer = messages.map((message) => toLogRecord(this, message));
     // A batch whose last records were compacted away still ends where it ended.
     const { firstOffset, lastOffsetDelta } = last.batchContext ?? { firstOffset: last.offset, lastOffsetDelta: 0 };
     const next = Math.max(Number(last.offset), Number(firstOffset) + lastOffsetDelta) + 1;
-    const hasMoved = next > this.#fetchFrom;
-    this.#fetchFrom = Math.max(this.#fetchFrom, next);
+    this.#fetchFrom = Math.max(from, next);
     if (this.isEmpty) this.#offset = this.#fetchFrom;
-    return hasMoved;
+    return this.#fetchFrom > from;
   }
 
   take({ maxRecords = DEFAULT_MAX_RECORDS, maxBytes = DEFAULT_MAX_BYTES }: PollOptions): readonly LogRecord[] {

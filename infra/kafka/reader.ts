@@ -64,6 +64,9 @@ export class KafkaReader implements LogReader {
     this.#closed.abort();
     this.#options.onClose();
     await this.#options.cluster.close();
+    // What was just about to connect may have done so meanwhile.
+    await this.#fetching;
+    await this.#options.cluster.close();
   }
 
   get #isClosed(): boolean {
@@ -118,14 +121,16 @@ export class KafkaReader implements LogReader {
   /** Fills the cursors that are empty. Never rejects: the poll that comes to it throws what went wrong. */
   async #fetch(cursors: readonly Cursor[], holdMs: number): Promise<void> {
     this.#hasMoved = false;
-    const empty = cursors.filter((cursor) => cursor.isEmpty);
-    const topics = [...new Set(empty.map(({ topic }) => topic))];
+    const topics = [...new Set(cursors.map(({ topic }) => topic))];
     try {
       await this.#options.cluster.run(
         topics.join(', '),
         async (cluster) => {
           await cluster.addMultipleTargetTopics(topics);
-          const byLeader = groupByLeader(cluster, empty);
+          const byLeader = groupByLeader(
+            cluster,
+            cursors.filter((cursor) => cursor.isEmpty),
+          );
           await Promise.all([...byLeader].map(([leader, led]) => this.#fetchFrom(cluster, leader, led, holdMs)));
         },
         () => !this.#isClosed,
@@ -139,21 +144,24 @@ export class KafkaReader implements LogReader {
   }
 
   async #fetchFrom(cluster: Cluster, leader: number, cursors: readonly Cursor[], holdMs: number): Promise<void> {
+    const asked = new Map(
+      cursors.map((cursor) => [`${cursor.topic}/${cursor.partition}`, { cursor, from: cursor.fetchFrom }]),
+    );
     const broker = await cluster.findBroker({ nodeId: String(leader) });
     const { responses } = await broker.fetch({
       isolationLevel: READ_COMMITTED,
       maxWaitTime: holdMs,
       minBytes: 1,
       maxBytes: FETCH_BYTES * cursors.length,
-      topics: cursors.map(({ topic, partition, fetchFrom }) => ({
+      topics: [...asked.values()].map(({ cursor: { topic, partition }, from }) => ({
         topic,
-        partitions: [{ partition, fetchOffset: String(fetchFrom), maxBytes: FETCH_BYTES }],
+        partitions: [{ partition, fetchOffset: String(from), maxBytes: FETCH_BYTES }],
       })),
     });
     for (const { topicName, partitions } of responses) {
       for (const fetched of partitions) {
-        const cursor = cursors.find((each) => each.topic === topicName && each.partition === fetched.partition);
-        if (cursor?.fill(fetched)) this.#hasMoved = true;
+        const { cursor, from = 0 } = asked.get(`${topicName}/${fetched.partition}`) ?? {};
+        if (cursor?.fill(from, fetched)) this.#hasMoved = true;
       }
     }
   }
