@@ -3,10 +3,16 @@ import { expect, it } from 'vitest';
 import { Cursor } from '../../infra/kafka/cursor.ts';
 
 function fetched(...offsets: readonly number[]): FetchedPartition {
-  const message = (offset: number): FetchedPartition['messages'][number] => {
-    return { offset: String(offset), timestamp: '1', key: null, value: Buffer.from(`${offset}`), headers: {} };
+  return {
+    partition: 0,
+    messages: offsets.map((offset) => ({
+      offset: String(offset),
+      timestamp: '1',
+      key: null,
+      value: Buffer.from(`${offset}`),
+      headers: {},
+    })),
   };
-  return { partition: 0, messages: offsets.map(message) };
 }
 
 function cursorAt(offset: number): Cursor {
