@@ -1,4 +1,5 @@
 import { Command, CommanderError } from 'commander';
+import { pipelineBench } from './pipeline.ts';
 import { trainBench } from './train.ts';
 
 /** `npm run bench -- <name>`: every bench is a command of its own. Exit codes: 0 done, 1 failed, 2 wrong usage. */
@@ -6,7 +7,7 @@ const program = new Command('npm run bench --')
   .description('Measure Millrace on this machine. Nothing else should be running meanwhile.')
   .exitOverride()
   .showHelpAfterError('(add --help for what can be said here)');
-for (const bench of [trainBench()]) {
+for (const bench of [trainBench(), pipelineBench()]) {
   program.addCommand(bench.exitOverride().showHelpAfterError('(add --help for what can be said here)'));
 }
 

@@ -31,7 +31,9 @@ export function progress(text: string): void {
   process.stderr.write(`bench: ${text}\n`);
 }
 
-/** The middle value; of an even number of values the greater of the middle two. */
+/** The middle value, or the mean of the two in the middle. */
 export function median(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[values.length >> 1] ?? Number.NaN;
+  const sorted = values.toSorted((a, b) => a - b);
+  const [low, high] = [(sorted.length - 1) >> 1, sorted.length >> 1];
+  return ((sorted[low] ?? Number.NaN) + (sorted[high] ?? Number.NaN)) / 2;
 }

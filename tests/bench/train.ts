@@ -13,6 +13,7 @@ import { caseNamed, isTorch, millraceCases, torchCases, variants } from './cases
 import { startMillrace } from './contestant.ts';
 import type { Contestant } from './contestant.ts';
 import { matmulPeaks } from './matmul-peak.ts';
+import { warnUnlessQuiet } from './quiet.ts';
 import { race, Runner } from './race.ts';
 import { printRows, progress } from './report.ts';
 import { requireSameWork } from './same-work.ts';
@@ -59,6 +60,7 @@ async function train(options: TrainOptions): Promise<void> {
   const shape = shapeOf(options, comparedShapes[preset]);
   const names = options.cases ?? [...millraceCases, ...(options.torch ? torchCases : [])];
   const { model } = presets[preset];
+  await warnUnlessQuiet();
   progress('measuring what a product of matrices reaches');
   const peaks = await matmulPeaks();
   const scratch = await mkdtemp(join(tmpdir(), 'millrace-bench-'));
