@@ -16,3 +16,8 @@ export async function matmulPeaks(): Promise<Peaks> {
   const { stdout } = await promisify(execFile)(process.execPath, ['--import', 'tsx', script]);
   return peaksSchema.parse(JSON.parse(stdout));
 }
+
+/** Of two measurements: what disturbs one can only make it smaller. */
+export function greaterOf(a: Peaks, b: Peaks): Peaks {
+  return { f32: Math.max(a.f32, b.f32), bf16: Math.max(a.bf16, b.bf16) };
+}

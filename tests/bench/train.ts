@@ -12,7 +12,7 @@ import { syntheticBatch } from './batches.ts';
 import { caseNamed, isTorch, millraceCases, torchCases, variants } from './cases.ts';
 import { startMillrace } from './contestant.ts';
 import type { Contestant } from './contestant.ts';
-import { matmulPeaks } from './matmul-peak.ts';
+import { greaterOf, matmulPeaks } from './matmul-peak.ts';
 import { warnUnlessQuiet } from './quiet.ts';
 import { race, Runner } from './race.ts';
 import { printRows, progress } from './report.ts';
@@ -62,7 +62,7 @@ async function train(options: TrainOptions): Promise<void> {
   const { model } = presets[preset];
   await warnUnlessQuiet();
   progress('measuring what a product of matrices reaches');
-  const peaks = await matmulPeaks();
+  const before = await matmulPeaks();
   const scratch = await mkdtemp(join(tmpdir(), 'millrace-bench-'));
   const runners: Runner[] = [];
   try {
@@ -76,6 +76,7 @@ async function train(options: TrainOptions): Promise<void> {
     const reference = referenceOf(runners);
     if (reference) requireSameWork(runners, reference);
     await race(runners, options.rounds, TURN_MS);
+    const peaks = greaterOf(before, await matmulPeaks());
     const setting = { bench: 'train', preset, ...shape };
     const figures = figuresOf(runners, { shape, model, peaks, reference });
     if (options.json) printRows(setting, figures);
