@@ -37,7 +37,9 @@ export class Voice {
     this.#job = job;
     this.#onWarning = onWarning;
     const { standingPrompts } = job.graph;
-    if (standingPrompts) this.#asking.add(this.#ask(standingPrompts).subscribe());
+    if (!standingPrompts) return;
+    const error = (cause: unknown): void => this.#onWarning(`Standing prompts are asked no more: ${String(cause)}`);
+    this.#asking.add(this.#ask(standingPrompts).subscribe({ error }));
   }
 
   /** New weights; the samplers take them as soon as they can. */
