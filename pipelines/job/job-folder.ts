@@ -9,6 +9,8 @@ export interface DataFolder {
   readonly root: string;
   /** The embedded log. */
   readonly log: string;
+  /** A folder for each job. */
+  readonly jobs: string;
   /** Names the current job. */
   readonly currentJob: string;
 }
@@ -26,21 +28,31 @@ export interface JobFolder {
 const currentJobSchema = z.object({ id: z.string().regex(/^[\w-]+$/) });
 
 export function dataFolder(root: string): DataFolder {
-  return { root, log: join(root, 'log'), currentJob: join(root, 'job.json') };
+  return { root, log: join(root, 'log'), jobs: join(root, 'jobs'), currentJob: join(root, 'job.json') };
 }
 
 /** The job that the folder is at, or null where none was started yet. */
 export function currentJob(folder: DataFolder): JobFolder | null {
   if (!existsSync(folder.currentJob)) return null;
   try {
-    return jobFolder(folder, currentJobSchema.parse(JSON.parse(readFileSync(folder.currentJob, 'utf8'))).id);
+    const job = jobFolder(folder, currentJobSchema.parse(JSON.parse(readFileSync(folder.currentJob, 'utf8'))).id);
+    if (existsSync(job.root)) return job;
+    throw new Error(`the folder ${job.root} that it names is gone`);
   } catch (cause) {
     throw new MillraceError(
       'state-invalid',
-      `${folder.currentJob} can't be read. Restore it, or start a new job on the same topics with --fresh.`,
+      `${folder.currentJob} names no job that can be gone on with. Restore it, or start a new job on the same topics with --fresh.`,
       { cause },
     );
   }
+}
+
+/** The job that the folder is at, or a new one where there is none or a fresh one is wanted. */
+export function goOnOrBegin(folder: DataFolder, fresh: boolean, onWarning: (message: string) => void): JobFolder {
+  if (!fresh) return currentJob(folder) ?? startJob(folder);
+  if (existsSync(folder.currentJob))
+    onWarning(`What earlier jobs saved is kept in ${folder.jobs} until you remove it.`);
+  return startJob(folder);
 }
 
 /** Begins a job of its own; what an earlier one left stays in its folder until somebody removes it. */
@@ -54,7 +66,7 @@ export function startJob(folder: DataFolder): JobFolder {
 }
 
 function jobFolder(folder: DataFolder, id: string): JobFolder {
-  const root = join(folder.root, 'jobs', id);
+  const root = join(folder.jobs, id);
   return {
     id,
     root,

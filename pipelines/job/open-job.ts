@@ -1,4 +1,3 @@
-import { mkdirSync } from 'node:fs';
 import { lockJob, logDeadLetters, logLedger, openEmbeddedLog } from '../../infra/index.ts';
 import { presets } from '../../model/presets.ts';
 import type { TrainerSettings } from '../../model/settings.ts';
@@ -8,7 +7,7 @@ import { toBytes, toMs } from '../../operators/units.ts';
 import { feedOnce } from './feeds/feed.ts';
 import { sotuRecords } from './feeds/sotu.ts';
 import type { Graph, TopicSpec } from '../spec/graph.ts';
-import { currentJob, dataFolder, startJob } from './job-folder.ts';
+import { dataFolder, goOnOrBegin } from './job-folder.ts';
 import type { JobFolder } from './job-folder.ts';
 import { suitableEngine } from './suitable-engine.ts';
 import { prepareTokenizer, trainedTopics } from './prepare-tokenizer.ts';
@@ -44,7 +43,6 @@ const DEAD_LETTER_TOPIC = 'deadletters';
 /** Opens the data folder's job, or begins one. Resolves with null when told to stop before it was ready. */
 export async function openJob(options: OpenJobOptions): Promise<OpenJob | null> {
   const { graph, dataDir, fresh, onWarning, signal } = options;
-  mkdirSync(dataDir, { recursive: true });
   const lock = await lockJob(dataDir);
   const closers: (() => Promise<void>)[] = [() => lock.release()];
   const close = async (): Promise<void> => {
@@ -54,9 +52,7 @@ export async function openJob(options: OpenJobOptions): Promise<OpenJob | null> 
     const data = dataFolder(dataDir);
     const log = await openEmbeddedLog(data.log);
     closers.push(() => log.close());
-    const previous = currentJob(data);
-    const folder = previous && !fresh ? previous : startJob(data);
-    if (previous && fresh) onWarning(`The job before this one is kept in ${previous.root} until you remove it.`);
+    const folder = goOnOrBegin(data, fresh, onWarning);
     await createTopics(log, graph);
     await feed(log, graph, onWarning);
     const tokenizer = await prepareTokenizer({ graph, log, path: folder.tokenizer, onWarning, signal });
