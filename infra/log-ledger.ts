@@ -17,8 +17,9 @@ const entrySchema = z.discriminatedUnion('kind', [
 
 /**
  * A ledger in a topic of its own, which is made when missing: one partition, an entry per record as JSON. A position is
- * an offset; there are no gaps, since every entry is produced by itself. An entry is as durable as the log's `produce`. Errors: those of the log; `state-invalid` for a record that
- * is no entry. The topic needs no retention: whatever a checkpoint still points to must stay.
+ * an offset; there are no gaps, since every entry is produced by itself. An entry is as durable as the log's `produce`.
+ * Errors: those of the log; `state-invalid` for a record that is no entry. The topic must have no retention: whatever a
+ * checkpoint still points to stays.
  */
 export function logLedger(log: TopicLog, topic: string): Ledger {
   const ready = ownTopic(log, topic);

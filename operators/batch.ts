@@ -3,12 +3,11 @@ import type { Element, Uid } from './flow.ts';
 import { Packer, packedBytes } from './packer.ts';
 import { stateful } from './stateful.ts';
 import type { TokenBatch, TokenizedDocument } from './types.ts';
-import { toMs } from './units.ts';
+import { durationSchema, toMs } from './units.ts';
 import type { Duration } from './units.ts';
 import { z } from 'zod';
 import { defineKind } from './kind.ts';
 import type { OperatorKind } from './kind.ts';
-import { durationSchema } from './units.ts';
 
 export interface BatchOptions {
   readonly uid?: Uid;

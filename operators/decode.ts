@@ -4,12 +4,11 @@ import { each } from './each.ts';
 import type { Element } from './flow.ts';
 import type { DeadLetters } from './ports.ts';
 import type { Document, LogRecord } from './types.ts';
-import { toBytes } from './units.ts';
+import { byteSizeSchema, toBytes } from './units.ts';
 import type { ByteSize } from './units.ts';
 import { z } from 'zod';
 import { defineKind } from './kind.ts';
 import type { OperatorKind } from './kind.ts';
-import { byteSizeSchema } from './units.ts';
 
 export interface DecodeOptions {
   /** Where records go that can't be decoded. Without it the first one ends the flow. */

@@ -6,12 +6,11 @@ import type { Barrier, Element, Source, Uid } from './flow.ts';
 import type { Clock, Ledger, LedgerEntry, LogReader, Position, Topic } from './ports.ts';
 import { readState } from './stateful.ts';
 import type { CutReason, LogRecord, Snapshot } from './types.ts';
-import { toBytes, toMs } from './units.ts';
+import { byteSizeSchema, durationSchema, toBytes, toMs } from './units.ts';
 import type { ByteSize, Duration } from './units.ts';
 import { Window } from './window.ts';
 import { defineKind } from './kind.ts';
 import type { OperatorKind } from './kind.ts';
-import { byteSizeSchema, durationSchema } from './units.ts';
 
 export interface IngestOptions {
   readonly uid?: Uid;
@@ -109,7 +108,7 @@ class RecordSource implements Source {
     const [topic] = this.#topics;
     const snapshot = barrier.basket.get(this.#uid);
     if (!this.#options.group || !topic || !snapshot) return;
-    await topic.log.commit(this.#options.group, stateSchema.parse(snapshot.state).positions);
+    await topic.log.commit(this.#options.group, positionsIn(this.#uid, snapshot));
   }
 
   stop(): void {
@@ -281,6 +280,11 @@ class RecordSource implements Source {
 function firstRuns(entries: readonly LedgerEntry[]): readonly Position[] {
   const runs = entries.filter((entry) => entry.kind === 'run').toReversed();
   return runs.map(({ topic, partition, from }) => ({ topic, partition, offset: from }));
+}
+
+/** The next offsets to read, in the order of the partitions, as the snapshot that ingest put into a cut says. */
+export function positionsIn(uid: Uid, { state }: Snapshot): readonly Position[] {
+  return readState(uid, () => stateSchema.parse(state).positions);
 }
 
 function keyOf({ topic, partition }: { readonly topic: string; readonly partition: number }): string {

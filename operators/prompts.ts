@@ -50,11 +50,16 @@ export function prompts(options: PromptsOptions): OperatorFunction<Element<LogRe
       return toPrompt(record, record.value, defaults);
     } catch (error) {
       const at = { topic: record.topic, partition: record.partition, offset: record.offset };
-      const message = `Not a prompt: ${error instanceof z.ZodError ? z.prettifyError(error) : String(error)}`;
+      const message = `Not a prompt: ${error instanceof z.ZodError ? reasons(error) : String(error)}`;
       const letter = { at, code: 'prompt-invalid', message, key: record.key, value: record.value } as const;
       return options.deadLetters.put(letter).then(() => null);
     }
   });
+}
+
+/** On one line, since headers and terminals show it so. */
+function reasons({ issues }: z.ZodError): string {
+  return issues.map(({ path, message }) => [path.join('.'), message].filter(Boolean).join(': ')).join('; ');
 }
 
 function toPrompt(record: LogRecord, value: Uint8Array, defaults: Settings): Prompt {

@@ -14,7 +14,7 @@ process.exitCode = await main();
 
 async function main() {
   if (command === 'doctor') return (await import('../infra/setup/doctor.mjs')).main(rest);
-  if (command === 'setup') return (await import('../infra/setup/setup.mjs')).main({ thorough: true });
+  if (command === 'setup') return setUp();
   if (command === 'kafka') return (await import('../infra/kafka/broker/main.mjs')).main(rest);
   const missing = await whatIsMissing();
   if (missing) {
@@ -23,6 +23,16 @@ async function main() {
   }
   const { main: run } = await importCli();
   return run(process.argv.slice(2));
+}
+
+async function setUp() {
+  if (rest.length === 0) return (await import('../infra/setup/setup.mjs')).main({ thorough: true });
+  if (rest[0] === '--help') {
+    console.log('Usage: millrace setup\nInstalls what is missing; millrace doctor says what that is.');
+    return 0;
+  }
+  console.error(`millrace setup knows no ${rest[0]}\nUsage: millrace setup`);
+  return 2;
 }
 
 /** @returns {Promise<string | undefined>} */

@@ -24,7 +24,7 @@ Examples:
   millrace tail generations                         what the model says, as it says it
   millrace tail metrics --from earliest --json | jq .value.bitsPerByte
   millrace tail text --from 1200 --partition 0 --max 1
-  millrace tail dead-letters --until-end
+  millrace tail deadletters --until-end
 `;
 
 /** `millrace tail`: follows a topic from another process. Ctrl-C is its ordinary end. */

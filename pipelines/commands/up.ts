@@ -24,6 +24,7 @@ interface UpOptions extends LogPlace {
 const DEFAULT_GRAPH = fileURLToPath(new URL('../graphs/sotu.yaml', import.meta.url));
 /** Ctrl-C is how a job is meant to be ended. */
 const STOPPED = 0;
+const FAREWELL = 'Making a savepoint... (Ctrl-C again ends at once; only work since the last checkpoint is repeated)';
 
 /** `millrace up`: runs a graph until it is stopped, and goes on where it was stopped last. */
 export function upCommand(): Command {
@@ -66,19 +67,17 @@ async function run(file: string | undefined, options: UpOptions, stop: AbortSign
     err: process.stderr,
   });
   const onWarning = (message: string): void => reporter.warn(message);
-  stop.addEventListener('abort', () => {
-    onWarning('Making a savepoint... (Ctrl-C again ends at once; only work since the last checkpoint is repeated)');
-  });
-  const {
-    dataDir,
-    brokers = graph.kafka?.brokers,
-    fresh = false,
-    maxSteps = Infinity,
-    untilIdle: untilIdleMs = Infinity,
-  } = options;
+  const { fresh = false, maxSteps = Infinity, untilIdle: untilIdleMs = Infinity } = options;
+  const place = { dataDir: options.dataDir, brokers: options.brokers ?? graph.kafka?.brokers };
   try {
-    const job = await openJob({ graph, place: { dataDir, brokers }, fresh, onWarning, signal: stop });
-    if (!job) return;
+    const job = await openJob({ graph, place, fresh, onWarning, signal: stop });
+    if (!job) {
+      onWarning('Stopped before anything was trained.');
+      return;
+    }
+    const farewell = (): void => onWarning(FAREWELL);
+    if (stop.aborted) farewell();
+    else stop.addEventListener('abort', farewell);
     try {
       const onEvent = reporter.event.bind(reporter);
       onEvent(await runJob({ job, maxSteps, untilIdleMs, onEvent, onWarning, stop }));

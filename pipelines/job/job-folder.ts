@@ -9,6 +9,8 @@ export interface DataFolder {
   readonly root: string;
   /** The embedded log. */
   readonly log: string;
+  /** A folder for each job. */
+  readonly jobs: string;
   /** Names the current job. */
   readonly currentJob: string;
 }
@@ -33,7 +35,7 @@ const currentJobSchema = z.object({
 });
 
 export function dataFolder(root: string): DataFolder {
-  return { root, log: join(root, 'log'), currentJob: join(root, 'job.json') };
+  return { root, log: join(root, 'log'), jobs: join(root, 'jobs'), currentJob: join(root, 'job.json') };
 }
 
 /** The job that the folder is at, or null where none was started yet. */
@@ -41,14 +43,46 @@ export function currentJob(folder: DataFolder): JobFolder | null {
   if (!existsSync(folder.currentJob)) return null;
   try {
     const { id, log } = currentJobSchema.parse(JSON.parse(readFileSync(folder.currentJob, 'utf8')));
-    return jobFolder(folder, id, log);
+    const job = jobFolder(folder, id, log);
+    if (existsSync(job.root)) return job;
+    throw new Error(`the folder ${job.root} that it names is gone`);
   } catch (cause) {
     throw new MillraceError(
       'state-invalid',
-      `${folder.currentJob} can't be read. Restore it, or start a new job on the same topics with --fresh.`,
+      `${folder.currentJob} names no job that can be gone on with. Restore it, or start a new job on the same topics with --fresh.`,
       { cause },
     );
   }
+}
+
+/** The job that the folder is at, or a new one where there is none or a fresh one is wanted. */
+export function goOnOrBegin(
+  folder: DataFolder,
+  log: LogKind,
+  fresh: boolean,
+  onWarning: (message: string) => void,
+): JobFolder {
+  if (!fresh) {
+    const job = currentJob(folder);
+    if (job) checkLog(job, log);
+    return job ?? startJob(folder, log);
+  }
+  if (existsSync(folder.currentJob))
+    onWarning(`What earlier jobs saved is kept in ${folder.jobs} until you remove it.`);
+  return startJob(folder, log);
+}
+
+/** Offsets of one log mean nothing in the other. */
+function checkLog({ id, log }: JobFolder, wanted: LogKind): void {
+  if (log === wanted) return;
+  const problem =
+    log === 'kafka'
+      ? 'runs on Kafka. Name its brokers with --brokers'
+      : 'runs on the embedded log. Leave out the brokers';
+  throw new MillraceError(
+    'bad-usage',
+    `Job ${id} of this folder ${problem}, use another --data-dir, or start a new job with --fresh.`,
+  );
 }
 
 /** Begins a job of its own; what an earlier one left stays in its folder until somebody removes it. */
@@ -62,7 +96,7 @@ export function startJob(folder: DataFolder, log: LogKind): JobFolder {
 }
 
 function jobFolder(folder: DataFolder, id: string, log: LogKind): JobFolder {
-  const root = join(folder.root, 'jobs', id);
+  const root = join(folder.jobs, id);
   return {
     id,
     log,

@@ -3,11 +3,12 @@ import type { Subscription } from 'rxjs';
 import { countParameters } from '../../model/config.ts';
 import type { MillraceError } from '../../operators/errors.ts';
 import type { Source } from '../../operators/flow.ts';
-import type { Checkpoint, DeadLetters, Logger } from '../../operators/index.ts';
+import type { Checkpoint, DeadLetters, Logger, Position } from '../../operators/index.ts';
 import type { CheckpointReport, Report } from '../../operators/types.ts';
 import type { JobEvent, SummaryEvent } from './events.ts';
 import type { OpenJob } from './open-job.ts';
 import { Progress } from './progress.ts';
+import type { Trained } from './saved-checkpoints.ts';
 import type { Voice } from './voice.ts';
 
 export interface JobReportsOptions {
@@ -28,8 +29,6 @@ export class JobReports {
   readonly #progress: Progress;
   readonly #startedMs = performance.now();
   readonly #lag: Subscription;
-  /** Steps behind the cut that the training stream went on from. */
-  #restoredSteps = 0;
   #checkpoint: string | null = null;
   #hasCut = false;
   #isReady = false;
@@ -52,8 +51,8 @@ export class JobReports {
   }
 
   /** The training stream is about to go on from a cut, or to begin without one. */
-  restored(checkpoint: Checkpoint | null, steps: number): void {
-    this.#restoredSteps = steps;
+  restored(checkpoint: Checkpoint | null, reached: Trained | null, positions: readonly Position[]): void {
+    this.#progress.goOnFrom(reached, positions);
     this.#hasCut = checkpoint !== null;
     if (checkpoint) this.#speakWith(checkpoint);
   }
@@ -100,7 +99,7 @@ export class JobReports {
   summary(reason: SummaryEvent['reason']): SummaryEvent {
     const { steps, tokens } = this.#progress.run;
     const seconds = (performance.now() - this.#startedMs) / 1000;
-    const totals = this.#progress.last?.totals;
+    const { totals } = this.#progress.reached;
     return {
       event: 'summary',
       reason,
@@ -109,8 +108,8 @@ export class JobReports {
       tokens,
       seconds,
       tokensPerSecond: tokens / seconds,
-      bitsPerByteTotal: totals && totals.bytes > 0 ? totals.bits / totals.bytes : null,
-      bytesTotal: totals?.bytes ?? 0,
+      bitsPerByteTotal: totals.bytes > 0 ? totals.bits / totals.bytes : null,
+      bytesTotal: totals.bytes,
       checkpoint: this.#checkpoint,
     };
   }
@@ -120,7 +119,7 @@ export class JobReports {
   }
 
   get #step(): number {
-    return this.#progress.last?.step ?? this.#restoredSteps;
+    return this.#progress.reached.step;
   }
 
   #speakWith({ id, path }: Pick<CheckpointReport, 'id' | 'path'>): void {

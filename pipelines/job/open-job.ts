@@ -1,4 +1,3 @@
-import { mkdirSync } from 'node:fs';
 import { lockJob, logDeadLetters, logLedger } from '../../infra/index.ts';
 import { presets } from '../../model/presets.ts';
 import type { TrainerSettings } from '../../model/settings.ts';
@@ -8,8 +7,8 @@ import { toBytes, toMs } from '../../operators/units.ts';
 import { feedOnce } from './feeds/feed.ts';
 import { sotuRecords } from './feeds/sotu.ts';
 import type { Graph, TopicSpec } from '../spec/graph.ts';
-import { currentJob, dataFolder, startJob } from './job-folder.ts';
-import type { JobFolder, LogKind } from './job-folder.ts';
+import { dataFolder, goOnOrBegin } from './job-folder.ts';
+import type { JobFolder } from './job-folder.ts';
 import { openLog } from './open-log.ts';
 import type { LogPlace } from './open-log.ts';
 import { suitableEngine } from './suitable-engine.ts';
@@ -47,8 +46,7 @@ const DEAD_LETTER_TOPIC = 'deadletters';
 /** Opens the data folder's job, or begins one. Resolves with null when told to stop before it was ready. */
 export async function openJob(options: OpenJobOptions): Promise<OpenJob | null> {
   const { graph, place, fresh, onWarning, signal } = options;
-  const { dataDir } = place;
-  mkdirSync(dataDir, { recursive: true });
+  const { dataDir, brokers } = place;
   const lock = await lockJob(dataDir);
   const closers: (() => Promise<void>)[] = [() => lock.release()];
   const close = async (): Promise<void> => {
@@ -56,13 +54,9 @@ export async function openJob(options: OpenJobOptions): Promise<OpenJob | null> 
   };
   try {
     const data = dataFolder(dataDir);
-    const previous = currentJob(data);
-    const logKind = place.brokers ? 'kafka' : 'embedded';
-    if (previous && !fresh) checkLog(previous, logKind);
     const log = await openLog(place);
     closers.push(() => log.close());
-    const folder = previous && !fresh ? previous : startJob(data, logKind);
-    if (previous && fresh) onWarning(`The job before this one is kept in ${previous.root} until you remove it.`);
+    const folder = goOnOrBegin(data, brokers ? 'kafka' : 'embedded', fresh, onWarning);
     await createTopics(log, graph);
     await feed(log, graph, onWarning);
     const tokenizer = await prepareTokenizer({ graph, log, path: folder.tokenizer, onWarning, signal });
@@ -86,19 +80,6 @@ export async function openJob(options: OpenJobOptions): Promise<OpenJob | null> 
     await close();
     throw error;
   }
-}
-
-/** Offsets of one log mean nothing in the other. */
-function checkLog({ id, log }: JobFolder, wanted: LogKind): void {
-  if (log === wanted) return;
-  const [was, remedy] =
-    log === 'kafka'
-      ? ['on Kafka', 'Name its brokers with --brokers']
-      : ['on the embedded log', 'Leave out the brokers'];
-  throw new MillraceError(
-    'bad-usage',
-    `Job ${id} of this folder runs ${was}. ${remedy}, use another --data-dir, or start a new job with --fresh.`,
-  );
 }
 
 async function createTopics(log: TopicLog, graph: Graph): Promise<void> {

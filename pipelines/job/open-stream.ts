@@ -1,13 +1,12 @@
 import { join } from 'node:path';
 import { openCheckpointStore, startSampler, startTrainer } from '../../infra/index.ts';
 import { MillraceError } from '../../operators/errors.ts';
-import type { Checkpoint } from '../../operators/index.ts';
 import type { Services } from '../../operators/kind.ts';
-import { trainStateSchema } from '../../operators/train-state.ts';
 import { graphHash } from '../spec/graph.ts';
 import type { Graph, Step } from '../spec/graph.ts';
 import type { JobReports } from './job-reports.ts';
 import type { OpenJob } from './open-job.ts';
+import { positionsOf, reachedIn, requireOwners } from './restored-cut.ts';
 import { composeStream } from './run-stream.ts';
 import type { OpenStream } from './run-stream.ts';
 import { version } from '../version.ts';
@@ -38,7 +37,8 @@ export async function openStream(options: StreamOptions): Promise<OpenStream> {
     files: [{ name: 'tokenizer.json', path: job.folder.tokenizer }],
   });
   const restore = await store.latest();
-  if (has(steps, 'trainStep')) reports.restored(restore, stepsBehind(restore, steps));
+  if (restore) requireOwners(restore, name, steps);
+  if (has(steps, 'trainStep')) reports.restored(restore, reachedIn(restore, steps), positionsOf(restore, steps));
   const trainer = has(steps, 'trainStep')
     ? await startTrainer({ settings: job.settings, stagingDir: job.folder.staging, logger })
     : null;
@@ -78,13 +78,6 @@ export function has(steps: readonly Step[], kindName: string): boolean {
 /** Name and steps of the stream that trains, of which a graph has one at most. */
 export function trainingStream({ streams }: Graph): readonly [string, readonly Step[]] | undefined {
   return Object.entries(streams).find(([, steps]) => has(steps, 'trainStep'));
-}
-
-/** Steps that a checkpoint of the training stream has behind it. */
-function stepsBehind(checkpoint: Checkpoint | null, steps: readonly Step[]): number {
-  const uid = steps.find(({ kind }) => kind.kind === 'trainStep')?.uid ?? '';
-  const snapshot = checkpoint?.states.get(uid);
-  return snapshot ? trainStateSchema.parse(snapshot.state).step : 0;
 }
 
 /** The training stream's checkpoints are the job's; the others keep theirs beside them. */

@@ -26,6 +26,7 @@ export interface PrepareTokenizerOptions {
 /** With less text than this, no vocabulary is worth its name. */
 const ENOUGH_BYTES = 64 * 1024;
 const QUIET_MS = 5000;
+const PATIENCE_MS = 30_000;
 
 /**
  * The job's tokenizer: the one that it has, else bytes, else one from a file, else one trained on the first text of the
@@ -57,6 +58,7 @@ async function takeSample(options: PrepareTokenizerOptions, wantedBytes: number)
     wantedBytes,
     enoughBytes: ENOUGH_BYTES,
     quietMs: QUIET_MS,
+    patienceMs: PATIENCE_MS,
     signal,
     onWaiting: (bytes) => {
       onWarning(

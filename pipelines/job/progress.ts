@@ -1,7 +1,9 @@
 import type { Position, TopicLog } from '../../operators/index.ts';
 import type { StepReport } from '../../operators/types.ts';
 import type { StepEvent } from './events.ts';
+import type { Trained } from './saved-checkpoints.ts';
 
+const NOTHING: Trained = { step: 0, totals: { tokens: 0, bytes: 0, bits: 0 } };
 const RATE_WINDOW_MS = 10_000;
 /** The first steps come in pairs, since two are under way at once. */
 const LEAST_RATE_MS = 500;
@@ -13,7 +15,7 @@ export class Progress {
   readonly #trained = new Map<string, number>();
   readonly #recent: { readonly atMs: number; readonly tokens: number }[] = [];
   #lag = 0;
-  #last: StepReport | null = null;
+  #reached: Trained = NOTHING;
   #runSteps = 0;
   #runTokens = 0;
 
@@ -22,8 +24,14 @@ export class Progress {
     this.#topics = topics;
   }
 
-  get last(): StepReport | null {
-    return this.#last;
+  /** How far the job's training is. */
+  get reached(): Trained {
+    return this.#reached;
+  }
+
+  /** As last looked up. */
+  get lag(): number {
+    return this.#lag;
   }
 
   /** Steps and tokens since this object was made. */
@@ -31,14 +39,16 @@ export class Progress {
     return { steps: this.#runSteps, tokens: this.#runTokens };
   }
 
-  /** Positions that were trained before, so that the lag is right from the first step on. */
-  goOnFrom(positions: readonly Position[]): void {
+  /** Training goes on from a cut, or begins when there is none: how far it was, and what had been read by then. */
+  goOnFrom(reached: Trained | null, positions: readonly Position[]): void {
+    this.#reached = reached ?? NOTHING;
+    this.#trained.clear();
     for (const { topic, partition, offset } of positions) this.#trained.set(`${topic}/${partition}`, offset);
   }
 
   step(report: StepReport): StepEvent {
     const atMs = performance.now();
-    this.#last = report;
+    this.#reached = report;
     this.#runSteps += 1;
     this.#runTokens += report.tokens;
     this.#recent.push({ atMs, tokens: report.tokens });

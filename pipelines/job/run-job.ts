@@ -1,4 +1,17 @@
-import { Subject, firstValueFrom, fromEvent, lastValueFrom, merge, of, race, take, takeWhile, tap, timer } from 'rxjs';
+import {
+  Subject,
+  firstValueFrom,
+  fromEvent,
+  lastValueFrom,
+  merge,
+  of,
+  race,
+  take,
+  takeUntil,
+  takeWhile,
+  tap,
+  timer,
+} from 'rxjs';
 import type { Observable } from 'rxjs';
 import { isItem } from '../../operators/flow.ts';
 import type { Element, Source } from '../../operators/flow.ts';
@@ -40,21 +53,31 @@ export async function runJob(options: RunJobOptions): Promise<SummaryEvent> {
   const beside = Object.entries(job.graph.streams)
     .filter(([, steps]) => !has(steps, 'trainStep'))
     .map(([name, steps]) => runBeside(options, reports, voice, name, steps));
+  const over = new Subject<void>();
+  const training = train(options, reports, voice, over);
   try {
-    const reason = await Promise.race([train(options, reports, voice), ...beside.map(({ failed }) => failed)]);
+    const reason = await Promise.race([training, ...beside.map(({ failed }) => failed)]);
     await Promise.all(beside.map(({ farewell }) => farewell()));
     return reports.summary(reason);
   } finally {
+    // Also after a fault of one of them, the others still use the log, which is closed next.
+    over.next();
+    await Promise.allSettled([training, ...beside.map(({ close }) => close())]);
     reports.close();
     voice.close();
   }
 }
 
-/** Runs the training stream to its end, and says why it ended. */
-async function train({ job, stop, ...options }: RunJobOptions, reports: JobReports, voice: Voice): Promise<Reason> {
+/** Runs the training stream to its end, and says why it ended; or until all is over anyway. */
+async function train(
+  { job, stop, ...options }: RunJobOptions,
+  reports: JobReports,
+  voice: Voice,
+  over: Observable<void>,
+): Promise<Reason> {
   const training = trainingStream(job.graph);
   if (!training) {
-    await lastValueFrom(aborted(stop));
+    await lastValueFrom(aborted(stop).pipe(takeUntil(over)), { defaultValue: null });
     return 'interrupted';
   }
   const [name, steps] = training;
@@ -85,6 +108,7 @@ async function train({ job, stop, ...options }: RunJobOptions, reports: JobRepor
       if (isItem(element)) reports.trained(element.value, element.source);
     }),
     takeWhile((element) => !isLastCut(element), true),
+    takeUntil(over),
   );
   await lastValueFrom(flow, { defaultValue: null }).finally(() => endings.unsubscribe());
   await running.closed();
@@ -99,11 +123,13 @@ function isLastCut(element: Element<Report>): boolean {
 interface Beside {
   /** Rejects when the stream can't go on; never resolves. */
   readonly failed: Promise<never>;
-  /** Makes a last cut, if that is quickly done, and closes the stream. */
+  /** Makes a last cut, if that is quickly done. */
   readonly farewell: () => Promise<void>;
+  /** Stops the stream, and ends what it has started. */
+  readonly close: () => Promise<void>;
 }
 
-/** Runs a stream that does not train until it is told farewell. */
+/** Runs a stream that does not train until it is closed. */
 function runBeside(
   { job, maxSteps }: RunJobOptions,
   reports: JobReports,
@@ -114,7 +140,10 @@ function runBeside(
   let source: Source | null = null;
   const running = runStream(
     () => openStream({ job, name, steps, voice, reports, maxSteps }),
-    (error) => reports.restarted(name, error),
+    (error) => {
+      source = null;
+      reports.restarted(name, error);
+    },
   );
   const cuts = new Subject<void>();
   const failures = new Subject<never>();
@@ -134,6 +163,8 @@ function runBeside(
       const lastCut = firstValueFrom(race(cuts, timer(FAREWELL_MS)));
       source?.requestCut('final');
       if (source) await lastCut;
+    },
+    async close() {
       subscription.unsubscribe();
       await running.closed();
     },

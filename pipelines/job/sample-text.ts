@@ -7,27 +7,39 @@ export interface SampleOptions {
   /** Bytes that will do once nothing more has come for `quietMs`. */
   readonly enoughBytes: number;
   readonly quietMs: number;
-  /** Told when there is too little, so that somebody can say so. */
+  /** Of a stream that never falls quiet, so long after there were enough. */
+  readonly patienceMs: number;
+  /** Told at once and then now and again while there is too little, so that somebody can say so. */
   readonly onWaiting: (bytes: number) => void;
   readonly signal: AbortSignal;
 }
+
+const LOOK_EVERY_MS = 200;
+const TELL_EVERY_MS = 10_000;
 
 /**
  * The first text of topics, partition by partition, for a tokenizer to be trained on. Waits until there is enough of it;
  * resolves with null when told to stop.
  */
 export async function sampleText(topics: readonly Topic[], options: SampleOptions): Promise<string | null> {
-  let quietSince = Date.now();
+  const { wantedBytes, enoughBytes, quietMs, patienceMs } = options;
+  let grewAtMs = performance.now();
+  let enoughAtMs = Infinity;
+  let toldAtMs = -Infinity;
   let lastBytes = -1;
   while (!options.signal.aborted) {
-    const { text, bytes } = await readSample(topics, options.wantedBytes);
-    if (bytes >= options.wantedBytes) return text;
-    if (bytes !== lastBytes) quietSince = Date.now();
-    const quiet = Date.now() - quietSince >= options.quietMs;
-    if (quiet && bytes >= options.enoughBytes) return text;
-    if (bytes !== lastBytes) options.onWaiting(bytes);
+    const { text, bytes } = await readSample(topics, wantedBytes);
+    const nowMs = performance.now();
+    if (bytes !== lastBytes) grewAtMs = nowMs;
+    if (bytes >= enoughBytes) enoughAtMs = Math.min(enoughAtMs, nowMs);
+    const isEnough = bytes >= enoughBytes && (nowMs - grewAtMs >= quietMs || nowMs - enoughAtMs >= patienceMs);
+    if (isEnough || bytes >= wantedBytes) return text;
+    if (bytes !== lastBytes && nowMs - toldAtMs >= TELL_EVERY_MS) {
+      options.onWaiting(bytes);
+      toldAtMs = nowMs;
+    }
     lastBytes = bytes;
-    await sleep(200, undefined, { signal: options.signal }).catch(() => undefined);
+    await sleep(LOOK_EVERY_MS, undefined, { signal: options.signal }).catch(() => undefined);
   }
   return null;
 }
@@ -43,6 +55,7 @@ async function readSample(topics: readonly Topic[], wantedBytes: number): Promis
         const records = await reader.poll({ waitMs: 0, maxBytes: 1024 * 1024 });
         if (records.length === 0) break;
         for (const { value } of records) {
+          if (bytes >= wantedBytes) break;
           const part = value?.subarray(0, wantedBytes - bytes);
           bytes += part?.byteLength ?? 0;
           parts.push(decoder.decode(part ?? undefined));

@@ -11,19 +11,24 @@ import {
   timer,
 } from 'rxjs';
 import type { Observable } from 'rxjs';
-import type { NewRecord, Sampler, WeightsFile } from '../../operators/index.ts';
+import type { NewRecord, Sampler, TopicLog, WeightsFile } from '../../operators/index.ts';
 import type { TextDelta } from '../../operators/types.ts';
 import { toMs } from '../../operators/units.ts';
 import type { GenerationEvent } from './events.ts';
 import type { StandingPromptsSpec } from '../spec/graph.ts';
-import type { OpenJob } from './open-job.ts';
+
+/** What a voice needs of its job. */
+export interface VoiceJob {
+  readonly log: TopicLog;
+  readonly graph: { readonly standingPrompts?: StandingPromptsSpec | undefined };
+}
 
 /** A standing prompt that is not answered for so long is given up. */
 const PATIENCE_MS = 60_000;
 
 /** Keeps whichever sampler is running on the newest weights, asks the standing prompts, and puts answers together. */
 export class Voice {
-  readonly #job: OpenJob;
+  readonly #job: VoiceJob;
   readonly #onWarning: (message: string) => void;
   readonly #newest = new ReplaySubject<WeightsFile>(1);
   readonly #asking = new Subscription();
@@ -33,11 +38,13 @@ export class Voice {
   /** Answers under way, by id. */
   readonly #texts = new Map<string, string>();
 
-  constructor(job: OpenJob, onWarning: (message: string) => void) {
+  constructor(job: VoiceJob, onWarning: (message: string) => void) {
     this.#job = job;
     this.#onWarning = onWarning;
     const { standingPrompts } = job.graph;
-    if (standingPrompts) this.#asking.add(this.#ask(standingPrompts).subscribe());
+    if (!standingPrompts) return;
+    const error = (cause: unknown): void => this.#onWarning(`Standing prompts are asked no more: ${String(cause)}`);
+    this.#asking.add(this.#ask(standingPrompts).subscribe({ error }));
   }
 
   /** New weights; the samplers take them as soon as they can. */

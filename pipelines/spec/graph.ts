@@ -114,7 +114,11 @@ export const graphHeadSchema: z.ZodType<GraphHead> = z.strictObject({
       maxTokens: z.int().min(1).default(40),
     })
     .optional(),
-  streams: z.record(z.string(), z.array(z.unknown()).min(2)),
+  // A stream's name is part of the names of its ledger's topic and of its checkpoints' folder.
+  streams: z.record(
+    z.string().regex(/^[\w-]{1,100}$/, 'may hold letters, digits, dashes and underscores'),
+    z.array(z.unknown()).min(2),
+  ),
 });
 
 export function isBroker(text: string): boolean {

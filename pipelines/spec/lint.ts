@@ -1,4 +1,4 @@
-import { closest } from 'fastest-levenshtein';
+import { closest, distance } from 'fastest-levenshtein';
 import { LineCounter, parseDocument } from 'yaml';
 import type { Document } from 'yaml';
 import { z } from 'zod';
@@ -18,6 +18,7 @@ export type FindingCode =
   | 'types-mismatch'
   | 'topic-missing'
   | 'checkpoint-not-last'
+  | 'checkpoint-missing'
   | 'trainer-twice';
 
 /** Something that is wrong with a graph. */
@@ -70,7 +71,7 @@ function readGraph(json: unknown): { graph: Graph | null; problems: Problem[] } 
     streams[name] = read.filter((step) => step !== null);
     problems.push(...mismatches(read, ['streams', name]), ...behindCheckpoint(read, ['streams', name]));
   }
-  problems.push(...secondTrainers(streams));
+  problems.push(...secondTrainers(streams), ...unsavedTrainers(streams));
   const { feed, standingPrompts, topics } = head.data;
   if (feed) requireTopic(feed.topic, topics, ['feed', 'topic'], problems);
   if (standingPrompts) requireTopic(standingPrompts.topic, topics, ['standingPrompts', 'topic'], problems);
@@ -172,19 +173,37 @@ function secondTrainers(streams: Readonly<Record<string, readonly Step[]>>): Pro
   return places.slice(1).map((path) => ({ code: 'trainer-twice', path, message }));
 }
 
+/** A job ends with a last cut, which somebody must commit. */
+function unsavedTrainers(streams: Readonly<Record<string, readonly Step[]>>): Problem[] {
+  const message = 'A stream that trains must end in "checkpoint", or all that it learns would be lost.';
+  return Object.entries(streams).flatMap(([name, steps]): Problem[] => {
+    const kindNames = new Set(steps.map(({ kind }) => kind.kind));
+    if (!kindNames.has('trainStep') || kindNames.has('checkpoint')) return [];
+    return [{ code: 'checkpoint-missing', path: ['streams', name], message }];
+  });
+}
+
 function requireTopic(topic: string, topics: Graph['topics'], path: Path, problems: Problem[]): void {
   if (topic in topics) return;
   const message = `The topic "${topic}" is not under topics.${suggestion(topic, Object.keys(topics))}`;
   problems.push({ code: 'topic-missing', path, message });
 }
 
+/** What was probably meant, where something is near enough; else what there is. */
 function suggestion(name: string, known: readonly string[]): string {
-  return known.length > 0 ? ` Did you mean "${closest(name, known)}"?` : '';
+  if (known.length === 0) return '';
+  const nearest = closest(name, known);
+  const isNear = distance(name, nearest) <= Math.max(name.length, nearest.length) / 2;
+  return isNear ? ` Did you mean "${nearest}"?` : ` There are: ${known.join(', ')}.`;
 }
 
 function problemsOf(error: z.ZodError, schema: z.ZodType, prefix: Path): Problem[] {
   return error.issues.flatMap((issue): Problem[] => {
     const path = [...prefix, ...issue.path];
+    if (issue.code === 'invalid_key') {
+      const [reason] = issue.issues;
+      return [{ code: 'value-invalid', path, message: `This name ${reason?.message ?? 'is not valid'}` }];
+    }
     if (issue.code !== 'unrecognized_keys') return [{ code: 'value-invalid', path, message: issue.message }];
     const known = settingsAt(schema, issue.path);
     return issue.keys.map((key) => ({

@@ -78,7 +78,7 @@ function sampleLine({ id, prompt, text, weights }: GenerationEvent, style: Style
 }
 
 function deploymentLine({ stream, outcome, reason }: DeploymentEvent, style: Style): string {
-  if (outcome === 'started') return `stream ${stream} started`;
+  if (outcome === 'started') return `stream ${stream} started; its first step takes longest`;
   return style.warn(`stream ${stream} started again${reason === undefined ? '' : `: ${printable(reason)}`}`);
 }
 

@@ -59,7 +59,7 @@ export class JobStatus {
   /** What is most important first; each in words, and short. */
   #fields(nowMs: number): readonly (readonly [words: string, short: string])[] {
     const step = this.#step;
-    if (!step) return [['waiting for the first step', 'waiting']];
+    if (!step) return [['waiting for the first step, which takes longest', 'waiting']];
     const now = this.windowBitsPerByte;
     const idleMs = nowMs - this.#steppedAtMs;
     const speed = count(step.tokensPerSecond);

@@ -145,6 +145,35 @@ test('refuses a checkpoint of another size of model, and says what to do', async
   expect(last(eventsOf(fresh.stdout))).toMatchObject({ step: 2, steps: 2 });
 });
 
+test('refuses a graph that lacks an operator which the checkpoint holds state of, in either stream', async () => {
+  await produce(documents(100));
+  expect((await up('--max-steps', '2').finished).code).toBe(0);
+  for (const uid of ['pack', 'generate']) {
+    await writeFile(graph, GRAPH.replace(`uid: ${uid},`, 'uid: other,'));
+    const { code, stderr } = await up('--max-steps', '4').finished;
+    expect(code).toBe(1);
+    expect(stderr).toContain('checkpoint-incompatible');
+    expect(stderr).toContain(`"${uid}"`);
+  }
+  await writeFile(graph, GRAPH);
+  const again = await up('--max-steps', '2').finished;
+  expect(again.code).toBe(0);
+  const totals = { steps: 0, step: 2, bytesTotal: expect.any(Number), bitsPerByteTotal: expect.any(Number) };
+  expect(last(eventsOf(again.stdout))).toMatchObject(totals);
+});
+
+test('says what to do about a data folder that can not be used, and one whose job can not be found', async () => {
+  const unusable = await millrace(['up', graph, '--data-dir', join(graph, 'data')]);
+  expect(unusable.code).toBe(2);
+  expect(unusable.stderr).toContain('Choose one on a local disk');
+  await produce(documents(20));
+  await writeFile(dataFolder(dataDir).currentJob, 'no JSON');
+  const lost = await up('--max-steps', '1').finished;
+  expect(lost.code).toBe(1);
+  expect(lost.stderr).toContain('--fresh');
+  expect((await up('--max-steps', '1', '--fresh').finished).code).toBe(0);
+});
+
 test('refuses a second job on the same folder', async () => {
   await produce(documents(100));
   const running = up();

@@ -105,6 +105,15 @@ test.each([
     11,
     'Put it last',
   ],
+  [
+    'a trainer whose work nobody saves',
+    ['    - { uid: checkpoint, checkpoint: {} }\n', ''],
+    'checkpoint-missing',
+    5,
+    'must end in "checkpoint"',
+  ],
+  ['a stream whose name is a path', ['  learn:', '  ../learn:'], 'value-invalid', 5, 'This name may hold letters'],
+  ['what nothing comes near', ['name: test', 'name: test\nrepository: x'], 'unknown-key', 2, 'There are: name, model'],
   ['YAML that is none', ['name: test', 'name: [test'], 'yaml-invalid', 2, ''],
 ])('finds %s, where it stands', (_what, [before = '', after = ''], code, line, says) => {
   const { graph, findings } = lintGraph(GRAPH.replace(before, after));

@@ -91,7 +91,7 @@ describe('the status of a job', () => {
 
   it('says it in words where there is room, shorter where not, and never longer than it may', () => {
     const status = new JobStatus();
-    expect(status.line(0, 80)).toBe('waiting for the first step');
+    expect(status.line(0, 80)).toBe('waiting for the first step, which takes longest');
     status.take(SAVED, 1000);
     status.take(SAMPLE, 1000);
     status.take(step(1240), 2000);

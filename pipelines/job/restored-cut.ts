@@ -1,0 +1,43 @@
+import { MillraceError } from '../../operators/errors.ts';
+import type { Checkpoint, Position, Snapshot } from '../../operators/index.ts';
+import { positionsIn } from '../../operators/ingest.ts';
+import { readState } from '../../operators/stateful.ts';
+import { trainStateSchema } from '../../operators/train-state.ts';
+import type { Step } from '../spec/graph.ts';
+import type { Trained } from './saved-checkpoints.ts';
+
+/**
+ * Throws `checkpoint-incompatible` when a cut holds state of an operator that its stream has no more: without that state
+ * records would be lost, or the weights begin anew, and nobody would notice.
+ */
+export function requireOwners({ id, states }: Checkpoint, stream: string, steps: readonly Step[]): void {
+  const known = new Set(steps.map(({ uid }) => uid));
+  const orphans = [...states.keys()].filter((uid) => !known.has(uid)).map((uid) => `"${uid}"`);
+  if (orphans.length === 0) return;
+  throw new MillraceError(
+    'checkpoint-incompatible',
+    `Checkpoint ${id} holds state of ${orphans.join(', ')}, which stream "${stream}" of the graph has no more. Give the ` +
+      'operator its uid back, or start a new job on the same topics with --fresh.',
+  );
+}
+
+/** How far the training in a cut was. */
+export function reachedIn(cut: Checkpoint | null, steps: readonly Step[]): Trained | null {
+  return stateOf(cut, steps, 'trainStep', (uid, { state }) => readState(uid, () => trainStateSchema.parse(state)));
+}
+
+/** What its stream had read by a cut. */
+export function positionsOf(cut: Checkpoint | null, steps: readonly Step[]): readonly Position[] {
+  return stateOf(cut, steps, 'ingest', positionsIn) ?? [];
+}
+
+function stateOf<T>(
+  cut: Checkpoint | null,
+  steps: readonly Step[],
+  kindName: string,
+  read: (uid: string, snapshot: Snapshot) => T,
+): T | null {
+  const uid = steps.find(({ kind }) => kind.kind === kindName)?.uid ?? '';
+  const snapshot = cut?.states.get(uid);
+  return snapshot ? read(uid, snapshot) : null;
+}

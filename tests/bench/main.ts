@@ -1,0 +1,23 @@
+import { Command, CommanderError } from 'commander';
+import { pipelineBench } from './pipeline.ts';
+import { trainBench } from './train.ts';
+
+/** `npm run bench -- <name>`: every bench is a command of its own. Exit codes: 0 done, 1 failed, 2 wrong usage. */
+const program = new Command('npm run bench --')
+  .description('Measure Millrace on this machine. Nothing else should be running meanwhile.')
+  .exitOverride()
+  .showHelpAfterError('(add --help for what can be said here)');
+for (const bench of [trainBench(), pipelineBench()]) {
+  program.addCommand(bench.exitOverride().showHelpAfterError('(add --help for what can be said here)'));
+}
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  if (error instanceof CommanderError) {
+    process.exitCode = error.exitCode === 0 ? 0 : 2;
+  } else {
+    console.error(error);
+    process.exitCode = 1;
+  }
+}

@@ -1,0 +1,75 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { z } from 'zod';
+import { rateFraction } from '../../model/schedule.ts';
+import type { TrainerSettings } from '../../model/settings.ts';
+import type { StepInput } from '../../model/types.ts';
+import type { Contestant } from './contestant.ts';
+import type { Precision } from './matmul-peak.ts';
+import { peakRssBytes } from './peak-rss.ts';
+
+export interface TorchOptions {
+  readonly name: string;
+  readonly python: string;
+  /** A weights file of Millrace; the model's config is in it. */
+  readonly weights: string;
+  readonly settings: TrainerSettings;
+  readonly precision: Precision;
+  /** Through `torch.compile`. */
+  readonly compile: boolean;
+}
+
+const script = fileURLToPath(new URL('./torch_model.py', import.meta.url));
+const answerSchema = z.union([z.strictObject({ ready: z.literal(true) }), z.strictObject({ loss: z.number() })]);
+
+/** PyTorch's training step (torch_model.py), asked over pipes. Rejects with the process's last words when it ends. */
+export async function startTorch(options: TorchOptions): Promise<Contestant> {
+  const { name, python, weights, settings, precision, compile } = options;
+  const { optimizer, schedule } = settings;
+  const child = spawn(python, [script, JSON.stringify({ weights, precision, compile, optimizer })], {
+    stdio: ['pipe', 'pipe', 'pipe'],
+  });
+  const exited = once(child, 'close');
+  let lastWords = '';
+  child.stderr.setEncoding('utf8').on('data', (text: string) => (lastWords = (lastWords + text).slice(-2000)));
+  // A broken pipe shows in the answers, which end.
+  child.stdin.on('error', () => undefined);
+  const answers = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  const answer = async (): Promise<z.infer<typeof answerSchema>> => {
+    const { value, done } = await answers.next();
+    if (done) throw new Error(`PyTorch's process ended. Its last words:\n${lastWords}`);
+    return answerSchema.parse(JSON.parse(value));
+  };
+  await answer();
+  let tokens = 0;
+  return {
+    name,
+    precision,
+    async step(batch) {
+      tokens += batch.rows * batch.context;
+      child.stdin.write(frameOf(batch, optimizer.learningRate * rateFraction(schedule, tokens)));
+      const given = await answer();
+      return 'loss' in given ? given.loss : Number.NaN;
+    },
+    peakRssBytes: () => peakRssBytes(child.pid),
+    async close() {
+      child.stdin.end();
+      await exited;
+    },
+  };
+}
+
+/** What torch_model.py reads of a batch; all targets of a bench's batch count. */
+function frameOf({ rows, context, ids, targets }: StepInput, lr: number): Buffer {
+  const header = Buffer.alloc(12);
+  header.writeInt32LE(rows, 0);
+  header.writeInt32LE(context, 4);
+  header.writeFloatLE(lr, 8);
+  return Buffer.concat([header, bytesOf(ids), bytesOf(targets)]);
+}
+
+function bytesOf({ buffer, byteOffset, byteLength }: Int32Array): Uint8Array {
+  return new Uint8Array(buffer, byteOffset, byteLength);
+}

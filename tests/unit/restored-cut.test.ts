@@ -1,0 +1,61 @@
+import { expect, test } from 'vitest';
+import type { Checkpoint, Snapshot } from '../../operators/index.ts';
+import { positionsOf, reachedIn, requireOwners } from '../../pipelines/job/restored-cut.ts';
+import { Progress } from '../../pipelines/job/progress.ts';
+import { kindNamed } from '../../pipelines/spec/registry.ts';
+import type { Step } from '../../pipelines/spec/graph.ts';
+import { MemoryLog } from '../support/memory-log.ts';
+
+const TOTALS = { tokens: 512, bytes: 1024, bits: 2048 };
+const POSITIONS = [{ topic: 'text', partition: 0, offset: 2 }];
+const STEPS = [step('text', 'ingest'), step('pack', 'batch'), step('train', 'trainStep')];
+
+const cut: Checkpoint = {
+  id: '000000003',
+  reason: 'timer',
+  createdAtMs: 0,
+  bytes: 0,
+  path: '',
+  states: new Map<string, Snapshot>([
+    ['text', { state: { positions: POSITIONS, ledger: 0, played: 0, lastRun: null } }],
+    ['pack', { state: {} }],
+    ['train', { state: { step: 7, totals: TOTALS, waiting: [], trainer: null } }],
+  ]),
+};
+
+function step(uid: string, kindName: string): Step {
+  const kind = kindNamed(kindName);
+  if (!kind) throw new Error(`no kind ${kindName}`);
+  return { uid, kind, config: {} };
+}
+
+test('says how far a cut was', () => {
+  expect(reachedIn(cut, STEPS)).toMatchObject({ step: 7, totals: TOTALS });
+  expect(positionsOf(cut, STEPS)).toEqual(POSITIONS);
+  expect(reachedIn(null, STEPS)).toBeNull();
+  expect(positionsOf(null, STEPS)).toEqual([]);
+});
+
+test('refuses a cut with state that no operator would take, and takes one that lacks a new operator', () => {
+  expect(() => requireOwners(cut, 'learn', STEPS)).not.toThrow();
+  expect(() => requireOwners(cut, 'learn', [...STEPS, step('metrics', 'publish')])).not.toThrow();
+  const renamed = [step('text', 'ingest'), step('packer', 'batch'), step('train', 'trainStep')];
+  expect(() => requireOwners(cut, 'learn', renamed)).toThrow(
+    expect.objectContaining({ code: 'checkpoint-incompatible', message: expect.stringContaining('"pack"') }),
+  );
+});
+
+test('counts the lag, steps and totals of a job on from its cut, and from nothing when there is none', async () => {
+  const log = new MemoryLog();
+  await log.createTopic('text');
+  await log.produce('text', [{ value: 'a' }, { value: 'b' }, { value: 'c' }]);
+  const progress = new Progress(log, ['text']);
+  progress.goOnFrom(reachedIn(cut, STEPS), positionsOf(cut, STEPS));
+  await progress.refreshLag();
+  expect(progress.reached).toMatchObject({ step: 7, totals: TOTALS });
+  expect(progress.lag).toBe(1);
+  progress.goOnFrom(null, []);
+  await progress.refreshLag();
+  expect(progress.reached.step).toBe(0);
+  expect(progress.lag).toBe(3);
+});
