@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
@@ -139,6 +139,20 @@ describe('millrace', () => {
     const wrong = await millrace(['tail', 'text', '--brokers', 'localhost']);
     expect(wrong).toMatchObject({ code: 2, stderr: expect.stringContaining('host:port') });
     expect((await millrace(['kafka', 'down'])).code).toBe(2);
+  });
+
+  it('kafka up names what is missing, and the command that mends it', async () => {
+    const bin = join(folder, 'bin');
+    const env = { PATH: bin, JAVA_HOME: '', MILLRACE_CACHE: join(folder, 'empty-cache') };
+    const without = await new Millrace(['kafka', 'up'], { env }).finished;
+    expect(without).toMatchObject({ code: 1, stderr: expect.stringMatching(/Java.* is missing\nTo mend it: apt-get/) });
+    await mkdir(bin);
+    await writeFile(join(bin, 'java'), '#!/bin/sh\n', { mode: 0o755 });
+    const withJava = await new Millrace(['kafka', 'up'], { env }).finished;
+    expect(withJava).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/Maven.* is missing\nTo mend it: apt-get/),
+    });
   });
 
   it('kafka up runs a broker, which dies with it and keeps its topics', async () => {
