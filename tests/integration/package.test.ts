@@ -38,7 +38,13 @@ describe('the packed package, installed in an empty folder', () => {
     const installed = join(scratch, 'node_modules/millrace');
     const files = readdirSync(installed, { recursive: true, encoding: 'utf8' });
     expect(files).toEqual(
-      expect.arrayContaining(['dist/pipelines/graphs/sotu.yaml', 'infra/setup/extract.py', 'README.md', 'LICENSE']),
+      expect.arrayContaining([
+        'dist/pipelines/graphs/sotu.yaml',
+        'infra/setup/extract.py',
+        'infra/kafka/broker/main.mjs',
+        'README.md',
+        'LICENSE',
+      ]),
     );
     expect(files.filter((path) => /(?<!\.d)\.ts$|^tests|\.test\./.test(path))).toEqual([]);
   });
