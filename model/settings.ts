@@ -22,6 +22,8 @@ export type EngineSettings =
       readonly precision: 'f32' | 'bf16';
       /** Compiles what stands between the products of matrices: a slower start, faster steps. */
       readonly xla: boolean;
+      /** Threads of the process that trains, as many as it has processors when absent. Rounding depends on them. */
+      readonly threads?: number;
     };
 
 /** All that a trainer depends on besides its data. */
@@ -50,7 +52,12 @@ export const optimizerSchema: z.ZodType<OptimizerSettings> = z.strictObject({
 
 export const engineSchema: z.ZodType<EngineSettings> = z.discriminatedUnion('mode', [
   z.strictObject({ mode: z.literal('eager') }),
-  z.strictObject({ mode: z.literal('compiled'), precision: z.enum(['f32', 'bf16']), xla: z.boolean() }),
+  z.strictObject({
+    mode: z.literal('compiled'),
+    precision: z.enum(['f32', 'bf16']),
+    xla: z.boolean(),
+    threads: z.int().positive().exactOptional(),
+  }),
 ]);
 
 export const trainerSettingsSchema: z.ZodType<TrainerSettings> = z.strictObject({

@@ -25,7 +25,7 @@ export interface KeyValue {
 
 /** What the positions of one pass know of one another. */
 export interface Context {
-  /** Where each position stands, as angles; broadcast against `[B, G, R, T, D/2]`. */
+  /** Where each position stands, as angles; broadcast against `[B, G, R, T, D]`. */
   readonly rotation: Rotation;
   /** 0 where a position may look, a large negative number where not; broadcast against `[B, G, R, T, S]`. */
   readonly bias: Tensor;
@@ -71,13 +71,14 @@ export function head(parameters: Parameters, config: ModelConfig, x_NC: Tensor):
   return linear(x_NC, weight(parameters, config.tieEmbeddings ? 'model.embed_tokens' : 'lm_head'));
 }
 
-/** Angles of rotary embedding `[B, 1, 1, T, D/2]`: position / theta^(2i/D). */
+/** Rotary embedding `[B, 1, 1, T, D]`: pair i of a position turns by position / theta^(2i/D). */
 export function rotationOf(config: ModelConfig, positions_BT: Tensor): Rotation {
   const [rows = 0, length = 0] = positions_BT.shape;
   const half = config.headDim / 2;
   const frequencies = Array.from({ length: half }, (_, i) => config.ropeTheta ** (-i / half));
   const angles = positions_BT.toFloat().reshape([rows, 1, 1, length, 1]).mul(tf.tensor1d(frequencies));
-  return { cos: angles.cos(), sin: angles.sin() };
+  const [cos, sin] = [angles.cos(), angles.sin()];
+  return { cos_TD: tf.concat([cos, cos], -1), sin_TD: tf.concat([sin.neg(), sin], -1) };
 }
 
 /** Added to scores that must not count: exp of it is exactly 0, and it is finite in bfloat16 too. */
@@ -126,9 +127,8 @@ function attention(block: (name: string) => Tensor, config: ModelConfig, x_NC: T
 
   // Query heads that share a key head stand below one another, so that no key is copied.
   const stacked = [rows, kvHeads, shared * length, headDim];
-  const q = q_BGRTD.mul(headDim ** -0.5).reshape(stacked);
-  const scores = q.matMul(k_BGSD, false, true).reshape([rows, kvHeads, shared, length, -1]);
-  const weights_BGRTS = tf.softmax(scores.add(context.bias));
+  const scores = q_BGRTD.reshape(stacked).matMul(k_BGSD, false, true).reshape([rows, kvHeads, shared, length, -1]);
+  const weights_BGRTS = tf.softmax(scores.mul(headDim ** -0.5).add(context.bias));
   const mixed = weights_BGRTS.reshape([rows, kvHeads, shared * length, -1]).matMul(v_BGSD);
   const y_NC = mixed
     .reshape([rows, kvHeads, shared, length, headDim])

@@ -5,6 +5,7 @@ import type { TrainerSettings } from '../../model/settings.ts';
 import type { StepInput, StepResult } from '../../model/types.ts';
 import type { Logger, Trainer } from '../../operators/ports.ts';
 import type { Snapshot } from '../../operators/types.ts';
+import { engineEnvironment } from './engine-environment.ts';
 import { Host } from './host.ts';
 import type { TrainerMethods } from './trainer-protocol.ts';
 
@@ -16,7 +17,7 @@ export interface TrainerProcessOptions {
    */
   readonly stagingDir: string;
   readonly logger: Logger;
-  /** Environment of the process, for instance `TF_NUM_INTRAOP_THREADS`. */
+  /** Goes before what the engine of the settings asks for, see `engineEnvironment`. */
   readonly env?: Readonly<Record<string, string>>;
 }
 
@@ -37,7 +38,7 @@ export async function startTrainer(options: TrainerProcessOptions): Promise<Trai
   const host = new Host<TrainerMethods, never>({
     name: 'trainer',
     module: 'trainer-main',
-    env,
+    env: { ...engineEnvironment(settings.engine), ...env },
     logger,
     onEvent: () => undefined,
   });

@@ -13,7 +13,7 @@ import {
   type TFJSBinding,
   type Values,
 } from './engine.ts';
-import { DType, ref, type GraphNode, type Ref } from './ir.ts';
+import { DType, ref, sizeOf, type GraphNode, type Ref } from './ir.ts';
 import { inferOutputs } from './shapes.ts';
 
 interface Recorded extends DryTensor {
@@ -114,6 +114,8 @@ export class Recorder implements StandIn {
       : inferOutputs(op, { attributes: read, inputs: types, values: (at) => integersOf(inputs[at]) });
     const outputs = inferred?.map((type) => ({ type, known: null })) ?? this.#run(op, attributes, inputs, outputCount);
     const outputTypes = outputs.map(({ type }) => type);
+    const folded: readonly (Recorded | null)[] = outputs.map((output) => this.#fold(output));
+    if (isComplete(folded)) return folded.map((output) => this.#hand(output));
     const node: GraphNode = {
       name: this.#name(op),
       op,
@@ -123,6 +125,12 @@ export class Recorder implements StandIn {
     };
     this.nodes.push(node);
     return outputs.map((output, index) => this.#hand({ ...output, ref: ref(node, index) }));
+  }
+
+  /** A constant in place of an operation whose result is known: what never changes is not computed at every call. */
+  #fold({ type, known }: DryTensor): Recorded | null {
+    if (known === null || !FOLDED_TYPES.has(type.dtype) || sizeOf(type.shape) > FOLDED_SIZE_LIMIT) return null;
+    return { type, known, ref: this.#addConstant(type.dtype, type.shape, binding.tensorDataSync(known)) };
   }
 
   #run(op: string, attributes: TFEOpAttr[], inputs: readonly DryTensor[], outputCount: number): readonly DryTensor[] {
@@ -159,6 +167,11 @@ export class Recorder implements StandIn {
 
 const FIRST_HANDLE = 2 ** 40;
 
+/** Larger constants would rather be computed again than read from memory, and would swell the graph. */
+const FOLDED_SIZE_LIMIT = 65_536;
+
+const FOLDED_TYPES: ReadonlySet<DType> = new Set([DType.float32, DType.int32, DType.bool]);
+
 const OUTSIDE =
   'a tensor is used that was made outside of the function. Pass it as an input or a variable, or declare it in `captured` to bake in its values';
 
@@ -185,4 +198,8 @@ function dtypeOfValues(values: Values, tensor: Tensor): number {
   if (values instanceof Int32Array) return DType.int32;
   if (values instanceof Uint8Array) return DType.bool;
   throw new ModelError('trace-failed', `A tensor of type ${tensor.dtype} cannot be captured as a constant.`);
+}
+
+function isComplete(folded: readonly (Recorded | null)[]): folded is readonly Recorded[] {
+  return folded.every((output) => output !== null);
 }

@@ -34,6 +34,19 @@ describe('scopes', () => {
     expect(scopes.get('d')).toBeDefined();
   });
 
+  test('a large constant is read from outside', () => {
+    const builder = new GraphBuilder();
+    const table = builder.ints(
+      'table',
+      Array.from({ length: 1024 }, (_, at) => at),
+    );
+    const sum = builder.node('sum', 'Add', [builder.input('x', SHAPE, DType.int32), table], SHAPE, {}, DType.int32);
+    builder.result('y', builder.node('n', 'Neg', [sum], SHAPE, {}, DType.int32));
+    const graph = markXla(builder.build());
+    expect(graph.nodes.find(({ name }) => name === 'sum')?.inputs[1]).toBe(table);
+    expect(scopesOf(graph).get('table')).toBeUndefined();
+  });
+
   test('small chains are left alone', () => {
     const builder = new GraphBuilder();
     builder.result('y', builder.node('e', 'Exp', [builder.node('n', 'Neg', [builder.input('x', [4])], [4])], [4]));

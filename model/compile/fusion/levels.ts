@@ -109,7 +109,7 @@ const ELEMENTWISE: ReadonlySet<string> = new Set(
 const FUSIBLE: ReadonlySet<string> = new Set([
   ...ELEMENTWISE,
   ...REDUCTIONS,
-  ...names('ConcatV2 Reshape Slice Softmax SplitV Transpose SparseSoftmaxCrossEntropyWithLogits'),
+  ...names('ConcatV2 Reshape ReverseV2 Slice Softmax SplitV Transpose SparseSoftmaxCrossEntropyWithLogits'),
 ]);
 const MOVERS: ReadonlySet<string> = names('Reshape Transpose');
 const SOURCES: ReadonlySet<string> = names('Const Placeholder ReadVariableOp VarHandleOp');

@@ -1,5 +1,5 @@
 import { castNode } from '../build.ts';
-import { DType, nodeOf, ref, type GraphNode, type Ref } from '../ir.ts';
+import { DType, nodeOf, ref, sizeOf, type GraphNode, type Ref } from '../ir.ts';
 import { GraphView, inOrder } from '../rewrite.ts';
 import { bytesOf, isElementwise, isSource, readersOf, type Leveled } from './levels.ts';
 
@@ -39,10 +39,13 @@ class Planner {
     this.levels = new Map(leveled.levels);
   }
 
-  /** What a node of the level reads in the input's place. */
+  /**
+   * What a node of the level reads in the input's place. A single number is read as it is: copies of what leads to it
+   * would tie all its readers together, see `fansOut`.
+   */
   inputFor(reader: GraphNode, input: Ref, level: number): Ref {
     const own = this.#leveled.levels.get(nodeOf(input));
-    if (own === undefined || own === level) return input;
+    if (own === undefined || own === level || sizeOf(this.#view.type(input).shape) === 1) return input;
     const narrow = this.#narrowCopy(input);
     if (narrow !== null && !SUMS.has(reader.op)) return this.#widened(input, narrow, level);
     if (narrow !== null || this.#isStored(input)) return input;
