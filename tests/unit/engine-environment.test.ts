@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { engineEnvironment } from '../../infra/processes/engine-environment.ts';
-import { suitableEngine } from '../../pipelines/suitable-engine.ts';
+import { suitableEngine } from '../../pipelines/job/suitable-engine.ts';
 
 const compiled = { mode: 'compiled', precision: 'f32', xla: false } as const;
 
