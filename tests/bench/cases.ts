@@ -31,7 +31,7 @@ export function isTorch(name: string): boolean {
 
 const precisionSchema = z.enum(['f32', 'bf16']);
 
-/** The case of that name. Without `-xla` or `-plain`, compiled cases use XLA where a job of the preset would. */
+/** The case of that name. Compiled cases are as a job of the preset would run them but for what the name says. */
 export function caseNamed(name: string, preset: PresetName): Case {
   const words = name.split('-');
   if (words[0] === 'torch') {
@@ -39,6 +39,7 @@ export function caseNamed(name: string, preset: PresetName): Case {
   }
   if (words[0] === 'eager') return { by: 'millrace', engine: { mode: 'eager' } };
   const usual = suitableEngine(preset);
-  const xla = words[2] ? words[2] === 'xla' : usual.mode === 'compiled' && usual.xla;
-  return { by: 'millrace', engine: { mode: 'compiled', precision: precisionSchema.parse(words[1]), xla } };
+  const precision = precisionSchema.parse(words[1]);
+  if (usual.mode !== 'compiled') return { by: 'millrace', engine: { mode: 'compiled', precision, xla: false } };
+  return { by: 'millrace', engine: { ...usual, precision, xla: words[2] ? words[2] === 'xla' : usual.xla } };
 }
