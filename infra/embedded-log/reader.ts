@@ -8,6 +8,7 @@ import type { StoredRecord } from './envelope.ts';
 import type { Retention } from './retention.ts';
 import type { Storage } from './storage.ts';
 import type { Topics } from './topics.ts';
+import { PollGuard } from '../poll-guard.ts';
 
 /** LMDB tells nobody when another process writes, so a waiting reader looks this often; one look costs microseconds. */
 const LOOK_EVERY_MS = 25;
@@ -32,9 +33,9 @@ interface Cursor extends PartitionId {
 /** Reads partitions in turn, each poll from one of them. Without `waitMs` a poll does not wait. */
 export class EmbeddedReader implements LogReader {
   readonly #context: ReaderContext;
+  readonly #guard = new PollGuard();
   readonly #cursors: readonly Cursor[];
   #turn = 0;
-  #isPolling = false;
   #isClosed = false;
 
   constructor(context: ReaderContext, from: readonly Position[]) {
@@ -42,15 +43,9 @@ export class EmbeddedReader implements LogReader {
     this.#cursors = from.map(({ topic, partition, offset }) => ({ topic, partition, offset, ahead: null }));
   }
 
-  async poll(options: PollOptions = {}): Promise<readonly LogRecord[]> {
-    if (this.#isOver) throw new MillraceError('log-closed', 'This reader, or its log, was closed. Open a new one.');
-    if (this.#isPolling) throw new MillraceError('bad-usage', 'One poll at a time: await the one under way first.');
-    this.#isPolling = true;
-    try {
-      return await this.#pollUntil(performance.now() + (options.waitMs ?? 0), options);
-    } finally {
-      this.#isPolling = false;
-    }
+  poll(options: PollOptions = {}): Promise<readonly LogRecord[]> {
+    const deadlineMs = performance.now() + (options.waitMs ?? 0);
+    return this.#guard.run(this.#isOver, () => this.#pollUntil(deadlineMs, options));
   }
 
   positions(): readonly Position[] {

@@ -7,6 +7,7 @@ import { READ_COMMITTED } from './cluster.ts';
 import type { KafkaCluster } from './cluster.ts';
 import { Cursor } from './cursor.ts';
 import { kafkaFailure, rootOf, topicMissing } from './failure.ts';
+import { PollGuard } from '../poll-guard.ts';
 
 /** What is held of a partition ahead of its reader, at most, unless a single batch is larger. */
 const FETCH_BYTES = 1024 * 1024;
@@ -29,10 +30,10 @@ export interface KafkaReaderOptions {
  */
 export class KafkaReader implements LogReader {
   readonly #options: KafkaReaderOptions;
+  readonly #guard = new PollGuard();
   readonly #cursors: readonly Cursor[];
   readonly #closed = new AbortController();
   #turn = 0;
-  #isPolling = false;
   /** Goes on when the poll that began it was aborted; the next poll has what it brings. */
   #fetching: Promise<void> | null = null;
   #hasMoved = false;
@@ -43,15 +44,9 @@ export class KafkaReader implements LogReader {
     this.#cursors = options.from.map((position) => new Cursor(position));
   }
 
-  async poll(options: PollOptions = {}): Promise<readonly LogRecord[]> {
-    if (this.#isClosed) throw new MillraceError('log-closed', 'This reader, or its log, was closed. Open a new one.');
-    if (this.#isPolling) throw new MillraceError('bad-usage', 'One poll at a time: await the one under way first.');
-    this.#isPolling = true;
-    try {
-      return await this.#pollUntil(performance.now() + (options.waitMs ?? 0), options);
-    } finally {
-      this.#isPolling = false;
-    }
+  poll(options: PollOptions = {}): Promise<readonly LogRecord[]> {
+    const deadlineMs = performance.now() + (options.waitMs ?? 0);
+    return this.#guard.run(this.#isClosed, () => this.#pollUntil(deadlineMs, options));
   }
 
   positions(): readonly Position[] {
