@@ -13,6 +13,8 @@ export type ErrorCode =
   | 'disk-full'
   | 'document-too-large'
   | 'graph-invalid'
+  | 'group-fenced'
+  | 'group-lost'
   | 'job-locked'
   | 'log-closed'
   | 'log-failed'

@@ -86,7 +86,7 @@ async function createTopics(log: TopicLog, graph: Graph): Promise<void> {
   const topics: Readonly<Record<string, TopicSpec>> = { [DEAD_LETTER_TOPIC]: { partitions: 1 }, ...graph.topics };
   for (const [name, { partitions, retentionBytes, retentionTime }] of Object.entries(topics)) {
     await log.createTopic(name, {
-      partitions,
+      ...(partitions === undefined ? {} : { partitions }),
       ...(retentionBytes === undefined ? {} : { retentionBytes: toBytes(retentionBytes) }),
       ...(retentionTime === undefined ? {} : { retentionMs: toMs(retentionTime) }),
     });

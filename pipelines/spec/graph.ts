@@ -46,7 +46,8 @@ export type TokenizerSpec =
   | { readonly kind: 'file'; readonly path: string };
 
 export interface TopicSpec {
-  readonly partitions: number;
+  /** When absent, as many as it has, and one when it is made. */
+  readonly partitions?: number | undefined;
   readonly retentionBytes?: ByteSize | undefined;
   readonly retentionTime?: Duration | undefined;
 }
@@ -98,7 +99,7 @@ export const graphHeadSchema: z.ZodType<GraphHead> = z.strictObject({
     topicName,
     z
       .strictObject({
-        partitions: z.int().min(1).max(1024).default(1),
+        partitions: z.int().min(1).max(1024).optional(),
         retentionBytes: byteSizeSchema.optional(),
         retentionTime: durationSchema.optional(),
       })
