@@ -40,8 +40,11 @@ export type {
   Tokenizer,
   Topic,
   TopicLog,
+  TopicRecord,
   TopicSettings,
   Trainer,
+  Transaction,
+  Transactions,
   WeightsFile,
   WeightsVersion,
 } from './ports.ts';
