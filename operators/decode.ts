@@ -39,6 +39,9 @@ interface Rejection {
   readonly message: string;
 }
 
+/** Keeps no state between whole texts. */
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
 function toDocument(record: LogRecord, maxBytes: number): Document | Rejection {
   const { value, topic, partition, offset, timestampMs } = record;
   if (!value?.byteLength)
@@ -50,7 +53,7 @@ function toDocument(record: LogRecord, maxBytes: number): Document | Rejection {
     };
   }
   try {
-    const text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(value);
+    const text = utf8.decode(value);
     return { text, byteCount: value.byteLength, at: { topic, partition, offset }, timestampMs };
   } catch {
     return { code: 'record-not-utf8', message: 'The value is not UTF-8 text. Convert it before producing it.' };
