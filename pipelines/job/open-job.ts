@@ -2,11 +2,14 @@ import { lockJob, logDeadLetters, logLedger } from '../../infra/index.ts';
 import { presets } from '../../model/presets.ts';
 import type { TrainerSettings } from '../../model/settings.ts';
 import { MillraceError } from '../../operators/errors.ts';
-import type { DeadLetters, Ledger, Tokenizer, TopicLog } from '../../operators/index.ts';
+import type { DeadLetters, Formats, Ledger, NewRecord, Tokenizer, TopicLog } from '../../operators/index.ts';
 import { toBytes, toMs } from '../../operators/units.ts';
 import { feedOnce } from './feeds/feed.ts';
 import { sotuRecords } from './feeds/sotu.ts';
-import type { Graph, TopicSpec } from '../spec/graph.ts';
+import type { Graph } from '../spec/graph.ts';
+import { DEAD_LETTER_TOPIC } from '../spec/lint-topics.ts';
+import type { TopicSpec } from '../spec/topics.ts';
+import { encodeInput, formatsOf } from '../topics/formats.ts';
 import { dataFolder, goOnOrBegin } from './job-folder.ts';
 import type { JobFolder } from './job-folder.ts';
 import { openLog } from './open-log.ts';
@@ -30,6 +33,7 @@ export interface OpenJob {
   readonly dataDir: string;
   readonly graph: Graph;
   readonly log: TopicLog;
+  readonly formats: Formats;
   /** Each stream has a ledger of its own. */
   ledgerOf(stream: string): Ledger;
   readonly deadLetters: DeadLetters;
@@ -40,8 +44,6 @@ export interface OpenJob {
   readonly batch: { readonly rows: number; readonly context: number };
   close(): Promise<void>;
 }
-
-const DEAD_LETTER_TOPIC = 'deadletters';
 
 /** Opens the data folder's job, or begins one. Resolves with null when told to stop before it was ready. */
 export async function openJob(options: OpenJobOptions): Promise<OpenJob | null> {
@@ -58,8 +60,9 @@ export async function openJob(options: OpenJobOptions): Promise<OpenJob | null> 
     closers.push(() => log.close());
     const folder = goOnOrBegin(data, brokers ? 'kafka' : 'embedded', fresh, onWarning);
     await createTopics(log, graph);
-    await feed(log, graph, onWarning);
-    const tokenizer = await prepareTokenizer({ graph, log, path: folder.tokenizer, onWarning, signal });
+    const formats = formatsOf(graph.topics);
+    await feed(log, formats, graph, onWarning);
+    const tokenizer = await prepareTokenizer({ graph, log, formats, path: folder.tokenizer, onWarning, signal });
     if (!tokenizer) {
       await close();
       return null;
@@ -69,6 +72,7 @@ export async function openJob(options: OpenJobOptions): Promise<OpenJob | null> 
       dataDir,
       graph,
       log,
+      formats,
       tokenizer,
       trainedTopics: trainedTopics(graph),
       ledgerOf: (stream) => logLedger(log, `ledger-${folder.id}-${stream}`),
@@ -94,10 +98,20 @@ async function createTopics(log: TopicLog, graph: Graph): Promise<void> {
 }
 
 /** Without its data set a graph still runs, on what people produce themselves. */
-async function feed(log: TopicLog, { feed: spec }: Graph, onWarning: (message: string) => void): Promise<void> {
+async function feed(
+  log: TopicLog,
+  formats: Formats,
+  { feed: spec }: Graph,
+  onWarning: (message: string) => void,
+): Promise<void> {
   if (!spec) return;
   try {
-    await feedOnce(log, spec.topic, spec.dataset, sotuRecords);
+    const format = formats.of(spec.topic);
+    const records = async (): Promise<readonly NewRecord[]> => {
+      const texts = await sotuRecords();
+      return Promise.all(texts.map(async ({ key, value }) => ({ key, value: await encodeInput(value, format) })));
+    };
+    await feedOnce(log, spec.topic, spec.dataset, records);
   } catch (error) {
     if (!(error instanceof MillraceError && error.code === 'dataset-missing')) throw error;
     onWarning(error.message);
