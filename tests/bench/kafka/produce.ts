@@ -1,6 +1,7 @@
 import type { Kafka } from 'kafkajs';
 import { Readable } from 'node:stream';
 import type { NewRecord, TopicLog } from '../../../operators/index.ts';
+import { plainFormat } from '../../../operators/formats.ts';
 import type { Input } from '../../../pipelines/topics/inputs.ts';
 import { produceInputs } from '../../../pipelines/topics/produce.ts';
 import { calls } from './documents.ts';
@@ -57,6 +58,7 @@ export function commandProducer(name: string, log: TopicLog, load: Load): Conten
         topic: load.topic,
         inputs: [linesInput(lines, load.count)],
         split: 'line',
+        format: plainFormat,
         signal: new AbortController().signal,
         onProgress: () => undefined,
       });
