@@ -40,6 +40,7 @@ export type {
   Tokenizer,
   Topic,
   TopicLog,
+  TopicRetention,
   TopicSettings,
   Trainer,
   WeightsFile,

@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { ConfigResourceTypes } from 'kafkajs';
 import type { Admin, Kafka } from 'kafkajs';
 import { MillraceError } from '../../operators/errors.ts';
-import type { TopicSettings } from '../../operators/ports.ts';
-import { checkTopicName, checkTopicSettings, topicMismatch } from '../topic-rules.ts';
+import type { TopicRetention, TopicSettings } from '../../operators/ports.ts';
+import { checkTopicName, checkTopicSettings, definedRetention, topicMismatch } from '../topic-rules.ts';
 import type { KafkaCluster } from './cluster.ts';
 import { kafkaFailure, topicMissing } from './failure.ts';
 
@@ -50,6 +51,21 @@ export class KafkaTopics {
     const known = this.#known.get(name) ?? (await this.#cluster.partitionsOf(name));
     this.#known.set(name, known);
     return known;
+  }
+
+  /** What the topic drops by now, whoever has set it. Rejects with `topic-missing`. */
+  async retentionOf(name: string): Promise<TopicRetention> {
+    await this.partitionsOf(name);
+    const query = { type: ConfigResourceTypes.TOPIC, name, configNames: ['retention.bytes', 'retention.ms'] };
+    const { resources } = await this.#administer(name, (admin) =>
+      admin.describeConfigs({ resources: [query], includeSynonyms: false }),
+    );
+    const entries = resources.flatMap(({ configEntries }) => configEntries);
+    const limit = (entry: string): number | undefined => {
+      const value = Number(entries.find(({ configName }) => configName === entry)?.configValue ?? UNLIMITED);
+      return value < 0 ? undefined : value;
+    };
+    return definedRetention(limit('retention.bytes'), limit('retention.ms'));
   }
 
   async close(): Promise<void> {

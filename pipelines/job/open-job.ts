@@ -1,16 +1,18 @@
 import { lockJob, logDeadLetters, logLedger } from '../../infra/index.ts';
 import { presets } from '../../model/presets.ts';
-import type { TrainerSettings } from '../../model/settings.ts';
+import type { EngineSettings, TrainerSettings } from '../../model/settings.ts';
 import { MillraceError } from '../../operators/errors.ts';
 import type { DeadLetters, Ledger, Tokenizer, TopicLog } from '../../operators/index.ts';
-import { toBytes, toMs } from '../../operators/units.ts';
+import { DEAD_LETTER_TOPIC, createTopics } from './create-topics.ts';
 import { feedOnce } from './feeds/feed.ts';
 import { sotuRecords } from './feeds/sotu.ts';
-import type { Graph, TopicSpec } from '../spec/graph.ts';
+import type { Graph } from '../spec/graph.ts';
 import { dataFolder, goOnOrBegin } from './job-folder.ts';
 import type { JobFolder } from './job-folder.ts';
 import { openLog } from './open-log.ts';
 import type { LogPlace } from './open-log.ts';
+import { engineOfCheckpoints, settleEngine } from './job-engine.ts';
+import { readJobRecord, warnOfIgnored, writeJobRecord } from './job-record.ts';
 import { suitableEngine } from './suitable-engine.ts';
 import { prepareTokenizer, trainedTopics } from './prepare-tokenizer.ts';
 
@@ -41,8 +43,6 @@ export interface OpenJob {
   close(): Promise<void>;
 }
 
-const DEAD_LETTER_TOPIC = 'deadletters';
-
 /** Opens the data folder's job, or begins one. Resolves with null when told to stop before it was ready. */
 export async function openJob(options: OpenJobOptions): Promise<OpenJob | null> {
   const { graph, place, fresh, onWarning, signal } = options;
@@ -57,13 +57,14 @@ export async function openJob(options: OpenJobOptions): Promise<OpenJob | null> 
     const log = await openLog(place);
     closers.push(() => log.close());
     const folder = goOnOrBegin(data, brokers ? 'kafka' : 'embedded', fresh, onWarning);
-    await createTopics(log, graph);
+    await createTopics(log, graph, onWarning);
     await feed(log, graph, onWarning);
     const tokenizer = await prepareTokenizer({ graph, log, path: folder.tokenizer, onWarning, signal });
     if (!tokenizer) {
       await close();
       return null;
     }
+    const engine = await settle(folder, graph, onWarning);
     return {
       folder,
       dataDir,
@@ -73,23 +74,12 @@ export async function openJob(options: OpenJobOptions): Promise<OpenJob | null> 
       trainedTopics: trainedTopics(graph),
       ledgerOf: (stream) => logLedger(log, `ledger-${folder.id}-${stream}`),
       deadLetters: logDeadLetters(log, DEAD_LETTER_TOPIC),
-      ...trainingOf(graph, tokenizer),
+      ...trainingOf(graph, tokenizer, engine),
       close,
     };
   } catch (error) {
     await close();
     throw error;
-  }
-}
-
-async function createTopics(log: TopicLog, graph: Graph): Promise<void> {
-  const topics: Readonly<Record<string, TopicSpec>> = { [DEAD_LETTER_TOPIC]: { partitions: 1 }, ...graph.topics };
-  for (const [name, { partitions, retentionBytes, retentionTime }] of Object.entries(topics)) {
-    await log.createTopic(name, {
-      partitions,
-      ...(retentionBytes === undefined ? {} : { retentionBytes: toBytes(retentionBytes) }),
-      ...(retentionTime === undefined ? {} : { retentionMs: toMs(retentionTime) }),
-    });
   }
 }
 
@@ -104,7 +94,27 @@ async function feed(log: TopicLog, { feed: spec }: Graph, onWarning: (message: s
   }
 }
 
-function trainingOf({ model }: Graph, { vocabSize }: Tokenizer): Pick<OpenJob, 'settings' | 'batch'> {
+/** Holds the job to what it began with, warns of what the graph says otherwise, and settles its engine. */
+async function settle(folder: JobFolder, graph: Graph, onWarning: (message: string) => void): Promise<EngineSettings> {
+  const record = await readJobRecord(folder);
+  if (record) warnOfIgnored(record, graph, onWarning);
+  const engine = await settleEngine({
+    wanted: graph.model.engine,
+    used: (await engineOfCheckpoints(folder)) ?? record?.engine ?? null,
+    choose: async () => suitableEngine(graph.model.preset),
+    onWarning,
+    environment: process.env,
+  });
+  const begun = record ?? { seed: graph.model.seed, tokenizer: graph.tokenizer };
+  await writeJobRecord(folder, { ...begun, engine });
+  return engine;
+}
+
+function trainingOf(
+  { model }: Graph,
+  { vocabSize }: Tokenizer,
+  engine: EngineSettings,
+): Pick<OpenJob, 'settings' | 'batch'> {
   const preset = presets[model.preset];
   const settings: TrainerSettings = {
     model: { ...preset.model, vocabSize },
@@ -112,7 +122,7 @@ function trainingOf({ model }: Graph, { vocabSize }: Tokenizer): Pick<OpenJob, '
     optimizer: { ...preset.optimizer, ...(model.learningRate ? { learningRate: model.learningRate } : {}) },
     schedule: preset.schedule,
     accumulate: model.accumulate,
-    engine: model.engine === 'auto' ? suitableEngine(model.preset) : model.engine,
+    engine,
   };
   return { settings, batch: { rows: preset.batchRows, context: preset.model.maxContext } };
 }
