@@ -1,5 +1,4 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { ConfigResourceTypes } from 'kafkajs';
 import type { Admin, Kafka } from 'kafkajs';
 import { MillraceError } from '../../operators/errors.ts';
 import type { TopicRetention, TopicSettings } from '../../operators/ports.ts';
@@ -15,6 +14,8 @@ const LOOK_AGAIN_MS = 20;
 const INTERNAL = '__';
 const UNLIMITED = -1;
 const BROKER_DEFAULT = -1;
+/** `ConfigResourceTypes.TOPIC`, which kafkajs does not export in a way that ES modules see. */
+const TOPIC_RESOURCE = 2;
 
 /** The topics of a cluster. How many partitions one has is asked once. */
 export class KafkaTopics {
@@ -56,7 +57,7 @@ export class KafkaTopics {
   /** What the topic drops by now, whoever has set it. Rejects with `topic-missing`. */
   async retentionOf(name: string): Promise<TopicRetention> {
     await this.partitionsOf(name);
-    const query = { type: ConfigResourceTypes.TOPIC, name, configNames: ['retention.bytes', 'retention.ms'] };
+    const query = { type: TOPIC_RESOURCE, name, configNames: ['retention.bytes', 'retention.ms'] };
     const { resources } = await this.#administer(name, (admin) =>
       admin.describeConfigs({ resources: [query], includeSynonyms: false }),
     );
