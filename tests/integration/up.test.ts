@@ -196,9 +196,6 @@ test('goes on with the engine of its checkpoint, and says which settings of a ch
   );
   const other = await up('--max-steps', '4').finished;
   expect(other.stderr).toContain('bits of its losses and weights may differ');
-  const again = await up('--max-steps', '5').finished;
-  expect(again.stderr).toBe('');
-  expect(last(eventsOf(again.stdout))).toMatchObject({ step: 5 });
 });
 
 test('refuses a second job on the same folder', async () => {
