@@ -1,8 +1,8 @@
 import type { TopicLog, TopicRetention } from '../../operators/index.ts';
 import { toBytes, toMs } from '../../operators/units.ts';
-import type { Graph, TopicSpec } from '../spec/graph.ts';
-
-export const DEAD_LETTER_TOPIC = 'deadletters';
+import type { Graph } from '../spec/graph.ts';
+import { DEAD_LETTER_TOPIC } from '../spec/lint-topics.ts';
+import type { TopicSpec } from '../spec/topics.ts';
 
 /** Makes the topics of a graph that are missing, and warns where one that is there keeps its records for another time. */
 export async function createTopics(log: TopicLog, graph: Graph, onWarning: (message: string) => void): Promise<void> {

@@ -3,6 +3,8 @@ import { z } from 'zod';
 import type { OperatorKind } from '../../operators/kind.ts';
 import { byteSizeSchema, durationSchema } from '../../operators/units.ts';
 import type { ByteSize, Duration } from '../../operators/units.ts';
+import { topicSchema } from './topics.ts';
+import type { TopicSpec } from './topics.ts';
 import type { PresetName } from '../../model/presets.ts';
 import { engineSchema } from '../../model/settings.ts';
 import type { EngineSettings } from '../../model/settings.ts';
@@ -44,12 +46,6 @@ export type TokenizerSpec =
   | { readonly kind: 'bytes' }
   | { readonly kind: 'bpe'; readonly sample: ByteSize }
   | { readonly kind: 'file'; readonly path: string };
-
-export interface TopicSpec {
-  readonly partitions: number;
-  readonly retentionBytes?: ByteSize | undefined;
-  readonly retentionTime?: Duration | undefined;
-}
 
 export interface KafkaSpec {
   /** Some of the brokers, as `host:port`. */
@@ -94,16 +90,7 @@ export const graphHeadSchema: z.ZodType<GraphHead> = z.strictObject({
     })
     .prefault({}),
   tokenizer: tokenizerSpecSchema.prefault({ kind: 'bpe' }),
-  topics: z.record(
-    topicName,
-    z
-      .strictObject({
-        partitions: z.int().min(1).max(1024).default(1),
-        retentionBytes: byteSizeSchema.optional(),
-        retentionTime: durationSchema.optional(),
-      })
-      .prefault({}),
-  ),
+  topics: z.record(topicName, topicSchema.prefault({})),
   kafka: z.strictObject({ brokers: z.array(z.string().refine(isBroker, 'must be host:port')).min(1) }).optional(),
   feed: z.strictObject({ dataset: z.literal('sotu'), topic: topicName }).optional(),
   standingPrompts: z
