@@ -29,10 +29,11 @@ beforeEach(async () => {
 });
 afterEach(() => rm(folder, { recursive: true, force: true }));
 
-describe('the engine of a job', () => {
-  const settle = (wanted: EngineSettings | 'auto', used: EngineSettings | null): Promise<EngineSettings> =>
-    settleEngine({ wanted, used, choose: async () => fast, onWarning, environment: {} });
+function settle(wanted: EngineSettings | 'auto', used: EngineSettings | null): Promise<EngineSettings> {
+  return settleEngine({ wanted, used, choose: async () => fast, onWarning, environment: {} });
+}
 
+describe('the engine of a job', () => {
   test('is chosen for a new job, and stays what it was for one that goes on', async () => {
     expect(await settle('auto', null)).toEqual(fast);
     expect(await settle('auto', plain)).toEqual(plain);
