@@ -43,6 +43,7 @@ export type {
   Tokenizer,
   Topic,
   TopicLog,
+  TopicRetention,
   TopicSettings,
   Trainer,
   WeightsFile,
