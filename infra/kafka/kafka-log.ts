@@ -10,6 +10,7 @@ import type {
   Topic,
   TopicLog,
   TopicRecord,
+  TopicRetention,
   TopicSettings,
   Transactions,
 } from '../../operators/ports.ts';
@@ -92,6 +93,11 @@ class KafkaLog implements TopicLog {
   async topics(): Promise<readonly { readonly name: string; readonly partitions: number }[]> {
     this.#checkOpen();
     return this.#topics.list();
+  }
+
+  async retention(topic: string): Promise<TopicRetention> {
+    this.#checkOpen();
+    return this.#topics.retentionOf(topic);
   }
 
   topic(name: string): Observable<Topic> {
