@@ -306,17 +306,22 @@ class RecordSource implements Source {
     if (entry.kind === 'run') this.#lastRun = keyOf(entry);
   }
 
-  /** Emits records of one partition, to the end or to where it is handed over. */
+  /**
+   * Records of one partition, to the end or to where it is handed over. Waits only where it must: to wait for each would
+   * cost more than all else that is done here.
+   */
   async #emitAll(records: readonly LogRecord[]): Promise<void> {
+    const [first] = records;
+    const key = first ? keyOf(first) : '';
     for (const record of records) {
       if (this.#mustWait) await this.#letThrough();
       if (this.#isStopped || this.#ownership.isHandedOver) return;
-      this.#emit(record);
+      this.#emit(record, key);
     }
   }
 
-  #emit(record: LogRecord): void {
-    this.#positions.moveTo({ topic: record.topic, partition: record.partition, offset: record.offset + 1 });
+  #emit(record: LogRecord, key: string): void {
+    this.#positions.moveTo({ topic: record.topic, partition: record.partition, offset: record.offset + 1 }, key);
     this.#played += 1;
     const bytes = (record.value?.byteLength ?? 0) + (record.key?.byteLength ?? 0);
     this.window.take(bytes);

@@ -1,6 +1,7 @@
 import type { OperatorFunction } from 'rxjs';
 import type { z } from 'zod';
 import type { Element, Uid } from './flow.ts';
+import type { Formats } from './formats.ts';
 import type {
   Assignments,
   CheckpointStore,
@@ -33,6 +34,8 @@ export type Payload =
 export interface Services {
   readonly jobId: string;
   readonly log: TopicLog;
+  /** How the values of each topic are read and written. */
+  readonly formats: Formats;
   readonly clock: Clock;
   readonly tokenizer: Tokenizer;
   readonly deadLetters: DeadLetters;

@@ -20,8 +20,8 @@ export class Positions {
   }
 
   /** Takes in the partition, where it is new. */
-  moveTo(position: Position): void {
-    this.#read.set(keyOf(position), position);
+  moveTo(position: Position, key: string = keyOf(position)): void {
+    this.#read.set(key, position);
   }
 
   leaveOff(positions: readonly Position[]): void {
