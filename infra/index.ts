@@ -1,3 +1,4 @@
+export { replaceFile } from './durable-files.ts';
 export { avroFormat, loadAvroSchema, ownSchemaNames, SchemaRegistry } from './avro/index.ts';
 export type { SchemaRegistryOptions } from './avro/index.ts';
 export { openEmbeddedLog } from './embedded-log/index.ts';

@@ -21,6 +21,7 @@ export type ErrorCode =
   | 'non-finite-loss'
   | 'offset-out-of-range'
   | 'process-died'
+  | 'producer-fenced'
   | 'prompt-invalid'
   | 'record-empty'
   | 'record-not-avro'

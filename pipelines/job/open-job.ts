@@ -3,18 +3,20 @@ import { presets } from '../../model/presets.ts';
 import type { TrainerSettings } from '../../model/settings.ts';
 import { MillraceError } from '../../operators/errors.ts';
 import type { DeadLetters, Formats, Ledger, NewRecord, Tokenizer, TopicLog } from '../../operators/index.ts';
-import { toBytes, toMs } from '../../operators/units.ts';
+import { createTopics } from './create-topics.ts';
 import { feedOnce } from './feeds/feed.ts';
 import { sotuRecords } from './feeds/sotu.ts';
 import type { Graph } from '../spec/graph.ts';
 import { DEAD_LETTER_TOPIC } from '../spec/lint-topics.ts';
-import type { TopicSpec } from '../spec/topics.ts';
 import { encodeInput } from '../topics/encode.ts';
 import { formatsOf } from '../topics/formats.ts';
 import { dataFolder, goOnOrBegin } from './job-folder.ts';
 import type { JobFolder } from './job-folder.ts';
 import { openLog } from './open-log.ts';
 import type { LogPlace } from './open-log.ts';
+import { engineOfCheckpoints, settleEngine } from './job-engine.ts';
+import { readJobRecord, warnOfIgnored, writeJobRecord } from './job-record.ts';
+import type { JobRecord } from './job-record.ts';
 import { suitableEngine } from './suitable-engine.ts';
 import { prepareTokenizer, trainedTopics } from './prepare-tokenizer.ts';
 
@@ -60,7 +62,7 @@ export async function openJob(options: OpenJobOptions): Promise<OpenJob | null> 
     const log = await openLog(place);
     closers.push(() => log.close());
     const folder = goOnOrBegin(data, brokers ? 'kafka' : 'embedded', fresh, onWarning);
-    await createTopics(log, graph);
+    await createTopics(log, graph, onWarning);
     const formats = formatsOf(graph);
     await feed(log, formats, graph, onWarning);
     const tokenizer = await prepareTokenizer({ graph, log, formats, path: folder.tokenizer, onWarning, signal });
@@ -68,6 +70,7 @@ export async function openJob(options: OpenJobOptions): Promise<OpenJob | null> 
       await close();
       return null;
     }
+    const begun = await begin(folder, graph, onWarning);
     return {
       folder,
       dataDir,
@@ -78,23 +81,12 @@ export async function openJob(options: OpenJobOptions): Promise<OpenJob | null> 
       trainedTopics: trainedTopics(graph),
       ledgerOf: (stream) => logLedger(log, `ledger-${folder.id}-${stream}`),
       deadLetters: logDeadLetters(log, DEAD_LETTER_TOPIC),
-      ...trainingOf(graph, tokenizer),
+      ...trainingOf(graph, tokenizer, begun),
       close,
     };
   } catch (error) {
     await close();
     throw error;
-  }
-}
-
-async function createTopics(log: TopicLog, graph: Graph): Promise<void> {
-  const topics: Readonly<Record<string, TopicSpec>> = { [DEAD_LETTER_TOPIC]: { partitions: 1 }, ...graph.topics };
-  for (const [name, { partitions, retentionBytes, retentionTime }] of Object.entries(topics)) {
-    await log.createTopic(name, {
-      partitions,
-      ...(retentionBytes === undefined ? {} : { retentionBytes: toBytes(retentionBytes) }),
-      ...(retentionTime === undefined ? {} : { retentionMs: toMs(retentionTime) }),
-    });
   }
 }
 
@@ -119,15 +111,35 @@ async function feed(
   }
 }
 
-function trainingOf({ model }: Graph, { vocabSize }: Tokenizer): Pick<OpenJob, 'settings' | 'batch'> {
+/** Holds the job to what it began with, warns of what the graph says otherwise, and settles its engine. */
+async function begin(folder: JobFolder, graph: Graph, onWarning: (message: string) => void): Promise<JobRecord> {
+  const record = await readJobRecord(folder);
+  if (record) warnOfIgnored(record, graph, onWarning);
+  const engine = await settleEngine({
+    wanted: graph.model.engine,
+    used: (await engineOfCheckpoints(folder)) ?? record?.engine ?? null,
+    choose: async () => suitableEngine(graph.model.preset),
+    onWarning,
+    environment: process.env,
+  });
+  const begun = { ...(record ?? { seed: graph.model.seed, tokenizer: graph.tokenizer }), engine };
+  await writeJobRecord(folder, begun);
+  return begun;
+}
+
+function trainingOf(
+  { model }: Graph,
+  { vocabSize }: Tokenizer,
+  { seed, engine }: JobRecord,
+): Pick<OpenJob, 'settings' | 'batch'> {
   const preset = presets[model.preset];
   const settings: TrainerSettings = {
     model: { ...preset.model, vocabSize },
-    seed: model.seed,
+    seed,
     optimizer: { ...preset.optimizer, ...(model.learningRate ? { learningRate: model.learningRate } : {}) },
     schedule: preset.schedule,
     accumulate: model.accumulate,
-    engine: model.engine === 'auto' ? suitableEngine(model.preset) : model.engine,
+    engine,
   };
   return { settings, batch: { rows: preset.batchRows, context: preset.model.maxContext } };
 }

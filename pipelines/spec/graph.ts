@@ -75,6 +75,12 @@ export interface GraphHead extends Omit<Graph, 'streams'> {
 
 const topicName = z.string().regex(/^[A-Za-z0-9._-]{1,249}$/, 'may hold letters, digits, dots, dashes and underscores');
 
+export const tokenizerSpecSchema: z.ZodType<TokenizerSpec> = z.discriminatedUnion('kind', [
+  z.strictObject({ kind: z.literal('bytes') }),
+  z.strictObject({ kind: z.literal('bpe'), sample: byteSizeSchema.default('2MB') }),
+  z.strictObject({ kind: z.literal('file'), path: z.string() }),
+]);
+
 /** All of a graph but its streams, whose operators each have a schema of their own. */
 export const graphHeadSchema: z.ZodType<GraphHead> = z.strictObject({
   name: z.string().regex(/^[\w.-]+$/, 'may hold letters, digits, dots, dashes and underscores'),
@@ -87,13 +93,7 @@ export const graphHeadSchema: z.ZodType<GraphHead> = z.strictObject({
       engine: z.union([z.literal('auto'), engineSchema]).default('auto'),
     })
     .prefault({}),
-  tokenizer: z
-    .discriminatedUnion('kind', [
-      z.strictObject({ kind: z.literal('bytes') }),
-      z.strictObject({ kind: z.literal('bpe'), sample: byteSizeSchema.default('2MB') }),
-      z.strictObject({ kind: z.literal('file'), path: z.string() }),
-    ])
-    .prefault({ kind: 'bpe' }),
+  tokenizer: tokenizerSpecSchema.prefault({ kind: 'bpe' }),
   topics: z.record(topicName, topicSchema.prefault({})),
   kafka: z.strictObject({ brokers: z.array(z.string().refine(isBroker, 'must be host:port')).min(1) }).optional(),
   schemaRegistry: schemaRegistrySchema.optional(),

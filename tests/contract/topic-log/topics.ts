@@ -31,6 +31,13 @@ export function describeTopics(suite: () => LogUnderTest): void {
       await expect(log.createTopic(topic, { partitions: 3 })).rejects.toMatchObject({ code: 'topic-mismatch' });
     });
 
+    it('keep the retention that they were made with', async () => {
+      await log.createTopic(topic, { retentionBytes: 5_000_000 });
+      await log.createTopic(topic, { retentionBytes: 7_000_000, retentionMs: 90_000 });
+      expect(await log.retention(topic)).toEqual({ retentionBytes: 5_000_000 });
+      await expect(log.retention(`${topic}-none`)).rejects.toMatchObject({ code: 'topic-missing' });
+    });
+
     it('may be made by two at once', async () => {
       const other = await opened.another();
       await Promise.all([log, other, log, other].map((each) => each.createTopic(topic, { partitions: 4 })));
