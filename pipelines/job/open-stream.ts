@@ -47,6 +47,7 @@ export async function openStream(options: StreamOptions): Promise<OpenStream> {
   const services: Services = {
     jobId: job.folder.id,
     log: job.log,
+    formats: job.formats,
     clock: { nowMs: () => Date.now() },
     tokenizer: job.tokenizer,
     deadLetters: reports.deadLetters,
