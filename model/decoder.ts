@@ -1,7 +1,7 @@
 import type { Tensor } from '@tensorflow/tfjs-node';
 import type { ModelConfig } from './config.ts';
 import type { DecodeEngine } from './decode-engine.ts';
-import { emptyCache, foldTail, joinCaches, mapCache, pickRows, roomOf, withRoom } from './kv-cache.ts';
+import { emptyCache, foldTail, joinCaches, mapCache, pickRows, withRoom } from './kv-cache.ts';
 import type { KvCache } from './kv-cache.ts';
 import type { Values } from './step-runner.ts';
 import { tf } from './tf.ts';

@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { compile } from '../../model/compile/index.ts';
 import { packBfloat16 } from '../../model/pack-bfloat16.ts';
