@@ -94,7 +94,7 @@ export function decodeNext(parameters: Parameters, config: ModelConfig, memory: 
 }
 
 /** Positions that a row of the cache can hold. */
-export function roomOf(cache: KvCache): number {
+function roomOf(cache: KvCache): number {
   return cache[0]?.k_BGSD.shape[2] ?? 0;
 }
 
