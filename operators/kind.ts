@@ -1,6 +1,7 @@
 import type { OperatorFunction } from 'rxjs';
 import type { z } from 'zod';
 import type { Element, Uid } from './flow.ts';
+import type { Formats } from './formats.ts';
 import type { CheckpointStore, Clock, DeadLetters, Ledger, Sampler, TopicLog, Trainer, Tokenizer } from './ports.ts';
 import type { Snapshot } from './types.ts';
 
@@ -23,6 +24,8 @@ export type Payload =
 export interface Services {
   readonly jobId: string;
   readonly log: TopicLog;
+  /** How the values of each topic are read and written. */
+  readonly formats: Formats;
   readonly clock: Clock;
   readonly tokenizer: Tokenizer;
   readonly deadLetters: DeadLetters;

@@ -1,4 +1,5 @@
 import { Kafka, logLevel } from 'kafkajs';
+import type { RetryOptions } from 'kafkajs';
 import Cluster from 'kafkajs/src/cluster/index.js';
 import socketFactory from 'kafkajs/src/network/socketFactory.js';
 import { typeOf } from './failure.ts';
@@ -17,19 +18,21 @@ const CONNECTION_TIMEOUT_MS = 1000;
 const REQUEST_TIMEOUT_MS = 30_000;
 const METADATA_MAX_AGE_MS = 300_000;
 /** kafkajs's own retries, beneath those of `Patience`: few, so that it says when enough is enough. */
-const RETRY = { retries: 2, initialRetryTime: 20, maxRetryTime: 100 };
-/** What can not be begun anew from outside, as a transaction, is tried by kafkajs for about half a minute. */
-const LONG_RETRY = { retries: 34, initialRetryTime: 20, maxRetryTime: 1000 };
+const FEW_RETRIES = { retries: 2, initialRetryTime: 20, maxRetryTime: 100 };
+/** For transactions, which are begun anew at a cost. */
+export const SOME_RETRIES: Readonly<RetryOptions> = { retries: 5, initialRetryTime: 20, maxRetryTime: 1000 };
+/** For what cannot be begun anew from outside: about half a minute. */
+export const MANY_RETRIES: Readonly<RetryOptions> = { retries: 34, initialRetryTime: 20, maxRetryTime: 1000 };
 
 /** kafkajs's documented client, for producing and for the administration of topics. */
-export function kafkaClient({ brokers, clientId }: KafkaConnection, retries: 'few' | 'many' = 'few'): Kafka {
+export function kafkaClient({ brokers, clientId }: KafkaConnection, retry: RetryOptions = FEW_RETRIES): Kafka {
   stopIdleTimers();
   return new Kafka({
     brokers: [...brokers],
     clientId,
     connectionTimeout: CONNECTION_TIMEOUT_MS,
     requestTimeout: REQUEST_TIMEOUT_MS,
-    retry: retries === 'few' ? RETRY : LONG_RETRY,
+    retry,
     logLevel: logLevel.NOTHING,
   });
 }
@@ -53,7 +56,7 @@ export class KafkaCluster {
       metadataMaxAge: METADATA_MAX_AGE_MS,
       allowAutoTopicCreation: false,
       isolationLevel: READ_COMMITTED,
-      retry: RETRY,
+      retry: FEW_RETRIES,
     });
   }
 

@@ -32,6 +32,8 @@ export interface Attempt<T> {
   readonly work: () => Promise<T>;
   /** Topic that it is about, for messages. */
   readonly topic?: string;
+  /** Whether another attempt may go well; what kafkajs calls retriable, when absent. */
+  readonly mayPass?: (error: unknown) => boolean;
   /** Told of each failure before the next attempt. */
   readonly onFailure?: (error: unknown) => void;
   /** Whether anybody still waits for it. */
@@ -59,7 +61,7 @@ export class Patience {
   }
 
   /** Rejects with errors of ours: at once with what will not pass, else when patience is at its end. */
-  async run<T>({ work, topic = '', onFailure, isWanted = () => true }: Attempt<T>): Promise<T> {
+  async run<T>({ work, topic = '', mayPass = isPassing, onFailure, isWanted = () => true }: Attempt<T>): Promise<T> {
     const startedMs = performance.now();
     for (let delayMs = FIRST_DELAY_MS; ; delayMs = Math.min(2 * delayMs, MAX_DELAY_MS)) {
       try {
@@ -71,7 +73,7 @@ export class Patience {
         const waitedMs = performance.now() - startedMs;
         const failure = kafkaFailure(error, { ...this.#concern, topic, waitedMs });
         this.#failed(failure);
-        if (!isPassing(error) || !isWanted() || this.#isOver(startedMs, delayMs)) throw failure;
+        if (!mayPass(error) || !isWanted() || this.#isOver(startedMs, delayMs)) throw failure;
       }
       await new Promise((resolve) => setTimeout(resolve, delayMs));
     }

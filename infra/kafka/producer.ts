@@ -1,26 +1,17 @@
-import type { Message, Producer, RecordMetadata, Transaction } from 'kafkajs';
+import type { Producer, Transaction } from 'kafkajs';
 import { MillraceError } from '../../operators/errors.ts';
 import type { Coordinates } from '../../operators/types.ts';
-import { kafkaClient } from './cluster.ts';
+import { baseOf, coordinatesOf, sendInTransaction, toBatches } from './batches.ts';
+import type { Batch } from './batches.ts';
+import { MANY_RETRIES, kafkaClient } from './cluster.ts';
 import type { KafkaConnection } from './cluster.ts';
+import { connectIdempotent, connectTransactional, disconnect } from './producers.ts';
 import type { Outgoing } from './records.ts';
-
-/** Brokers take batches of about a megabyte unless they are told otherwise. */
-const BATCH_BYTES = 900_000;
-/** A transaction whose process has died holds back who reads behind it for so long. */
-const TRANSACTION_TIMEOUT_MS = 10_000;
 
 export interface Produced {
   /** In the order of the records. */
   readonly coordinates: readonly Coordinates[];
   readonly inTransaction: boolean;
-}
-
-interface Batch {
-  readonly partition: number;
-  readonly at: number[];
-  readonly messages: Message[];
-  bytes: number;
 }
 
 /**
@@ -44,19 +35,13 @@ export class KafkaProducer {
     this.#transactionalId = transactionalId;
   }
 
-  async produce(topic: string, records: readonly Outgoing[]): Promise<Produced> {
-    const [first, ...others] = toBatches(records);
+  async produce(records: readonly Outgoing[]): Promise<Produced> {
+    const batches = toBatches(records);
+    const [first, ...others] = batches;
     if (!first) return { coordinates: [], inTransaction: false };
     const inTransaction = others.length > 0;
-    const batches = [first, ...others];
-    const bases = inTransaction ? await this.#sendAll(topic, batches) : [await this.#sendPlain(topic, first)];
-    const coordinates: Coordinates[] = [];
-    for (const [index, { partition, at }] of batches.entries()) {
-      for (const [delta, record] of at.entries()) {
-        coordinates[record] = { topic, partition, offset: (bases[index] ?? 0) + delta };
-      }
-    }
-    return { coordinates, inTransaction };
+    const bases = inTransaction ? await this.#sendAll(batches) : [await this.#sendPlain(first)];
+    return { coordinates: coordinatesOf(batches, bases), inTransaction };
   }
 
   async close(): Promise<void> {
@@ -65,9 +50,9 @@ export class KafkaProducer {
   }
 
   /** One batch of a partition at a time. */
-  #sendPlain(topic: string, batch: Batch): Promise<number> {
-    const partition = `${topic}/${batch.partition}`;
-    const sent = (this.#lastBatches.get(partition) ?? Promise.resolve()).then(() => this.#sendPatiently(topic, batch));
+  #sendPlain(batch: Batch): Promise<number> {
+    const partition = `${batch.topic}/${batch.partition}`;
+    const sent = (this.#lastBatches.get(partition) ?? Promise.resolve()).then(() => this.#sendPatiently(batch));
     this.#lastBatches.set(
       partition,
       sent.catch(() => undefined),
@@ -75,7 +60,7 @@ export class KafkaProducer {
     return sent;
   }
 
-  async #sendPatiently(topic: string, { messages }: Batch): Promise<number> {
+  async #sendPatiently({ topic, messages }: Batch): Promise<number> {
     let mine: Producer | null = null;
     try {
       return await this.#connection.patience.run({
@@ -94,8 +79,7 @@ export class KafkaProducer {
   }
 
   #connectPlain(): Promise<Producer> {
-    const kafka = kafkaClient(this.#connection);
-    const connecting = this.#plain ?? connected(kafka.producer({ createPartitioner, idempotent: true }));
+    const connecting = this.#plain ?? connectIdempotent(kafkaClient(this.#connection));
     this.#plain = connecting;
     connecting.catch(() => {
       if (this.#plain === connecting) this.#plain = null;
@@ -109,28 +93,19 @@ export class KafkaProducer {
   }
 
   /** One transaction at a time. */
-  #sendAll(topic: string, batches: readonly Batch[]): Promise<readonly number[]> {
-    const sent = this.#lastTransaction.then(() => this.#transact(topic, batches));
+  #sendAll(batches: readonly Batch[]): Promise<readonly number[]> {
+    const sent = this.#lastTransaction.then(() => this.#transact(batches));
     this.#lastTransaction = sent.catch(() => undefined);
     return sent;
   }
 
-  async #transact(topic: string, batches: readonly Batch[]): Promise<readonly number[]> {
-    this.#transactional ??= connected(
-      kafkaClient(this.#connection, 'many').producer({
-        createPartitioner,
-        idempotent: true,
-        maxInFlightRequests: 1,
-        transactionalId: this.#transactionalId,
-        transactionTimeout: TRANSACTION_TIMEOUT_MS,
-      }),
-    );
+  async #transact(batches: readonly Batch[]): Promise<readonly number[]> {
+    this.#transactional ??= connectTransactional(kafkaClient(this.#connection, MANY_RETRIES), this.#transactionalId);
     const mine = this.#transactional;
     let transaction: Transaction | null = null;
     try {
       transaction = await (await mine).transaction();
-      const bases: number[] = [];
-      for (const { messages } of batches) bases.push(baseOf(await transaction.send({ topic, messages })));
+      const bases = await sendInTransaction(transaction, batches);
       await transaction.commit();
       return bases;
     } catch (error) {
@@ -143,43 +118,7 @@ export class KafkaProducer {
   }
 }
 
-/** Splits records by partition, in order, into what a broker takes at once. */
-function toBatches(records: readonly Outgoing[]): readonly Batch[] {
-  const batches: Batch[] = [];
-  const open = new Map<number, Batch>();
-  for (const [at, { partition, message, bytes }] of records.entries()) {
-    let batch = open.get(partition);
-    if (!batch || batch.bytes + bytes > BATCH_BYTES) {
-      batch = { partition, at: [], messages: [], bytes: 0 };
-      open.set(partition, batch);
-      batches.push(batch);
-    }
-    batch.at.push(at);
-    batch.messages.push(message);
-    batch.bytes += bytes;
-  }
-  return batches;
-}
-
-/** Every record comes with its partition. */
-function createPartitioner() {
-  return ({ message }: { readonly message: Message }): number => message.partition ?? 0;
-}
-
 /** Whether a broker has said that it did not take the batch, so that nothing of it can be there. */
 function wasRefused(error: unknown): boolean {
   return error instanceof MillraceError && (error.code === 'record-too-large' || error.code === 'topic-missing');
-}
-
-function baseOf([metadata]: readonly RecordMetadata[]): number {
-  return Number(metadata?.baseOffset);
-}
-
-async function connected(producer: Producer): Promise<Producer> {
-  await producer.connect();
-  return producer;
-}
-
-async function disconnect(producer: Promise<Producer> | null): Promise<void> {
-  await producer?.then((each) => each.disconnect()).catch(() => undefined);
 }

@@ -5,12 +5,11 @@ import { MillraceError } from '../../operators/errors.ts';
 import { toMs } from '../../operators/units.ts';
 import { DEFAULT_PATIENCE } from '../spec/graph.ts';
 import type { Graph } from '../spec/graph.ts';
-import { lintGraph } from '../spec/lint.ts';
 import type { LogPlace } from '../job/open-log.ts';
 import { openJob } from '../job/open-job.ts';
 import { runJob } from '../job/run-job.ts';
 import { createReporter } from '../terminal/status-line.ts';
-import { describeFinding, readGraphFile } from './lint.ts';
+import { readGraph } from './lint.ts';
 import { brokersOption, dataDirOption, integer, milliseconds } from './options.ts';
 import { inSession } from './session.ts';
 
@@ -100,13 +99,6 @@ async function run(file: string | undefined, options: UpOptions, stop: AbortSign
   } finally {
     reporter.close();
   }
-}
-
-function readGraph(file: string): Graph {
-  const { graph, findings } = lintGraph(readGraphFile(file));
-  if (graph) return graph;
-  const list = findings.map((finding) => `  ${describeFinding(file, finding)}`).join('\n');
-  throw new MillraceError('graph-invalid', `The graph can't run:\n${list}\n`);
 }
 
 function withOverrides(graph: Graph, { preset, seed }: UpOptions): Graph {

@@ -49,6 +49,7 @@ export async function openStream(options: StreamOptions): Promise<OpenStream> {
   const services: Services = {
     jobId: job.folder.id,
     log,
+    formats: job.formats,
     clock: { nowMs: () => Date.now() },
     tokenizer: job.tokenizer,
     deadLetters: reports.deadLetters,

@@ -17,6 +17,7 @@ export function streamLog(log: TopicLog, logger: Logger): StreamLog {
   const self: StreamLog = {
     createTopic: (name, settings) => log.createTopic(name, settings),
     topics: () => log.topics(),
+    retention: (name) => log.retention(name),
     topic: (name) => log.topic(name).pipe(map((topic) => ({ ...topic, log: self }))),
     produce(topic, records) {
       const producing = log.produce(topic, records);
@@ -35,6 +36,7 @@ export function streamLog(log: TopicLog, logger: Logger): StreamLog {
       }
     },
     committed: (group, topic) => log.committed(group, topic),
+    transactions: (id, group) => log.transactions(id, group),
     close: () => self.settled(),
     async settled() {
       while (underWay.size > 0) await Promise.all(underWay);
