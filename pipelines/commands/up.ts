@@ -1,7 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { Command, Option } from 'commander';
 import type { Outage } from '../../infra/index.ts';
-import { MillraceError } from '../../operators/errors.ts';
 import { toMs } from '../../operators/units.ts';
 import { DEFAULT_PATIENCE } from '../spec/graph.ts';
 import type { Graph } from '../spec/graph.ts';
