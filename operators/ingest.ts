@@ -240,16 +240,16 @@ class RecordSource implements Source {
    */
   async #nextRun(waitMs: number): Promise<readonly LogRecord[]> {
     const reader = this.#reader;
+    // Also a poll that does not wait for records may have to wait for the log itself.
+    const interrupted = new AbortController();
+    this.#wake = () => interrupted.abort();
+    const limits = { maxRecords: RUN_RECORDS, maxBytes: RUN_BYTES, signal: interrupted.signal };
     for (const partition of this.#positions.inTurn(this.#lastRun)) {
-      const records = await reader?.poll({ partition, maxRecords: RUN_RECORDS, maxBytes: RUN_BYTES, waitMs: 0 });
+      const records = await reader?.poll({ ...limits, partition, waitMs: 0 });
       if (records && records.length > 0) return records;
     }
     if (this.#isStopped || !this.#wantedCuts.isEmpty || this.#ownership.next || this.#failure !== null) return [];
-    const interrupted = new AbortController();
-    this.#wake = () => interrupted.abort();
-    if (reader && !this.#positions.isEmpty) {
-      return reader.poll({ maxRecords: RUN_RECORDS, maxBytes: RUN_BYTES, waitMs, signal: interrupted.signal });
-    }
+    if (reader && !this.#positions.isEmpty) return reader.poll({ ...limits, waitMs });
     await firstValueFrom(race(timer(waitMs), fromEvent(interrupted.signal, 'abort')));
     return [];
   }

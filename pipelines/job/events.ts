@@ -12,6 +12,7 @@ export type JobEvent =
   | GenerationEvent
   | DeadLetterEvent
   | DeploymentEvent
+  | OutageEvent
   | SummaryEvent;
 
 export interface ReadyEvent {
@@ -100,6 +101,17 @@ export interface DeploymentEvent {
   /** Why it was started again. */
   readonly reason?: string;
 }
+
+/** No broker answers, which is borne for a while; or one does again. */
+export type OutageEvent =
+  | {
+      readonly event: 'outage';
+      readonly state: 'waiting';
+      readonly reason: string;
+      /** How long it will be waited for, from the outage's beginning on. */
+      readonly patienceMs: number;
+    }
+  | { readonly event: 'outage'; readonly state: 'over'; readonly lastedMs: number };
 
 export interface SummaryEvent {
   readonly event: 'summary';
