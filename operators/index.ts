@@ -22,6 +22,9 @@ export type { IngestOptions } from './ingest.ts';
 export { defineKind } from './kind.ts';
 export type { OperatorKind, Payload, Services } from './kind.ts';
 export type {
+  AssignedPartition,
+  Assignment,
+  Assignments,
   Checkpoint,
   CheckpointInfo,
   CheckpointStore,
@@ -29,8 +32,11 @@ export type {
   Cut,
   DeadLetter,
   DeadLetters,
+  GroupMembership,
+  GroupOptions,
   Ledger,
   LedgerEntry,
+  LedgerPlace,
   LogReader,
   Logger,
   PartitionId,

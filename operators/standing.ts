@@ -54,6 +54,10 @@ export function beyond({ entry: first }: LedgerPlace, { entries }: Standing, { e
   return { begun, entries: [isBegun ? null : (at ?? null), ...after].filter((each) => each !== null) };
 }
 
+export function isBehind(place: LedgerPlace, other: LedgerPlace): boolean {
+  return place.entry > other.entry || (place.entry === other.entry && place.played > other.played);
+}
+
 /** Where each partition was first read after a cut: the start of a partition that the cut does not know. */
 export function firstRuns(entries: readonly (LedgerEntry | null)[]): ReadonlyMap<string, Position> {
   const first = new Map<string, Position>();

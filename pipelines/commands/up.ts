@@ -20,6 +20,7 @@ interface UpOptions extends LogPlace {
   readonly untilIdle?: number;
   /** Milliseconds. */
   readonly patience?: number;
+  readonly group?: string;
   readonly wait?: true;
   readonly fresh?: true;
   readonly json?: true;
@@ -42,6 +43,7 @@ export function upCommand(): Command {
     .option('--max-steps <n>', 'end when the job has done so many steps in all', integer(1))
     .option('--until-idle <time>', 'end when everything is trained and nothing has arrived for so long', milliseconds)
     .option('--patience <time>', 'wait so long for Kafka brokers that do not answer (default: 5m)', milliseconds)
+    .option('--group <name>', 'share the trained topics with the jobs of this consumer group (Kafka)')
     .option('--wait', 'wait for brokers also at the start, where otherwise some seconds must do')
     .option('--fresh', 'start a new job on the topics as they are')
     .option('--json', 'print events as JSON, one a line')
@@ -53,6 +55,7 @@ Examples:
   millrace up --until-idle 5s --max-steps 200
   millrace up my-graph.yaml --preset nano --data-dir /var/lib/millrace
   millrace up --brokers localhost:9092 --patience 1h
+  millrace up --brokers localhost:9092 --group readers --data-dir second
   millrace up --json | jq 'select(.event == "step") | .bitsPerByte'
 
 Ctrl-C makes a savepoint and ends; a second one ends at once, and costs only the work since the last checkpoint.
@@ -82,7 +85,8 @@ async function run(file: string | undefined, options: UpOptions, stop: AbortSign
       waitForBrokers: options.wait ?? false,
       onOutage: (outage: Outage): void => onEvent({ event: 'outage', ...outage }),
     };
-    const job = await openJob({ graph, place, fresh, brokers, onWarning, signal: stop });
+    const group = options.group ?? graph.kafka?.group;
+    const job = await openJob({ graph, place, group, fresh, brokers, onWarning, signal: stop });
     if (!job) {
       onWarning('Stopped before anything was trained.');
       return;

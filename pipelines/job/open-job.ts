@@ -3,7 +3,15 @@ import type { KafkaLogOptions } from '../../infra/index.ts';
 import { presets } from '../../model/presets.ts';
 import type { TrainerSettings } from '../../model/settings.ts';
 import { MillraceError } from '../../operators/errors.ts';
-import type { DeadLetters, Formats, Ledger, NewRecord, Tokenizer, TopicLog } from '../../operators/index.ts';
+import type {
+  DeadLetters,
+  Formats,
+  GroupMembership,
+  Ledger,
+  NewRecord,
+  Tokenizer,
+  TopicLog,
+} from '../../operators/index.ts';
 import { createTopics } from './create-topics.ts';
 import { feedOnce } from './feeds/feed.ts';
 import { sotuRecords } from './feeds/sotu.ts';
@@ -13,6 +21,7 @@ import { encodeInput } from '../topics/encode.ts';
 import { formatsOf } from '../topics/formats.ts';
 import { dataFolder, goOnOrBegin } from './job-folder.ts';
 import type { JobFolder } from './job-folder.ts';
+import { joinGroup, ledgerTopic } from './membership.ts';
 import { openLog } from './open-log.ts';
 import type { LogPlace } from './open-log.ts';
 import { engineOfCheckpoints, settleEngine } from './job-engine.ts';
@@ -27,6 +36,8 @@ export interface OpenJobOptions {
   readonly place: LogPlace;
   /** Starts a new job on the topics as they are, and leaves the old one's folder alone. */
   readonly fresh: boolean;
+  /** Consumer group that shares the trained topics; without one the job reads all of them. */
+  readonly group: string | undefined;
   /** How brokers are borne that do not answer; the embedded log has none. */
   readonly brokers?: Pick<KafkaLogOptions, 'patienceMs' | 'waitForBrokers' | 'onOutage'>;
   readonly onWarning: (message: string) => void;
@@ -43,6 +54,8 @@ export interface OpenJob {
   /** Each stream has a ledger of its own. */
   ledgerOf(stream: string, log: TopicLog): Ledger;
   readonly deadLetters: DeadLetters;
+  /** The share of the trained topics that is the job's; null where it reads all of them. */
+  readonly membership: GroupMembership | null;
   /** Topics that the training stream reads. */
   readonly trainedTopics: readonly string[];
   readonly tokenizer: Tokenizer;
@@ -74,6 +87,8 @@ export async function openJob(options: OpenJobOptions): Promise<OpenJob | null> 
       return null;
     }
     const begun = await begin(folder, graph, onWarning);
+    const membership = options.group === undefined ? null : joinGroup(log, options.group, folder.id, graph);
+    if (membership) closers.push(() => membership.close());
     return {
       folder,
       dataDir,
@@ -81,8 +96,9 @@ export async function openJob(options: OpenJobOptions): Promise<OpenJob | null> 
       log,
       formats,
       tokenizer,
+      membership,
       trainedTopics: trainedTopics(graph),
-      ledgerOf: (stream, through) => logLedger(through, `ledger-${folder.id}-${stream}`),
+      ledgerOf: (stream, through) => logLedger(through, ledgerTopic(folder.id, stream)),
       deadLetters: logDeadLetters(log, DEAD_LETTER_TOPIC),
       ...trainingOf(graph, tokenizer, begun),
       close,

@@ -3,13 +3,15 @@ import { openCheckpointStore, startSampler, startTrainer } from '../../infra/ind
 import { MillraceError } from '../../operators/errors.ts';
 import type { Services } from '../../operators/kind.ts';
 import { graphHash } from '../spec/graph.ts';
-import type { Graph, Step } from '../spec/graph.ts';
+import type { Step } from '../spec/graph.ts';
 import type { JobReports } from './job-reports.ts';
 import type { OpenJob } from './open-job.ts';
+import { latestThatCounts } from './membership.ts';
 import { positionsOf, reachedIn, requireOwners } from './restored-cut.ts';
 import { composeStream } from './run-stream.ts';
 import { streamLog } from './stream-log.ts';
 import type { OpenStream } from './run-stream.ts';
+import { has } from './training-stream.ts';
 import { version } from '../version.ts';
 import type { Voice } from './voice.ts';
 
@@ -37,14 +39,17 @@ export async function openStream(options: StreamOptions): Promise<OpenStream> {
     },
     files: [{ name: 'tokenizer.json', path: job.folder.tokenizer }],
   });
-  const restore = await store.latest();
+  const isTraining = has(steps, 'trainStep');
+  const log = streamLog(job.log, logger);
+  const ledger = job.ledgerOf(name, log);
+  const assignments = isTraining ? job.membership : null;
+  const restore = await (assignments ? latestThatCounts(store, assignments, ledger, steps) : store.latest());
   if (restore) requireOwners(restore, name, steps);
-  if (has(steps, 'trainStep')) reports.restored(restore, reachedIn(restore, steps), positionsOf(restore, steps));
-  const trainer = has(steps, 'trainStep')
+  if (isTraining) reports.restored(restore, reachedIn(restore, steps), positionsOf(restore, steps));
+  const trainer = isTraining
     ? await startTrainer({ settings: job.settings, stagingDir: job.folder.staging, logger })
     : null;
   const sampler = has(steps, 'generate') ? await startSampler({ logger, engine: job.settings.engine }) : null;
-  const log = streamLog(job.log, logger);
   const listening = sampler && voice.keepCurrent(sampler);
   const services: Services = {
     jobId: job.folder.id,
@@ -53,12 +58,12 @@ export async function openStream(options: StreamOptions): Promise<OpenStream> {
     clock: { nowMs: () => Date.now() },
     tokenizer: job.tokenizer,
     deadLetters: reports.deadLetters,
-    ledger: job.ledgerOf(name, log),
+    ledger,
     store,
     batch: job.batch,
     restore,
     maxSteps: options.maxSteps,
-    assignments: null,
+    assignments,
     get trainer() {
       return started(trainer, 'trainer');
     },
@@ -73,15 +78,6 @@ export async function openStream(options: StreamOptions): Promise<OpenStream> {
       await Promise.all([trainer?.close(), sampler?.close(), log.settled()]);
     },
   };
-}
-
-export function has(steps: readonly Step[], kindName: string): boolean {
-  return steps.some(({ kind }) => kind.kind === kindName);
-}
-
-/** Name and steps of the stream that trains, of which a graph has one at most. */
-export function trainingStream({ streams }: Graph): readonly [string, readonly Step[]] | undefined {
-  return Object.entries(streams).find(([, steps]) => has(steps, 'trainStep'));
 }
 
 /** The training stream's checkpoints are the job's; the others keep theirs beside them. */

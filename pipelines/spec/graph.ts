@@ -52,8 +52,12 @@ export type TokenizerSpec =
   | { readonly kind: 'file'; readonly path: string };
 
 export interface KafkaSpec {
-  /** Some of the brokers, as `host:port`. */
-  readonly brokers: readonly string[];
+  /** Some of the brokers, as `host:port`; those of the command line, when absent. */
+  readonly brokers?: readonly string[] | undefined;
+  /** Jobs of one group share the topics that they train on. */
+  readonly group?: string | undefined;
+  /** How long a job of a group may be without a sign of life before others go on with its partitions. */
+  readonly sessionTimeout?: Duration | undefined;
   /** How long a running job waits for brokers that do not answer. */
   readonly patience: Duration;
 }
@@ -102,7 +106,9 @@ export const graphHeadSchema: z.ZodType<GraphHead> = z.strictObject({
   topics: z.record(topicName, topicSchema.prefault({})),
   kafka: z
     .strictObject({
-      brokers: z.array(z.string().refine(isBroker, 'must be host:port')).min(1),
+      brokers: z.array(z.string().refine(isBroker, 'must be host:port')).min(1).optional(),
+      group: z.string().min(1).max(249).optional(),
+      sessionTimeout: durationSchema.optional(),
       patience: durationSchema.default(DEFAULT_PATIENCE),
     })
     .optional(),
