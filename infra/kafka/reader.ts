@@ -193,15 +193,14 @@ function isOutOfRange(cause: unknown): boolean {
   return root instanceof Error && root.name === 'KafkaJSOffsetOutOfRange';
 }
 
-/** Resolves when the promise has, or when one of the signals aborts. */
-async function settled(promise: Promise<void>, signals: readonly AbortSignal[]): Promise<void> {
-  const listening = new AbortController();
-  const aborts = signals.map(
-    (signal) =>
-      new Promise<void>((resolve) => {
-        signal.addEventListener('abort', () => resolve(), { once: true, signal: listening.signal });
-      }),
-  );
-  await Promise.race([promise, ...aborts]);
-  listening.abort();
+/** Resolves when the promise has, which must not reject, or when one of the signals aborts. */
+function settled(promise: Promise<void>, signals: readonly AbortSignal[]): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      for (const signal of signals) signal.removeEventListener('abort', done);
+      resolve();
+    };
+    for (const signal of signals) signal.addEventListener('abort', done);
+    void promise.then(done);
+  });
 }
