@@ -1,4 +1,5 @@
 import type { Message } from 'kafkajs';
+import type { PartitionId } from '../../operators/ports.ts';
 import type { NewRecord } from '../../operators/types.ts';
 
 /** What Kafka adds to a record, at most: lengths, and its share of the batch. */
