@@ -38,6 +38,9 @@ declare module 'kafkajs/src/cluster/index.js' {
   export interface NodeConnection {
     readonly connectionPool: { send<T>(exchange: Exchange<T>): Promise<T> };
     disconnect(): Promise<void>;
+    metadata(topics: readonly string[]): Promise<{
+      readonly topicMetadata: readonly { readonly topic: string; readonly partitionMetadata: readonly unknown[] }[];
+    }>;
     offsetCommit(request: {
       readonly groupId: string;
       readonly groupGenerationId: number;
@@ -59,6 +62,7 @@ declare module 'kafkajs/src/cluster/index.js' {
     refreshMetadata(): Promise<void>;
     refreshMetadataIfNecessary(): Promise<void>;
     readonly targetTopics: Set<string>;
+    getNodeIds(): readonly string[];
     addMultipleTargetTopics(topics: readonly string[]): Promise<void>;
     findTopicPartitionMetadata(topic: string): readonly { readonly partitionId: number; readonly leader: number }[];
     findBroker(node: { readonly nodeId: string }): Promise<NodeConnection>;

@@ -144,7 +144,7 @@ export class KafkaReader implements LogReader {
       );
     } catch (error) {
       const failure = kafkaFailure(error, this.#options);
-      this.#failure = await this.#explain(failure).catch(() => failure);
+      this.#failure = await this.#explain(failure).catch((cause: unknown) => kafkaFailure(cause, this.#options));
     } finally {
       this.#fetching = null;
     }
@@ -160,8 +160,11 @@ export class KafkaReader implements LogReader {
     }
   }
 
-  /** Of an offset that is not there, says which are. */
+  /** Of an offset that is not there, says which are; of several topics, which one is gone. */
   async #explain(error: MillraceError): Promise<MillraceError> {
+    if (error.code === 'topic-missing') {
+      for (const topic of new Set(this.#cursors.map((cursor) => cursor.topic))) await this.#options.offsetsOf(topic);
+    }
     if (!isOutOfRange(error.cause)) return error;
     for (const { fetchFrom } of this.#cursors) {
       const { topic, partition, offset } = fetchFrom;
@@ -196,11 +199,11 @@ function isOutOfRange(cause: unknown): boolean {
 /** Resolves when the promise has, which must not reject, or when one of the signals aborts. */
 function settled(promise: Promise<void>, signals: readonly AbortSignal[]): Promise<void> {
   return new Promise((resolve) => {
-    const done = (): void => {
-      for (const signal of signals) signal.removeEventListener('abort', done);
+    const stop = (): void => {
+      for (const signal of signals) signal.removeEventListener('abort', stop);
       resolve();
     };
-    for (const signal of signals) signal.addEventListener('abort', done);
-    void promise.then(done);
+    for (const signal of signals) signal.addEventListener('abort', stop);
+    void promise.finally(stop);
   });
 }
