@@ -19,6 +19,7 @@ export type ErrorCode =
   | 'no-answer'
   | 'non-finite-loss'
   | 'offset-out-of-range'
+  | 'plan-refused'
   | 'process-died'
   | 'prompt-invalid'
   | 'record-empty'

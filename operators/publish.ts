@@ -97,6 +97,7 @@ export const publishKind: OperatorKind = defineKind({
   summary: 'Produces each report to a topic as JSON, and passes it on.',
   input: 'any',
   output: 'any',
+  state: 'how many records it has published',
   config: z.strictObject({
     topic: z.string().describe('Topic to write to.'),
     exactlyOnce: z
@@ -105,6 +106,8 @@ export const publishKind: OperatorKind = defineKind({
       .describe('False for answers, which do not repeat themselves after a restart.'),
   }),
   topicsOf: ({ topic }) => [topic],
-  build: (uid, config, { log, jobId }) =>
-    publish<Report>({ uid, ...config, publisher: `${jobId}/${uid}`, log, toRecord: reportRecord }),
+  build: (uid, config, { log, jobId, lineage }) => {
+    const publisher = lineage === 0 ? `${jobId}/${uid}` : `${jobId}/${uid}@${lineage}`;
+    return publish<Report>({ uid, ...config, publisher, log, toRecord: reportRecord });
+  },
 });

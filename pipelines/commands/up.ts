@@ -1,14 +1,14 @@
-import { fileURLToPath } from 'node:url';
 import { Command, Option } from 'commander';
-import { MillraceError } from '../../operators/errors.ts';
 import type { Graph } from '../spec/graph.ts';
-import { lintGraph } from '../spec/lint.ts';
+import { currentJob, dataFolder } from '../job/job-folder.ts';
 import type { LogPlace } from '../job/open-log.ts';
 import { openJob } from '../job/open-job.ts';
 import { runJob } from '../job/run-job.ts';
+import { currentGraph, graphVersion, readGraphOf } from '../redeploy/graph-history.ts';
+import type { Plan } from '../redeploy/plan.ts';
 import { createReporter } from '../terminal/status-line.ts';
-import { describeFinding, readGraphFile } from './lint.ts';
-import { brokersOption, dataDirOption, integer, milliseconds } from './options.ts';
+import { brokersOption, collect, dataDirOption, integer, milliseconds } from './options.ts';
+import { DEFAULT_GRAPH, readGraph } from './read-graph.ts';
 import { inSession } from './session.ts';
 
 interface UpOptions extends LogPlace {
@@ -18,10 +18,10 @@ interface UpOptions extends LogPlace {
   /** Milliseconds. */
   readonly untilIdle?: number;
   readonly fresh?: true;
+  readonly discard: readonly string[];
   readonly json?: true;
 }
 
-const DEFAULT_GRAPH = fileURLToPath(new URL('../graphs/sotu.yaml', import.meta.url));
 /** Ctrl-C is how a job is meant to be ended. */
 const STOPPED = 0;
 const FAREWELL = 'Making a savepoint... (Ctrl-C again ends at once; only work since the last checkpoint is repeated)';
@@ -30,7 +30,10 @@ const FAREWELL = 'Making a savepoint... (Ctrl-C again ends at once; only work si
 export function upCommand(): Command {
   return new Command('up')
     .description('Run a graph: stream text into training, and answers out. Goes on where it was stopped.')
-    .argument('[graph]', 'a graph as YAML or JSON; by default one that learns from the State of the Union addresses')
+    .argument(
+      '[graph]',
+      "a graph as YAML or JSON; by default the job's, or one that learns from the State of the Union addresses",
+    )
     .addOption(dataDirOption())
     .addOption(brokersOption())
     .addOption(new Option('--preset <name>', "the model's size").choices(['nano', 'small', 'base']))
@@ -38,6 +41,7 @@ export function upCommand(): Command {
     .option('--max-steps <n>', 'end when the job has done so many steps in all', integer(1))
     .option('--until-idle <time>', 'end when everything is trained and nothing has arrived for so long', milliseconds)
     .option('--fresh', 'start a new job on the topics as they are')
+    .option('--discard <uid>', 'an operator whose state a changed graph may lose (may be given again)', collect, [])
     .option('--json', 'print events as JSON, one a line')
     .addHelpText(
       'after',
@@ -60,7 +64,7 @@ function up(file: string | undefined, options: UpOptions): Promise<void> {
 }
 
 async function run(file: string | undefined, options: UpOptions, stop: AbortSignal): Promise<void> {
-  const graph = withOverrides(readGraph(file ?? DEFAULT_GRAPH), options);
+  const graph = withOverrides(await graphFor(file, options), options);
   const reporter = createReporter({
     mode: options.json ? 'json' : process.stdout.isTTY ? 'tty' : 'plain',
     out: process.stdout,
@@ -70,7 +74,9 @@ async function run(file: string | undefined, options: UpOptions, stop: AbortSign
   const { fresh = false, maxSteps = Infinity, untilIdle: untilIdleMs = Infinity } = options;
   const place = { dataDir: options.dataDir, brokers: options.brokers ?? graph.kafka?.brokers };
   try {
-    const job = await openJob({ graph, place, fresh, onWarning, signal: stop });
+    const onPlan = (plan: Plan): void => reporter.event({ event: 'plan', plan });
+    const { discard } = options;
+    const job = await openJob({ graph, place, fresh, discard, onPlan, onWarning, signal: stop });
     if (!job) {
       onWarning('Stopped before anything was trained.');
       return;
@@ -89,11 +95,12 @@ async function run(file: string | undefined, options: UpOptions, stop: AbortSign
   }
 }
 
-function readGraph(file: string): Graph {
-  const { graph, findings } = lintGraph(readGraphFile(file));
-  if (graph) return graph;
-  const list = findings.map((finding) => `  ${describeFinding(file, finding)}`).join('\n');
-  throw new MillraceError('graph-invalid', `The graph can't run:\n${list}\n`);
+/** What is named, else the graph of the job that is there, else the one that comes with Millrace. */
+async function graphFor(file: string | undefined, { dataDir, fresh }: UpOptions): Promise<Graph> {
+  if (file !== undefined) return readGraph(file);
+  const job = fresh ? null : currentJob(dataFolder(dataDir));
+  const current = job && (await currentGraph(job));
+  return job && current ? readGraphOf(await graphVersion(job, current.version)) : readGraph(DEFAULT_GRAPH);
 }
 
 function withOverrides(graph: Graph, { preset, seed }: UpOptions): Graph {

@@ -1,10 +1,24 @@
 import type { CutReason } from '../../operators/index.ts';
+import type { Plan } from '../redeploy/plan.ts';
 
 /**
  * What `millrace up --json` prints, one object a line. Fields are only ever added; README describes each.
  */
 export type JobEvent =
-  ReadyEvent | StepEvent | CheckpointEvent | GenerationEvent | DeadLetterEvent | DeploymentEvent | SummaryEvent;
+  | PlanEvent
+  | ReadyEvent
+  | StepEvent
+  | CheckpointEvent
+  | GenerationEvent
+  | DeadLetterEvent
+  | DeploymentEvent
+  | SummaryEvent;
+
+/** The job was given another graph than it had: what becomes of each operator. */
+export interface PlanEvent {
+  readonly event: 'plan';
+  readonly plan: Plan;
+}
 
 export interface ReadyEvent {
   readonly event: 'ready';

@@ -2,11 +2,14 @@ import { lockJob, logDeadLetters, logLedger } from '../../infra/index.ts';
 import { presets } from '../../model/presets.ts';
 import type { TrainerSettings } from '../../model/settings.ts';
 import { MillraceError } from '../../operators/errors.ts';
-import type { DeadLetters, Ledger, Tokenizer, TopicLog } from '../../operators/index.ts';
+import type { DeadLetters, Ledger, Tokenizer, TopicLog, Uid } from '../../operators/index.ts';
 import { toBytes, toMs } from '../../operators/units.ts';
 import { feedOnce } from './feeds/feed.ts';
 import { sotuRecords } from './feeds/sotu.ts';
 import type { Graph, TopicSpec } from '../spec/graph.ts';
+import { adoptGraph } from '../redeploy/adopt-graph.ts';
+import type { AdoptedGraph } from '../redeploy/adopt-graph.ts';
+import type { Plan } from '../redeploy/plan.ts';
 import { dataFolder, goOnOrBegin } from './job-folder.ts';
 import type { JobFolder } from './job-folder.ts';
 import { openLog } from './open-log.ts';
@@ -20,6 +23,10 @@ export interface OpenJobOptions {
   readonly place: LogPlace;
   /** Starts a new job on the topics as they are, and leaves the old one's folder alone. */
   readonly fresh: boolean;
+  /** Uids whose state a changed graph may lose. */
+  readonly discard?: readonly Uid[];
+  /** Told what a changed graph changes, before it does. */
+  readonly onPlan?: (plan: Plan) => void;
   readonly onWarning: (message: string) => void;
   readonly signal: AbortSignal;
 }
@@ -29,6 +36,8 @@ export interface OpenJob {
   readonly folder: JobFolder;
   readonly dataDir: string;
   readonly graph: Graph;
+  /** The graph's place in the job's history. */
+  readonly adopted: AdoptedGraph;
   readonly log: TopicLog;
   /** Each stream has a ledger of its own. */
   ledgerOf(stream: string): Ledger;
@@ -45,7 +54,7 @@ const DEAD_LETTER_TOPIC = 'deadletters';
 
 /** Opens the data folder's job, or begins one. Resolves with null when told to stop before it was ready. */
 export async function openJob(options: OpenJobOptions): Promise<OpenJob | null> {
-  const { graph, place, fresh, onWarning, signal } = options;
+  const { graph, place, fresh, discard = [], onPlan = () => {}, onWarning, signal } = options;
   const { dataDir, brokers } = place;
   const lock = await lockJob(dataDir);
   const closers: (() => Promise<void>)[] = [() => lock.release()];
@@ -57,6 +66,7 @@ export async function openJob(options: OpenJobOptions): Promise<OpenJob | null> 
     const log = await openLog(place);
     closers.push(() => log.close());
     const folder = goOnOrBegin(data, brokers ? 'kafka' : 'embedded', fresh, onWarning);
+    const adopted = await adoptGraph({ job: folder, graph, discard, onPlan });
     await createTopics(log, graph);
     await feed(log, graph, onWarning);
     const tokenizer = await prepareTokenizer({ graph, log, path: folder.tokenizer, onWarning, signal });
@@ -68,6 +78,7 @@ export async function openJob(options: OpenJobOptions): Promise<OpenJob | null> 
       folder,
       dataDir,
       graph,
+      adopted,
       log,
       tokenizer,
       trainedTopics: trainedTopics(graph),

@@ -30,6 +30,7 @@ export class JobStatus {
       case 'generation':
         this.#speakingStep = event.weights.step;
         return;
+      case 'plan':
       case 'ready':
       case 'deadletter':
       case 'deployment':

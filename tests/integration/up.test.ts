@@ -139,7 +139,8 @@ test('refuses a checkpoint of another size of model, and says what to do', async
   expect((await up('--max-steps', '2').finished).code).toBe(0);
   const { code, stderr } = await up('--preset', 'small').finished;
   expect(code).toBe(1);
-  expect(stderr).toContain('weights-mismatch');
+  expect(stderr).toContain('plan-refused');
+  expect(stderr).toContain('model.preset');
   const fresh = await up('--fresh', '--max-steps', '2').finished;
   expect(fresh.code).toBe(0);
   expect(last(eventsOf(fresh.stdout))).toMatchObject({ step: 2, steps: 2 });
@@ -152,8 +153,8 @@ test('refuses a graph that lacks an operator which the checkpoint holds state of
     await writeFile(graph, GRAPH.replace(`uid: ${uid},`, 'uid: other,'));
     const { code, stderr } = await up('--max-steps', '4').finished;
     expect(code).toBe(1);
-    expect(stderr).toContain('checkpoint-incompatible');
-    expect(stderr).toContain(`"${uid}"`);
+    expect(stderr).toContain('plan-refused');
+    expect(stderr).toContain(`--discard ${uid}`);
   }
   await writeFile(graph, GRAPH);
   const again = await up('--max-steps', '2').finished;

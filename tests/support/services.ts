@@ -8,6 +8,7 @@ import { MemoryCheckpoints, MemoryDeadLetters, MemoryLedger } from './memory-sto
 export function memoryServices(): Services {
   return {
     jobId: 'job',
+    lineage: 0,
     log: new MemoryLog(),
     clock: { nowMs: () => 0 },
     tokenizer: byteTokenizer,

@@ -1,0 +1,101 @@
+import { isDeepStrictEqual } from 'node:util';
+import type { Graph } from '../spec/graph.ts';
+import type { Effect, PlanInput } from './plan.ts';
+import { shown } from './plan-operators.ts';
+
+/** A setting of the graph, outside of its operators, that differs. */
+export interface SettingRow {
+  /** Such as `model.learningRate`. */
+  readonly path: string;
+  readonly from: string;
+  readonly to: string;
+  readonly effect: Effect;
+  /** The stream that is built anew because of it. */
+  readonly stream: string | null;
+  readonly warmUp: string | null;
+  /** What there is to know. */
+  readonly note: string | null;
+  readonly refused: string | null;
+}
+
+type Rule = (input: PlanInput) => Partial<Pick<SettingRow, 'effect' | 'stream' | 'warmUp' | 'note' | 'refused'>>;
+
+const RESTART = 'Stop the job, and start it again with millrace up.';
+
+/** What it takes to change each setting of the graph; `topics` and `streams` have rules of their own. */
+const RULES: Readonly<Record<string, Rule>> = {
+  name: () => ({ effect: 'live' }),
+  kafka: () => ({ effect: 'restart', note: RESTART }),
+  feed: () => ({ effect: 'restart', note: RESTART }),
+  standingPrompts: () => ({ effect: 'live' }),
+  tokenizer: (input) =>
+    hasTrained(input)
+      ? { refused: "The weights belong to the job's vocabulary. Set it back, or start a new job with --fresh." }
+      : { note: 'The job has its vocabulary already and keeps it; only --fresh makes another.' },
+  'model.preset': (input) =>
+    hasTrained(input)
+      ? { refused: 'The weights are of another size of model. Set it back, or start a new job with --fresh.' }
+      : { effect: 'restart', note: RESTART },
+  'model.seed': (input) =>
+    hasTrained(input)
+      ? { note: 'No effect any more: the first weights are made.' }
+      : { effect: 'restart', note: RESTART },
+  'model.learningRate': () => ({ effect: 'live' }),
+  'model.accumulate': trainerAnew,
+  'model.engine': trainerAnew,
+};
+
+/** Settings that differ, each with what becomes of it. */
+export function planSettings(input: PlanInput): readonly SettingRow[] {
+  const { from, to } = input;
+  const differing = Object.entries(RULES).flatMap(([path, rule]): readonly SettingRow[] => {
+    const [before, after] = [valueAt(from, path), valueAt(to, path)];
+    if (isDeepStrictEqual(before, after)) return [];
+    const none = { effect: 'none', stream: null, warmUp: null, note: null, refused: null } as const;
+    return [{ path, from: shown(before), to: shown(after), ...none, ...rule(input) }];
+  });
+  return [...differing, ...planTopics(input)];
+}
+
+function planTopics({ from, to }: PlanInput): readonly SettingRow[] {
+  const names = [...new Set([...Object.keys(from.topics), ...Object.keys(to.topics)])];
+  return names.flatMap((name): readonly SettingRow[] => {
+    const [before, after] = [from.topics[name], to.topics[name]];
+    if (isDeepStrictEqual(before, after)) return [];
+    const row = { path: `topics.${name}`, from: shown(before), to: shown(after), stream: null, warmUp: null } as const;
+    if (!before) return [{ ...row, effect: 'live', note: 'Made when missing.', refused: null }];
+    if (!after) return [{ ...row, effect: 'live', note: 'Stays in the log, with its records.', refused: null }];
+    if (before.partitions !== after.partitions) {
+      const refused = 'The partitions of a topic stay as many as they are. Set it back, or use another topic.';
+      return [{ ...row, effect: 'none', note: null, refused }];
+    }
+    const note = 'No effect: a topic keeps the retention that it was made with.';
+    return [{ ...row, effect: 'none', note, refused: null }];
+  });
+}
+
+function trainerAnew({ to }: PlanInput): ReturnType<Rule> {
+  const stream = Object.keys(to.streams).find((name) => trains(to, name)) ?? null;
+  return { effect: 'rebuild', stream, warmUp: 'the training step, of a new trainer' };
+}
+
+function hasTrained({ from, states }: PlanInput): boolean {
+  return Object.keys(from.streams).some((name) => trains(from, name) && (states.get(name)?.size ?? 0) > 0);
+}
+
+function trains({ streams }: Graph, name: string): boolean {
+  return streams[name]?.some(({ kind }) => kind.kind === 'trainStep') ?? false;
+}
+
+function valueAt(graph: Graph, path: string): unknown {
+  const { name, kafka, feed, standingPrompts, tokenizer, model } = graph;
+  const values: Readonly<Record<string, unknown>> = {
+    name,
+    kafka,
+    feed,
+    standingPrompts,
+    tokenizer,
+    ...Object.fromEntries(Object.entries(model).map(([key, value]) => [`model.${key}`, value])),
+  };
+  return values[path];
+}
