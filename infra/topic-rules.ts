@@ -1,5 +1,5 @@
 import { MillraceError } from '../operators/errors.ts';
-import type { TopicSettings } from '../operators/ports.ts';
+import type { TopicRetention, TopicSettings } from '../operators/ports.ts';
 
 /** What every log asks of names and settings, so that a graph can move between logs. */
 
@@ -23,6 +23,14 @@ export function checkTopicSettings(
   }
   if (retentionBytes > 0 && retentionMs > 0) return;
   throw new MillraceError('bad-usage', `The retention of topic ${name} must be more than 0; leave it out to keep all.`);
+}
+
+/** A retention with only those limits that there are. */
+export function definedRetention(retentionBytes: number | undefined, retentionMs: number | undefined): TopicRetention {
+  return {
+    ...(retentionBytes === undefined ? {} : { retentionBytes }),
+    ...(retentionMs === undefined ? {} : { retentionMs }),
+  };
 }
 
 /** A topic that is there with another number of partitions. */

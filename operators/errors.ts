@@ -12,6 +12,7 @@ export type ErrorCode =
   | 'dead-letter-failed'
   | 'disk-full'
   | 'document-too-large'
+  | 'field-missing'
   | 'graph-invalid'
   | 'job-locked'
   | 'log-closed'
@@ -23,10 +24,12 @@ export type ErrorCode =
   | 'process-died'
   | 'prompt-invalid'
   | 'record-empty'
+  | 'record-not-json'
   | 'record-not-utf8'
   | 'record-too-large'
   | 'topic-missing'
-  | 'topic-mismatch';
+  | 'topic-mismatch'
+  | 'value-unfit';
 
 /** An error that says what happened, what to do about it, and why (`cause`). */
 export class MillraceError extends Error {

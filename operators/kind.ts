@@ -1,6 +1,7 @@
 import type { OperatorFunction } from 'rxjs';
 import type { z } from 'zod';
 import type { Element, Uid } from './flow.ts';
+import type { Formats } from './formats.ts';
 import type { CheckpointStore, Clock, DeadLetters, Ledger, Sampler, TopicLog, Trainer, Tokenizer } from './ports.ts';
 import type { Json, Snapshot } from './types.ts';
 
@@ -25,6 +26,8 @@ export interface Services {
   /** Rises where a job's history is written anew from a cut: what it published behind that cut counts no more. */
   readonly lineage: number;
   readonly log: TopicLog;
+  /** How the values of each topic are read and written. */
+  readonly formats: Formats;
   readonly clock: Clock;
   readonly tokenizer: Tokenizer;
   readonly deadLetters: DeadLetters;

@@ -23,11 +23,15 @@ export interface Position extends PartitionId {
   readonly offset: number;
 }
 
-export interface TopicSettings {
-  readonly partitions?: number;
+/** How long records are kept: all of them, where nothing is said. */
+export interface TopicRetention {
   /** Oldest records are dropped beyond this many bytes per partition. */
   readonly retentionBytes?: number;
   readonly retentionMs?: number;
+}
+
+export interface TopicSettings extends TopicRetention {
+  readonly partitions?: number;
 }
 
 /** A topic that exists, ready to be ingested. */
@@ -45,6 +49,8 @@ export interface TopicLog {
   /** Makes a topic; does nothing when it is there with as many partitions, else rejects with `topic-mismatch`. */
   createTopic(name: string, settings?: TopicSettings): Promise<void>;
   topics(): Promise<readonly { readonly name: string; readonly partitions: number }[]>;
+  /** What a topic was made with. Rejects with `topic-missing`. */
+  retention(topic: string): Promise<TopicRetention>;
   /** Emits the topic once and completes; errors with `topic-missing`. */
   topic(name: string): Observable<Topic>;
   /** Appends all records or none. Resolves with their coordinates once they will outlive the process. */

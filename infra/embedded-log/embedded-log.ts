@@ -8,11 +8,12 @@ import type {
   Position,
   Topic,
   TopicLog,
+  TopicRetention,
   TopicSettings,
 } from '../../operators/ports.ts';
 import type { Coordinates, NewRecord } from '../../operators/types.ts';
 import { Partitioner } from '../partitioner.ts';
-import { checkGroup } from '../topic-rules.ts';
+import { checkGroup, definedRetention } from '../topic-rules.ts';
 import { append, toStored } from './append.ts';
 import { Changes } from './changes.ts';
 import { EmbeddedReader } from './reader.ts';
@@ -75,6 +76,12 @@ class EmbeddedLog implements TopicLog {
   async topics(): Promise<readonly { readonly name: string; readonly partitions: number }[]> {
     this.#checkOpen();
     return this.#topics.list();
+  }
+
+  async retention(topic: string): Promise<TopicRetention> {
+    this.#checkOpen();
+    const { retentionBytes, retentionMs } = this.#topics.get(topic);
+    return definedRetention(retentionBytes, retentionMs);
   }
 
   topic(name: string): Observable<Topic> {

@@ -3,7 +3,15 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { defer } from 'rxjs';
 import type { Observable } from 'rxjs';
 import { MillraceError } from '../../operators/errors.ts';
-import type { LogReader, PartitionOffsets, Position, Topic, TopicLog, TopicSettings } from '../../operators/ports.ts';
+import type {
+  LogReader,
+  PartitionOffsets,
+  Position,
+  Topic,
+  TopicLog,
+  TopicRetention,
+  TopicSettings,
+} from '../../operators/ports.ts';
 import type { Coordinates, NewRecord } from '../../operators/types.ts';
 import { Partitioner } from '../partitioner.ts';
 import { checkGroup } from '../topic-rules.ts';
@@ -80,6 +88,11 @@ class KafkaLog implements TopicLog {
   async topics(): Promise<readonly { readonly name: string; readonly partitions: number }[]> {
     this.#checkOpen();
     return this.#topics.list();
+  }
+
+  async retention(topic: string): Promise<TopicRetention> {
+    this.#checkOpen();
+    return this.#topics.retentionOf(topic);
   }
 
   topic(name: string): Observable<Topic> {

@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Admin, Kafka } from 'kafkajs';
 import { MillraceError } from '../../operators/errors.ts';
-import type { TopicSettings } from '../../operators/ports.ts';
-import { checkTopicName, checkTopicSettings, topicMismatch } from '../topic-rules.ts';
+import type { TopicRetention, TopicSettings } from '../../operators/ports.ts';
+import { checkTopicName, checkTopicSettings, definedRetention, topicMismatch } from '../topic-rules.ts';
 import type { KafkaCluster } from './cluster.ts';
 import { kafkaFailure, topicMissing } from './failure.ts';
 
@@ -14,6 +14,8 @@ const LOOK_AGAIN_MS = 20;
 const INTERNAL = '__';
 const UNLIMITED = -1;
 const BROKER_DEFAULT = -1;
+/** `ConfigResourceTypes.TOPIC`, which kafkajs does not export in a way that ES modules see. */
+const TOPIC_RESOURCE = 2;
 
 /** The topics of a cluster. How many partitions one has is asked once. */
 export class KafkaTopics {
@@ -50,6 +52,21 @@ export class KafkaTopics {
     const known = this.#known.get(name) ?? (await this.#cluster.partitionsOf(name));
     this.#known.set(name, known);
     return known;
+  }
+
+  /** What the topic drops by now, whoever has set it. Rejects with `topic-missing`. */
+  async retentionOf(name: string): Promise<TopicRetention> {
+    await this.partitionsOf(name);
+    const query = { type: TOPIC_RESOURCE, name, configNames: ['retention.bytes', 'retention.ms'] };
+    const { resources } = await this.#administer(name, (admin) =>
+      admin.describeConfigs({ resources: [query], includeSynonyms: false }),
+    );
+    const entries = resources.flatMap(({ configEntries }) => configEntries);
+    const limit = (entry: string): number | undefined => {
+      const value = Number(entries.find(({ configName }) => configName === entry)?.configValue ?? UNLIMITED);
+      return value < 0 ? undefined : value;
+    };
+    return definedRetention(limit('retention.bytes'), limit('retention.ms'));
   }
 
   async close(): Promise<void> {

@@ -2,7 +2,6 @@ import { Command } from 'commander';
 import type { Manifest } from '../../infra/index.ts';
 import { MillraceError } from '../../operators/errors.ts';
 import { age, count, figure, size, table } from '../terminal/format.ts';
-import type { JobFolder } from '../job/job-folder.ts';
 import { bytesOf, checkpointIds, inspectCheckpoint, trainedIn } from '../job/saved-checkpoints.ts';
 import type { SavedCheckpoint } from '../job/saved-checkpoints.ts';
 import { jobOf } from './current-job.ts';

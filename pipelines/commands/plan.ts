@@ -6,8 +6,8 @@ import type { Plan } from '../redeploy/plan.ts';
 import { savedStates } from '../redeploy/saved-states.ts';
 import { planLines } from '../terminal/plan-view.ts';
 import { jobOf } from './current-job.ts';
+import { readGraph } from './lint.ts';
 import { collect, dataDirOption } from './options.ts';
-import { readGraph } from './read-graph.ts';
 import { inSession } from './session.ts';
 
 interface PlanFlags {

@@ -1,3 +1,4 @@
+import { fileURLToPath } from 'node:url';
 import { Command, Option } from 'commander';
 import type { Graph } from '../spec/graph.ts';
 import { currentJob, dataFolder } from '../job/job-folder.ts';
@@ -7,8 +8,8 @@ import { runJob } from '../job/run-job.ts';
 import { currentGraph, graphVersion, readGraphOf } from '../redeploy/graph-history.ts';
 import type { Plan } from '../redeploy/plan.ts';
 import { createReporter } from '../terminal/status-line.ts';
+import { readGraph } from './lint.ts';
 import { brokersOption, collect, dataDirOption, integer, milliseconds } from './options.ts';
-import { DEFAULT_GRAPH, readGraph } from './read-graph.ts';
 import { inSession } from './session.ts';
 
 interface UpOptions extends LogPlace {
@@ -22,6 +23,7 @@ interface UpOptions extends LogPlace {
   readonly json?: true;
 }
 
+const DEFAULT_GRAPH = fileURLToPath(new URL('../graphs/sotu.yaml', import.meta.url));
 /** Ctrl-C is how a job is meant to be ended. */
 const STOPPED = 0;
 const FAREWELL = 'Making a savepoint... (Ctrl-C again ends at once; only work since the last checkpoint is repeated)';

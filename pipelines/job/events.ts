@@ -1,3 +1,4 @@
+import type { EngineSettings } from '../../model/settings.ts';
 import type { CutReason } from '../../operators/index.ts';
 import type { Plan } from '../redeploy/plan.ts';
 
@@ -27,6 +28,7 @@ export interface ReadyEvent {
   readonly preset: string;
   readonly parameters: number;
   readonly dataDir: string;
+  readonly engine: EngineSettings;
   /** Step that the job goes on from; 0 for a new one. */
   readonly step: number;
 }

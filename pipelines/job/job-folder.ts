@@ -27,6 +27,8 @@ export interface JobFolder {
   /** Checkpoints of the training stream. */
   readonly checkpoints: string;
   readonly tokenizer: string;
+  /** What the job began with. */
+  readonly record: string;
   /** The graphs that it has had, and which of them is its graph now. */
   readonly graphs: string;
   /** Snapshots on their way into a checkpoint. */
@@ -112,6 +114,7 @@ function jobFolder(folder: DataFolder, id: string, log: LogKind): JobFolder {
     root,
     checkpoints: join(root, 'checkpoints'),
     tokenizer: join(root, 'tokenizer.json'),
+    record: join(root, 'record.json'),
     graphs: join(root, 'graphs'),
     staging: join(root, 'staging'),
   };

@@ -64,7 +64,9 @@ export class JobReports {
       const { graph, folder, settings, dataDir } = job;
       const parameters = countParameters(settings.model);
       const { preset } = graph.model;
-      onEvent({ event: 'ready', job: folder.id, graph: graph.name, preset, parameters, dataDir, step: this.#step });
+      const { engine = { mode: 'eager' } } = settings;
+      const what = { graph: graph.name, preset, parameters, dataDir, engine };
+      onEvent({ event: 'ready', job: folder.id, ...what, step: this.#step });
     }
     this.#isReady = true;
     onEvent({ event: 'deployment', stream, outcome: 'started' });

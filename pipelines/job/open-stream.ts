@@ -56,6 +56,7 @@ export async function openStream(options: StreamOptions): Promise<OpenStream> {
     jobId: job.folder.id,
     lineage: job.adopted.lineage,
     log: job.log,
+    formats: job.formats,
     clock: { nowMs: () => Date.now() },
     tokenizer: job.tokenizer,
     deadLetters: reports.deadLetters,

@@ -42,7 +42,7 @@ interface Place {
 type Verdict = Omit<OperatorRow, 'stream' | 'uid' | 'kind' | 'offsets'>;
 
 /** What is compiled into the step: another value of one of these makes another program. */
-const COMPILED: readonly string[] = ['rows', 'context', 'isolate'];
+const COMPILED: ReadonlySet<string> = new Set(['rows', 'context', 'isolate']);
 
 /** A row for each operator of either graph: those of the new one in their order, then those that are gone. */
 export function planOperators(input: PlanInput): readonly OperatorRow[] {
@@ -115,7 +115,7 @@ function judgeSettings(
   const misfit =
     snapshot && kind.refusalOf(snapshot.state, after.config, { rows: batchRows, context: model.maxContext });
   const rebuilds = isMoved || classes.some(([, change]) => change !== 'live');
-  const compiles = changed.some(({ key }) => kind.kind === 'batch' && COMPILED.includes(key));
+  const compiles = changed.some(({ key }) => kind.kind === 'batch' && COMPILED.has(key));
   const isMigrated = snapshot !== undefined && changed.some(({ key }) => kind.kind === 'ingest' && key === 'topics');
   return {
     action: isMigrated ? 'migrated' : changed.length > 0 ? 'reconfigured' : 'kept',

@@ -10,15 +10,15 @@ export interface SettingRow {
   readonly from: string;
   readonly to: string;
   readonly effect: Effect;
-  /** The stream that is built anew because of it. */
-  readonly stream: string | null;
+  /** Streams that are built anew because of it. */
+  readonly streams: readonly string[];
   readonly warmUp: string | null;
   /** What there is to know. */
   readonly note: string | null;
   readonly refused: string | null;
 }
 
-type Rule = (input: PlanInput) => Partial<Pick<SettingRow, 'effect' | 'stream' | 'warmUp' | 'note' | 'refused'>>;
+type Rule = (input: PlanInput) => Partial<Pick<SettingRow, 'effect' | 'streams' | 'warmUp' | 'note' | 'refused'>>;
 
 const RESTART = 'Stop the job, and start it again with millrace up.';
 
@@ -28,10 +28,9 @@ const RULES: Readonly<Record<string, Rule>> = {
   kafka: () => ({ effect: 'restart', note: RESTART }),
   feed: () => ({ effect: 'restart', note: RESTART }),
   standingPrompts: () => ({ effect: 'live' }),
-  tokenizer: (input) =>
-    hasTrained(input)
-      ? { refused: "The weights belong to the job's vocabulary. Set it back, or start a new job with --fresh." }
-      : { note: 'The job has its vocabulary already and keeps it; only --fresh makes another.' },
+  tokenizer: () => ({
+    note: 'No effect: the job keeps its vocabulary, which the weights belong to. Only --fresh makes another.',
+  }),
   'model.preset': (input) =>
     hasTrained(input)
       ? { refused: 'The weights are of another size of model. Set it back, or start a new job with --fresh.' }
@@ -42,7 +41,10 @@ const RULES: Readonly<Record<string, Rule>> = {
       : { effect: 'restart', note: RESTART },
   'model.learningRate': () => ({ effect: 'live' }),
   'model.accumulate': trainerAnew,
-  'model.engine': trainerAnew,
+  'model.engine': (input) =>
+    input.to.model.engine === 'auto'
+      ? { note: 'No effect: the job goes on with the engine that it has.' }
+      : trainerAnew(input),
 };
 
 /** Settings that differ, each with what becomes of it. */
@@ -51,7 +53,7 @@ export function planSettings(input: PlanInput): readonly SettingRow[] {
   const differing = Object.entries(RULES).flatMap(([path, rule]): readonly SettingRow[] => {
     const [before, after] = [valueAt(from, path), valueAt(to, path)];
     if (isDeepStrictEqual(before, after)) return [];
-    const none = { effect: 'none', stream: null, warmUp: null, note: null, refused: null } as const;
+    const none = { effect: 'none', streams: [], warmUp: null, note: null, refused: null } as const;
     return [{ path, from: shown(before), to: shown(after), ...none, ...rule(input) }];
   });
   return [...differing, ...planTopics(input)];
@@ -62,12 +64,16 @@ function planTopics({ from, to }: PlanInput): readonly SettingRow[] {
   return names.flatMap((name): readonly SettingRow[] => {
     const [before, after] = [from.topics[name], to.topics[name]];
     if (isDeepStrictEqual(before, after)) return [];
-    const row = { path: `topics.${name}`, from: shown(before), to: shown(after), stream: null, warmUp: null } as const;
+    const row = { path: `topics.${name}`, from: shown(before), to: shown(after), streams: [], warmUp: null } as const;
     if (!before) return [{ ...row, effect: 'live', note: 'Made when missing.', refused: null }];
     if (!after) return [{ ...row, effect: 'live', note: 'Stays in the log, with its records.', refused: null }];
     if (before.partitions !== after.partitions) {
       const refused = 'The partitions of a topic stay as many as they are. Set it back, or use another topic.';
       return [{ ...row, effect: 'none', note: null, refused }];
+    }
+    if (before.format !== after.format || before.field !== after.field) {
+      const note = 'Records that are in the topic already are read by the new format, too.';
+      return [{ ...row, effect: 'rebuild', streams: streamsOf(to, name), note, refused: null }];
     }
     const note = 'No effect: a topic keeps the retention that it was made with.';
     return [{ ...row, effect: 'none', note, refused: null }];
@@ -75,8 +81,16 @@ function planTopics({ from, to }: PlanInput): readonly SettingRow[] {
 }
 
 function trainerAnew({ to }: PlanInput): ReturnType<Rule> {
-  const stream = Object.keys(to.streams).find((name) => trains(to, name)) ?? null;
-  return { effect: 'rebuild', stream, warmUp: 'the training step, of a new trainer' };
+  const streams = Object.keys(to.streams).filter((name) => trains(to, name));
+  return { effect: 'rebuild', streams, warmUp: 'the training step, of a new trainer' };
+}
+
+/** Streams that read or write a topic. */
+function streamsOf({ streams }: Graph, topic: string): readonly string[] {
+  const names = Object.entries(streams).map(([name, steps]) => {
+    return steps.some(({ kind, config }) => kind.topicsOf(config).includes(topic)) ? name : null;
+  });
+  return names.filter((name) => name !== null);
 }
 
 function hasTrained({ from, states }: PlanInput): boolean {

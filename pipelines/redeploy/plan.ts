@@ -93,7 +93,7 @@ function rebuiltStreams(
   const names = [...new Set([...Object.keys(from.streams), ...Object.keys(to.streams)])];
   const touched = new Set([
     ...operators.filter(({ effect }) => effect === 'rebuild').map(({ stream }) => stream),
-    ...settings.filter(({ effect }) => effect === 'rebuild').flatMap(({ stream }) => stream ?? []),
+    ...settings.filter(({ effect }) => effect === 'rebuild').flatMap(({ streams }) => streams),
   ]);
   return names.filter((name) => touched.has(name));
 }

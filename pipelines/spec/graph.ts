@@ -4,6 +4,8 @@ import type { OperatorKind } from '../../operators/kind.ts';
 import type { Json } from '../../operators/types.ts';
 import { byteSizeSchema, durationSchema } from '../../operators/units.ts';
 import type { ByteSize, Duration } from '../../operators/units.ts';
+import { topicSchema } from './topics.ts';
+import type { TopicSpec } from './topics.ts';
 import type { PresetName } from '../../model/presets.ts';
 import { engineSchema } from '../../model/settings.ts';
 import type { EngineSettings } from '../../model/settings.ts';
@@ -46,12 +48,6 @@ export type TokenizerSpec =
   | { readonly kind: 'bpe'; readonly sample: ByteSize }
   | { readonly kind: 'file'; readonly path: string };
 
-export interface TopicSpec {
-  readonly partitions: number;
-  readonly retentionBytes?: ByteSize | undefined;
-  readonly retentionTime?: Duration | undefined;
-}
-
 export interface KafkaSpec {
   /** Some of the brokers, as `host:port`. */
   readonly brokers: readonly string[];
@@ -76,6 +72,12 @@ export interface GraphHead extends Omit<Graph, 'streams'> {
 
 const topicName = z.string().regex(/^[A-Za-z0-9._-]{1,249}$/, 'may hold letters, digits, dots, dashes and underscores');
 
+export const tokenizerSpecSchema: z.ZodType<TokenizerSpec> = z.discriminatedUnion('kind', [
+  z.strictObject({ kind: z.literal('bytes') }),
+  z.strictObject({ kind: z.literal('bpe'), sample: byteSizeSchema.default('2MB') }),
+  z.strictObject({ kind: z.literal('file'), path: z.string() }),
+]);
+
 /** All of a graph but its streams, whose operators each have a schema of their own. */
 export const graphHeadSchema: z.ZodType<GraphHead> = z.strictObject({
   name: z.string().regex(/^[\w.-]+$/, 'may hold letters, digits, dots, dashes and underscores'),
@@ -88,23 +90,8 @@ export const graphHeadSchema: z.ZodType<GraphHead> = z.strictObject({
       engine: z.union([z.literal('auto'), engineSchema]).default('auto'),
     })
     .prefault({}),
-  tokenizer: z
-    .discriminatedUnion('kind', [
-      z.strictObject({ kind: z.literal('bytes') }),
-      z.strictObject({ kind: z.literal('bpe'), sample: byteSizeSchema.default('2MB') }),
-      z.strictObject({ kind: z.literal('file'), path: z.string() }),
-    ])
-    .prefault({ kind: 'bpe' }),
-  topics: z.record(
-    topicName,
-    z
-      .strictObject({
-        partitions: z.int().min(1).max(1024).default(1),
-        retentionBytes: byteSizeSchema.optional(),
-        retentionTime: durationSchema.optional(),
-      })
-      .prefault({}),
-  ),
+  tokenizer: tokenizerSpecSchema.prefault({ kind: 'bpe' }),
+  topics: z.record(topicName, topicSchema.prefault({})),
   kafka: z.strictObject({ brokers: z.array(z.string().refine(isBroker, 'must be host:port')).min(1) }).optional(),
   feed: z.strictObject({ dataset: z.literal('sotu'), topic: topicName }).optional(),
   standingPrompts: z

@@ -8,6 +8,7 @@ import type {
   StepEvent,
   SummaryEvent,
 } from '../job/events.ts';
+import { describeEngine } from '../job/describe-engine.ts';
 import { count, counted, duration, figure, figures, oneLine, printable, rate, size } from './format.ts';
 import { planLines } from './plan-view.ts';
 import type { Style } from './style.ts';
@@ -55,10 +56,10 @@ export function skippedLine({ step }: { readonly step: number }, style: Style): 
   return style.warn(`step ${count(step)}  undone: its loss or gradient was not finite`);
 }
 
-function readyLine({ job, graph, preset, parameters, dataDir, step }: ReadyEvent, style: Style): string {
+function readyLine({ job, graph, preset, parameters, dataDir, engine, step }: ReadyEvent, style: Style): string {
   const millions = (parameters / 1e6).toFixed(1);
   const from = step === 0 ? 'starts anew' : `goes on after step ${count(step)}`;
-  return `${style.bold(`Job ${job}`)} ${from}: graph ${graph}, preset ${preset} (${millions}M parameters), data in ${dataDir}`;
+  return `${style.bold(`Job ${job}`)} ${from}: graph ${graph}, preset ${preset} (${millions}M parameters; ${describeEngine(engine)}), data in ${dataDir}`;
 }
 
 function stepLine(event: StepEvent, windowBitsPerByte: number | null): string {

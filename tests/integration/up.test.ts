@@ -175,6 +175,30 @@ test('says what to do about a data folder that can not be used, and one whose jo
   expect((await up('--max-steps', '1', '--fresh').finished).code).toBe(0);
 });
 
+test('goes on with the engine of its checkpoint, and says which settings of a changed graph it does not heed', async () => {
+  await produce(documents(100));
+  await writeFile(graph, GRAPH.replace('preset: nano', 'preset: nano, engine: { mode: eager }'));
+  expect((await up('--max-steps', '2').finished).code).toBe(0);
+  await writeFile(
+    graph,
+    GRAPH.replace('preset: nano', 'preset: nano, seed: 9')
+      .replace('{ kind: bytes }', '{ kind: bpe }')
+      .replace('generations: {}', 'generations: { retentionBytes: 1MB }'),
+  );
+  const auto = await up('--max-steps', '3').finished;
+  expect(auto.code, auto.stderr).toBe(0);
+  expect(eventsOf(auto.stdout).find(({ event }) => event === 'ready')).toMatchObject({ engine: { mode: 'eager' } });
+  expect(auto.stderr).toContain('model.seed is 9, but this job');
+  expect(auto.stderr).toContain('tokenizer is bpe');
+  expect(auto.stderr).toContain('Topic generations keeps the retention');
+  await writeFile(
+    graph,
+    GRAPH.replace('nano', 'nano, engine: { mode: compiled, precision: f32, xla: false, threads: 1 }'),
+  );
+  const other = await up('--max-steps', '4').finished;
+  expect(other.stderr).toContain('bits of its losses and weights may differ');
+});
+
 test('refuses a second job on the same folder', async () => {
   await produce(documents(100));
   const running = up();

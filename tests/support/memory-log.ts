@@ -9,6 +9,7 @@ import type {
   Position,
   Topic,
   TopicLog,
+  TopicRetention,
   TopicSettings,
 } from '../../operators/ports.ts';
 import type { Coordinates, LogRecord, NewRecord } from '../../operators/types.ts';
@@ -73,6 +74,11 @@ export class MemoryLog implements TopicLog {
 
   async topics(): Promise<readonly { readonly name: string; readonly partitions: number }[]> {
     return [...this.#storage.topics].map(([name, { partitions }]) => ({ name, partitions: partitions.length }));
+  }
+
+  async retention(topic: string): Promise<TopicRetention> {
+    const { partitions: _partitions, ...retention } = this.#storage.topic(topic).settings;
+    return retention;
   }
 
   topic(name: string): Observable<Topic> {

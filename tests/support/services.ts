@@ -1,3 +1,4 @@
+import { plainFormat } from '../../operators/formats.ts';
 import type { Services } from '../../operators/kind.ts';
 import { byteTokenizer } from './byte-tokenizer.ts';
 import { fakeSampler, fakeTrainer } from './fakes.ts';
@@ -10,6 +11,7 @@ export function memoryServices(): Services {
     jobId: 'job',
     lineage: 0,
     log: new MemoryLog(),
+    formats: { of: () => plainFormat },
     clock: { nowMs: () => 0 },
     tokenizer: byteTokenizer,
     deadLetters: new MemoryDeadLetters(),

@@ -12,6 +12,7 @@ const READY: JobEvent = {
   preset: 'small',
   parameters: 12_300_000,
   dataDir: '.millrace',
+  engine: { mode: 'compiled', precision: 'bf16', xla: true, threads: 2 },
   step: 0,
 };
 const SAVED: JobEvent = {
@@ -164,7 +165,7 @@ describe('a reporter', () => {
     for (const event of [READY, SAVED, SAMPLE, DEAD, step(7, { skipped: true, loss: null }), SUMMARY])
       plain.event(event);
     expect(written()).toMatchInlineSnapshot(`
-      "Job ab12cd34 starts anew: graph sotu, preset small (12.3M parameters), data in .millrace
+      "Job ab12cd34 starts anew: graph sotu, preset small (12.3M parameters; compiled, bf16, with XLA, 2 threads), data in .millrace
       checkpoint 000000001 (timer)  2.0 MB in 1.2 s at step 10
       step 10 says  The Congress ▸ of the United States ␛[2J
       dead letter text/0@17 record-not-utf8  The value is not UTF-8 text.

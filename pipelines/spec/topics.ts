@@ -1,0 +1,23 @@
+import { z } from 'zod';
+import { fieldPathSchema } from '../../operators/field-path.ts';
+import { byteSizeSchema, durationSchema } from '../../operators/units.ts';
+import type { ByteSize, Duration } from '../../operators/units.ts';
+
+/** A topic of a graph: how it is made where it is missing, and what its values are. */
+export interface TopicSpec {
+  readonly partitions: number;
+  readonly retentionBytes?: ByteSize | undefined;
+  readonly retentionTime?: Duration | undefined;
+  /** Text is read and reports are written as JSON when absent. */
+  readonly format?: 'text' | 'json' | undefined;
+  /** Where the text stands in the values. */
+  readonly field?: string | undefined;
+}
+
+export const topicSchema: z.ZodType<TopicSpec> = z.strictObject({
+  partitions: z.int().min(1).max(1024).default(1),
+  retentionBytes: byteSizeSchema.optional(),
+  retentionTime: durationSchema.optional(),
+  format: z.enum(['text', 'json']).optional(),
+  field: fieldPathSchema.optional(),
+});
