@@ -22,6 +22,7 @@ export type ErrorCode =
   | 'offset-out-of-range'
   | 'plan-refused'
   | 'process-died'
+  | 'producer-fenced'
   | 'prompt-invalid'
   | 'record-empty'
   | 'record-not-json'
