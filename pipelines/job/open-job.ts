@@ -8,7 +8,8 @@ import { feedOnce } from './feeds/feed.ts';
 import { sotuRecords } from './feeds/sotu.ts';
 import type { Graph } from '../spec/graph.ts';
 import { DEAD_LETTER_TOPIC } from '../spec/lint-topics.ts';
-import { encodeInput, formatsOf } from '../topics/formats.ts';
+import { encodeInput } from '../topics/encode.ts';
+import { formatsOf } from '../topics/formats.ts';
 import { adoptGraph } from '../redeploy/adopt-graph.ts';
 import type { AdoptedGraph } from '../redeploy/adopt-graph.ts';
 import type { Plan } from '../redeploy/plan.ts';
@@ -72,7 +73,7 @@ export async function openJob(options: OpenJobOptions): Promise<OpenJob | null> 
     const folder = goOnOrBegin(data, brokers ? 'kafka' : 'embedded', fresh, onWarning);
     const adopted = await adoptGraph({ job: folder, graph, discard, onPlan });
     await createTopics(log, graph, onWarning);
-    const formats = formatsOf(graph.topics);
+    const formats = formatsOf(graph);
     await feed(log, formats, graph, onWarning);
     const tokenizer = await prepareTokenizer({ graph, log, formats, path: folder.tokenizer, onWarning, signal });
     if (!tokenizer) {

@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Graph } from '../spec/graph.ts';
+import type { TopicSpec } from '../spec/topics.ts';
 import type { Effect, PlanInput } from './plan.ts';
 import { shown } from './plan-operators.ts';
 
@@ -22,11 +23,11 @@ type Rule = (input: PlanInput) => Partial<Pick<SettingRow, 'effect' | 'streams' 
 
 const RESTART = 'Stop the job, and start it again with millrace up.';
 
-/** What it takes to change each setting of the graph; `topics` and `streams` have rules of their own. */
+const restart: Rule = () => ({ effect: 'restart', note: RESTART });
+
+/** What it takes to change a setting of the graph, where that is less than a restart, or refused. */
 const RULES: Readonly<Record<string, Rule>> = {
   name: () => ({ effect: 'live' }),
-  kafka: () => ({ effect: 'restart', note: RESTART }),
-  feed: () => ({ effect: 'restart', note: RESTART }),
   standingPrompts: () => ({ effect: 'live' }),
   tokenizer: () => ({
     note: 'No effect: the job keeps its vocabulary, which the weights belong to. Only --fresh makes another.',
@@ -34,11 +35,9 @@ const RULES: Readonly<Record<string, Rule>> = {
   'model.preset': (input) =>
     hasTrained(input)
       ? { refused: 'The weights are of another size of model. Set it back, or start a new job with --fresh.' }
-      : { effect: 'restart', note: RESTART },
+      : restart(input),
   'model.seed': (input) =>
-    hasTrained(input)
-      ? { note: 'No effect any more: the first weights are made.' }
-      : { effect: 'restart', note: RESTART },
+    hasTrained(input) ? { note: 'No effect any more: the first weights are made.' } : restart(input),
   'model.learningRate': () => ({ effect: 'live' }),
   'model.accumulate': trainerAnew,
   'model.engine': (input) =>
@@ -50,11 +49,13 @@ const RULES: Readonly<Record<string, Rule>> = {
 /** Settings that differ, each with what becomes of it. */
 export function planSettings(input: PlanInput): readonly SettingRow[] {
   const { from, to } = input;
-  const differing = Object.entries(RULES).flatMap(([path, rule]): readonly SettingRow[] => {
-    const [before, after] = [valueAt(from, path), valueAt(to, path)];
-    if (isDeepStrictEqual(before, after)) return [];
+  const [before, after] = [settingsOf(from), settingsOf(to)];
+  const paths = [...new Set([...before.keys(), ...after.keys()])];
+  const differing = paths.flatMap((path): readonly SettingRow[] => {
+    const [old, wanted] = [before.get(path), after.get(path)];
+    if (isDeepStrictEqual(old, wanted)) return [];
     const none = { effect: 'none', streams: [], warmUp: null, note: null, refused: null } as const;
-    return [{ path, from: shown(before), to: shown(after), ...none, ...rule(input) }];
+    return [{ path, from: shown(old), to: shown(wanted), ...none, ...(RULES[path] ?? restart)(input) }];
   });
   return [...differing, ...planTopics(input)];
 }
@@ -71,7 +72,7 @@ function planTopics({ from, to }: PlanInput): readonly SettingRow[] {
       const refused = 'The partitions of a topic stay as many as they are. Set it back, or use another topic.';
       return [{ ...row, effect: 'none', note: null, refused }];
     }
-    if (before.format !== after.format || before.field !== after.field) {
+    if (!isDeepStrictEqual(formatOf(before), formatOf(after))) {
       const note = 'Records that are in the topic already are read by the new format, too.';
       return [{ ...row, effect: 'rebuild', streams: streamsOf(to, name), note, refused: null }];
     }
@@ -83,6 +84,16 @@ function planTopics({ from, to }: PlanInput): readonly SettingRow[] {
 function trainerAnew({ to }: PlanInput): ReturnType<Rule> {
   const streams = Object.keys(to.streams).filter((name) => trains(to, name));
   return { effect: 'rebuild', streams, warmUp: 'the training step, of a new trainer' };
+}
+
+/** All that a topic says of its records. */
+function formatOf({
+  partitions: _partitions,
+  retentionBytes: _bytes,
+  retentionTime: _time,
+  ...format
+}: TopicSpec): object {
+  return format;
 }
 
 /** Streams that read or write a topic. */
@@ -101,15 +112,8 @@ function trains({ streams }: Graph, name: string): boolean {
   return streams[name]?.some(({ kind }) => kind.kind === 'trainStep') ?? false;
 }
 
-function valueAt(graph: Graph, path: string): unknown {
-  const { name, kafka, feed, standingPrompts, tokenizer, model } = graph;
-  const values: Readonly<Record<string, unknown>> = {
-    name,
-    kafka,
-    feed,
-    standingPrompts,
-    tokenizer,
-    ...Object.fromEntries(Object.entries(model).map(([key, value]) => [`model.${key}`, value])),
-  };
-  return values[path];
+/** What a graph says outside of its topics and streams, by path. */
+function settingsOf({ topics: _topics, streams: _streams, model, ...head }: Graph): ReadonlyMap<string, unknown> {
+  const ofModel = Object.entries(model).map(([key, value]) => [`model.${key}`, value] as const);
+  return new Map<string, unknown>([...Object.entries(head), ...ofModel]);
 }
