@@ -1,4 +1,5 @@
 import { lockJob, logDeadLetters, logLedger } from '../../infra/index.ts';
+import type { KafkaLogOptions } from '../../infra/index.ts';
 import { presets } from '../../model/presets.ts';
 import type { TrainerSettings } from '../../model/settings.ts';
 import { MillraceError } from '../../operators/errors.ts';
@@ -33,6 +34,8 @@ export interface OpenJobOptions {
   readonly discard?: readonly Uid[];
   /** Told what a changed graph changes, before it does. */
   readonly onPlan?: (plan: Plan) => void;
+  /** How brokers are borne that do not answer; the embedded log has none. */
+  readonly brokers?: Pick<KafkaLogOptions, 'patienceMs' | 'waitForBrokers' | 'onOutage'>;
   readonly onWarning: (message: string) => void;
   readonly signal: AbortSignal;
 }
@@ -47,7 +50,7 @@ export interface OpenJob {
   readonly log: TopicLog;
   readonly formats: Formats;
   /** Each stream has a ledger of its own. */
-  ledgerOf(stream: string): Ledger;
+  ledgerOf(stream: string, log: TopicLog): Ledger;
   readonly deadLetters: DeadLetters;
   /** Topics that the training stream reads. */
   readonly trainedTopics: readonly string[];
@@ -68,7 +71,7 @@ export async function openJob(options: OpenJobOptions): Promise<OpenJob | null> 
   };
   try {
     const data = dataFolder(dataDir);
-    const log = await openLog(place);
+    const log = await openLog(place, { ...options.brokers, hurry: signal });
     closers.push(() => log.close());
     const folder = goOnOrBegin(data, brokers ? 'kafka' : 'embedded', fresh, onWarning);
     const adopted = await adoptGraph({ job: folder, graph, discard, onPlan });
@@ -90,13 +93,15 @@ export async function openJob(options: OpenJobOptions): Promise<OpenJob | null> 
       formats,
       tokenizer,
       trainedTopics: trainedTopics(graph),
-      ledgerOf: (stream) => logLedger(log, `ledger-${folder.id}-${stream}`),
+      ledgerOf: (stream, through) => logLedger(through, `ledger-${folder.id}-${stream}`),
       deadLetters: logDeadLetters(log, DEAD_LETTER_TOPIC),
       ...trainingOf(graph, tokenizer, begun),
       close,
     };
   } catch (error) {
     await close();
+    // Who leaves while brokers are waited for has not met with a fault.
+    if (signal.aborted && error instanceof MillraceError && error.code === 'broker-unreachable') return null;
     throw error;
   }
 }

@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
 import { presets } from '../../model/presets.ts';
 import type { Uid } from '../../operators/flow.ts';
-import { positionsIn } from '../../operators/ingest.ts';
+import { positionsIn } from '../../operators/ingest-state.ts';
 import type { Snapshot } from '../../operators/types.ts';
 import type { Graph, Step } from '../spec/graph.ts';
 import type { Effect, OffsetRow, PlanInput } from './plan.ts';
