@@ -1,4 +1,6 @@
 export { replaceFile } from './durable-files.ts';
+export { avroFormat, loadAvroSchema, ownSchemaNames, SchemaRegistry } from './avro/index.ts';
+export type { SchemaRegistryOptions } from './avro/index.ts';
 export { openEmbeddedLog } from './embedded-log/index.ts';
 export type { Durability, EmbeddedLogOptions } from './embedded-log/index.ts';
 export { openKafkaLog } from './kafka/index.ts';

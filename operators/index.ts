@@ -43,9 +43,12 @@ export type {
   Tokenizer,
   Topic,
   TopicLog,
+  TopicRecord,
   TopicRetention,
   TopicSettings,
   Trainer,
+  Transaction,
+  Transactions,
   WeightsFile,
   WeightsVersion,
 } from './ports.ts';

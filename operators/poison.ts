@@ -9,8 +9,11 @@ const POISON: ReadonlySet<ErrorCode> = new Set([
   'field-missing',
   'prompt-invalid',
   'record-empty',
+  'record-not-avro',
   'record-not-json',
   'record-not-utf8',
+  'schema-mismatch',
+  'schema-unknown',
 ]);
 
 export function isPoison(error: unknown): error is MillraceError {
@@ -22,20 +25,25 @@ export function isPoison(error: unknown): error is MillraceError {
  * there; other errors pass, `dead-letter-failed` among them, so that the flow ends without advancing.
  */
 export function orDeadLetter<T>(
-  { topic, partition, offset, key, value }: LogRecord,
+  record: LogRecord,
   deadLetters: DeadLetters,
   read: () => T | Promise<T>,
 ): T | Promise<T | null> {
-  const bury = async (error: unknown): Promise<null> => {
-    if (!isPoison(error)) throw error;
-    const { code, message } = error;
-    await deadLetters.put({ at: { topic, partition, offset }, key, value, code, message });
-    return null;
-  };
   try {
     const result = read();
-    return result instanceof Promise ? result.catch(bury) : result;
+    return result instanceof Promise ? result.catch((error: unknown) => bury(record, deadLetters, error)) : result;
   } catch (error) {
-    return bury(error);
+    return bury(record, deadLetters, error);
   }
+}
+
+async function bury(
+  { topic, partition, offset, key, value }: LogRecord,
+  deadLetters: DeadLetters,
+  error: unknown,
+): Promise<null> {
+  if (!isPoison(error)) throw error;
+  const { code, message } = error;
+  await deadLetters.put({ at: { topic, partition, offset }, key, value, code, message });
+  return null;
 }

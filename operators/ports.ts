@@ -21,6 +21,8 @@ export interface PartitionOffsets extends PartitionId {
 /** The next offset to read of a partition. */
 export interface Position extends PartitionId {
   readonly offset: number;
+  /** What a group remembers with its position: up to 4 kB of text. Absent where there is none. */
+  readonly metadata?: string;
 }
 
 /** How long records are kept: all of them, where nothing is said. */
@@ -61,6 +63,34 @@ export interface TopicLog {
   /** Remembers positions under a group's name, for people's monitoring and for consumers without checkpoints. */
   commit(group: string, positions: readonly Position[]): Promise<void>;
   committed(group: string, topic: string): Promise<readonly Position[]>;
+  /**
+   * Opens transactions that move a group's positions, under an id that outlives the process. Whoever opened them before
+   * under the same id is fenced: what it has not committed by now never will be, so nothing of it is still to come when
+   * this resolves.
+   */
+  transactions(id: string, group: string): Promise<Transactions>;
+  close(): Promise<void>;
+}
+
+/** A record and the topic that it goes to. */
+export interface TopicRecord extends NewRecord {
+  readonly topic: string;
+}
+
+/** What was made of records that a group has consumed, and where the group then stands. */
+export interface Transaction {
+  readonly records: readonly TopicRecord[];
+  /** At least one, and not as committed before: whether a transaction went through may have to be told by them. */
+  readonly positions: readonly Position[];
+}
+
+export interface Transactions {
+  /**
+   * Appends the records and moves the group to the positions: both or neither, and once, however often it had to be tried
+   * again on the way. Resolves with the records' coordinates once both will outlive the process. Transactions of one id
+   * are carried out one after the other. Rejects with `producer-fenced` when a newer process has opened the same id.
+   */
+  commit(transaction: Transaction): Promise<readonly Coordinates[]>;
   close(): Promise<void>;
 }
 

@@ -69,7 +69,7 @@ export function prompts(options: PromptsOptions): OperatorFunction<Element<LogRe
 
 function toPrompt(record: LogRecord, content: Content, format: TopicFormat, defaults: Settings): Prompt {
   try {
-    const { prompt: text, id, ...settings } = promptSchema.parse({ ...defaults, ...fieldsOf(content, format) });
+    const { prompt: text, id, ...settings } = promptSchema.parse({ ...defaults, ...fieldsOf(record, content, format) });
     const key = record.key === null ? undefined : new TextDecoder().decode(record.key);
     return { ...settings, text, id: id ?? key ?? `${record.topic}/${record.partition}/${record.offset}` };
   } catch (error) {
@@ -80,8 +80,8 @@ function toPrompt(record: LogRecord, content: Content, format: TopicFormat, defa
 }
 
 /** What a prompt says of itself. Null is what formats put where nothing was said. */
-function fieldsOf(content: Content, format: TopicFormat): object {
-  if (format.field !== null) return { prompt: textIn(content, format) };
+function fieldsOf({ value }: LogRecord, content: Content, format: TopicFormat): object {
+  if (format.field !== null) return { prompt: textIn(content, format, value ?? new Uint8Array()) };
   if (typeof content === 'string' && format.name !== 'json') {
     const text = withoutMark(content);
     return text.trimStart().startsWith('{') ? z.looseObject({}).parse(JSON.parse(text)) : { prompt: text };

@@ -9,8 +9,10 @@ import type {
   Position,
   Topic,
   TopicLog,
+  TopicRecord,
   TopicRetention,
   TopicSettings,
+  Transactions,
 } from '../../operators/ports.ts';
 import type { Coordinates, NewRecord } from '../../operators/types.ts';
 import { Partitioner } from '../partitioner.ts';
@@ -22,7 +24,9 @@ import { commitPositions, committedPositions } from './groups.ts';
 import { KafkaProducer } from './producer.ts';
 import { KafkaReader } from './reader.ts';
 import { toBuffer, toOutgoing } from './records.ts';
+import type { Outgoing } from './records.ts';
 import { KafkaTopics } from './topics.ts';
+import { openTransactions } from './transactions.ts';
 
 export interface KafkaLogOptions {
   /** `host:port` of some of the cluster's brokers; one is enough. */
@@ -70,6 +74,7 @@ class KafkaLog implements TopicLog {
   readonly #producer: KafkaProducer;
   readonly #partitioner = new Partitioner();
   readonly #readers = new Set<LogReader>();
+  readonly #transactions = new Set<Transactions>();
   #closing: Promise<void> | null = null;
 
   constructor(connection: KafkaConnection) {
@@ -104,17 +109,10 @@ class KafkaLog implements TopicLog {
 
   async produce(topic: string, records: readonly NewRecord[]): Promise<readonly Coordinates[]> {
     this.#checkOpen();
-    const partitions = await this.#topics.partitionsOf(topic);
-    const nowMs = Date.now();
-    const outgoing = records.map((record) => {
-      const key = toBuffer(record.key ?? null);
-      const partition = record.partition ?? this.#partitioner.choose(topic, partitions, key);
-      if (partition >= partitions) throw topicMissing(`${topic}/${partition}`);
-      return toOutgoing(record, partition, nowMs);
-    });
+    const outgoing = await this.#toOutgoing(records.map((record) => ({ ...record, topic })));
     try {
-      const { coordinates, inTransaction } = await this.#producer.produce(topic, outgoing);
-      if (inTransaction) await this.#untilReadable(topic, coordinates);
+      const { coordinates, inTransaction } = await this.#producer.produce(outgoing);
+      if (inTransaction) await this.#untilReadable(coordinates);
       return coordinates;
     } catch (error) {
       throw kafkaFailure(error, { ...this.#connection, topic });
@@ -163,25 +161,59 @@ class KafkaLog implements TopicLog {
     return committedPositions(this.#cluster, group, topic, await this.#topics.partitionsOf(topic));
   }
 
+  async transactions(id: string, group: string): Promise<Transactions> {
+    this.#checkOpen();
+    checkGroup(id);
+    checkGroup(group);
+    const transactions = await openTransactions({
+      id,
+      group,
+      connection: this.#connection,
+      cluster: this.#cluster,
+      toOutgoing: (records) => this.#toOutgoing(records),
+      untilReadable: (coordinates) => this.#untilReadable(coordinates),
+      onClose: () => this.#transactions.delete(transactions),
+    });
+    this.#transactions.add(transactions);
+    return transactions;
+  }
+
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;
   }
 
   async #close(): Promise<void> {
-    const readers = [...this.#readers].map((reader) => reader.close());
-    await Promise.all([...readers, this.#producer.close(), this.#topics.close(), this.#cluster.close()]);
+    const users = [...this.#readers, ...this.#transactions].map((each) => each.close());
+    await Promise.all([...users, this.#producer.close(), this.#topics.close(), this.#cluster.close()]);
+  }
+
+  /** Chooses partitions where records don't name theirs. Rejects with `topic-missing`. */
+  async #toOutgoing(records: readonly TopicRecord[]): Promise<readonly Outgoing[]> {
+    const nowMs = Date.now();
+    const outgoing: Outgoing[] = [];
+    for (const { topic, ...record } of records) {
+      const partitions = await this.#topics.partitionsOf(topic);
+      const partition = record.partition ?? this.#partitioner.choose(topic, partitions, toBuffer(record.key ?? null));
+      if (partition >= partitions) throw topicMissing(`${topic}/${partition}`);
+      outgoing.push(toOutgoing(record, { topic, partition }, nowMs));
+    }
+    return outgoing;
   }
 
   /** A transaction is decided before every partition has heard of it. Who produces may count on reading what came of it. */
-  async #untilReadable(topic: string, coordinates: readonly Coordinates[]): Promise<void> {
+  async #untilReadable(coordinates: readonly Coordinates[]): Promise<void> {
     for (
       const startMs = performance.now();
       performance.now() < startMs + VISIBLE_WITHIN_MS;
       await sleep(LOOK_AGAIN_MS)
     ) {
-      const ends = await this.offsets(topic);
-      if (coordinates.every(({ partition, offset }) => offset < (ends[partition]?.end ?? 0))) return;
+      const ends = new Map<string, number>();
+      for (const topic of new Set(coordinates.map((at) => at.topic))) {
+        for (const { partition, end } of await this.offsets(topic)) ends.set(`${topic}/${partition}`, end);
+      }
+      if (coordinates.every(({ topic, partition, offset }) => offset < (ends.get(`${topic}/${partition}`) ?? 0)))
+        return;
     }
   }
 

@@ -58,7 +58,9 @@ declare module 'kafkajs/src/cluster/index.js' {
     offsetFetch(request: {
       readonly groupId: string;
       readonly topics: readonly PerTopic<{ partition: number }>[];
-    }): Promise<{ readonly responses: readonly PerTopic<{ partition: number; offset: string }>[] }>;
+    }): Promise<{
+      readonly responses: readonly PerTopic<{ partition: number; offset: string; metadata: string | null }>[];
+    }>;
   }
 
   class Cluster {

@@ -90,8 +90,8 @@ export class KafkaTopics {
     };
     const configEntries = Object.entries(settings).map(([key, value]) => ({ name: key, value: String(value) }));
     const topic = { topic: name, numPartitions: partitions, replicationFactor: BROKER_DEFAULT, configEntries };
-    // False when somebody else has made it meanwhile.
-    await this.#administer(name, (admin) => admin.createTopics({ topics: [topic], waitForLeaders: true }));
+    // False when somebody else has made it meanwhile. kafkajs's own waiting fails when the broker has not heard of it yet.
+    await this.#administer(name, (admin) => admin.createTopics({ topics: [topic], waitForLeaders: false }));
     return this.#untilKnown(name);
   }
 

@@ -8,7 +8,8 @@ import { feedOnce } from './feeds/feed.ts';
 import { sotuRecords } from './feeds/sotu.ts';
 import type { Graph } from '../spec/graph.ts';
 import { DEAD_LETTER_TOPIC } from '../spec/lint-topics.ts';
-import { encodeInput, formatsOf } from '../topics/formats.ts';
+import { encodeInput } from '../topics/encode.ts';
+import { formatsOf } from '../topics/formats.ts';
 import { dataFolder, goOnOrBegin } from './job-folder.ts';
 import type { JobFolder } from './job-folder.ts';
 import { openLog } from './open-log.ts';
@@ -62,7 +63,7 @@ export async function openJob(options: OpenJobOptions): Promise<OpenJob | null> 
     closers.push(() => log.close());
     const folder = goOnOrBegin(data, brokers ? 'kafka' : 'embedded', fresh, onWarning);
     await createTopics(log, graph, onWarning);
-    const formats = formatsOf(graph.topics);
+    const formats = formatsOf(graph);
     await feed(log, formats, graph, onWarning);
     const tokenizer = await prepareTokenizer({ graph, log, formats, path: folder.tokenizer, onWarning, signal });
     if (!tokenizer) {

@@ -42,7 +42,7 @@ export async function openStream(options: StreamOptions): Promise<OpenStream> {
   const trainer = has(steps, 'trainStep')
     ? await startTrainer({ settings: job.settings, stagingDir: job.folder.staging, logger })
     : null;
-  const sampler = has(steps, 'generate') ? await startSampler({ logger }) : null;
+  const sampler = has(steps, 'generate') ? await startSampler({ logger, engine: job.settings.engine }) : null;
   const listening = sampler && voice.keepCurrent(sampler);
   const services: Services = {
     jobId: job.folder.id,

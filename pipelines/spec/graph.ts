@@ -3,6 +3,8 @@ import { z } from 'zod';
 import type { OperatorKind } from '../../operators/kind.ts';
 import { byteSizeSchema, durationSchema } from '../../operators/units.ts';
 import type { ByteSize, Duration } from '../../operators/units.ts';
+import { schemaRegistrySchema } from './schema-registry.ts';
+import type { SchemaRegistrySpec } from './schema-registry.ts';
 import { topicSchema } from './topics.ts';
 import type { TopicSpec } from './topics.ts';
 import type { PresetName } from '../../model/presets.ts';
@@ -17,6 +19,8 @@ export interface Graph {
   readonly topics: Readonly<Record<string, TopicSpec>>;
   /** The cluster that has the topics; without it they are in the data folder. */
   readonly kafka?: KafkaSpec | undefined;
+  /** Knows the schemas of Avro topics; without it they are the graph's. */
+  readonly schemaRegistry?: SchemaRegistrySpec | undefined;
   /** Text to begin with, so that a new job has a stream to learn from. */
   readonly feed?: FeedSpec | undefined;
   /** Prompts that are asked again and again, so that one hears the model learn. */
@@ -102,6 +106,7 @@ export const graphHeadSchema: z.ZodType<GraphHead> = z.strictObject({
   tokenizer: tokenizerSpecSchema.prefault({ kind: 'bpe' }),
   topics: z.record(topicName, topicSchema.prefault({})),
   kafka: z.strictObject({ brokers: z.array(z.string().refine(isBroker, 'must be host:port')).min(1) }).optional(),
+  schemaRegistry: schemaRegistrySchema.optional(),
   feed: z.strictObject({ dataset: z.literal('sotu'), topic: topicName }).optional(),
   standingPrompts: z
     .strictObject({

@@ -4,7 +4,7 @@ import type { TopicFormat } from '../../operators/formats.ts';
 import type { TopicLog } from '../../operators/ports.ts';
 import type { NewRecord } from '../../operators/types.ts';
 import { size } from '../terminal/format.ts';
-import { encodeInput } from './formats.ts';
+import { encodeInput } from './encode.ts';
 import type { Input } from './inputs.ts';
 import { Splitter, valuesOf } from './split.ts';
 import type { SplitBy } from './split.ts';

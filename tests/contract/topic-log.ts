@@ -7,6 +7,7 @@ import { numbered, values } from './topic-log/records.ts';
 import { describeRetention } from './topic-log/retention.ts';
 import type { LogCapabilities, LogUnderTest, OpenedLog } from './topic-log/suite.ts';
 import { describeTopics } from './topic-log/topics.ts';
+import { describeTransactions } from './topic-log/transactions.ts';
 
 /** What every `TopicLog` guarantees. Topics have fresh names, so that a log may outlive the test. */
 export function describeTopicLog(name: string, open: () => Promise<OpenedLog>, capabilities: LogCapabilities): void {
@@ -24,6 +25,7 @@ export function describeTopicLog(name: string, open: () => Promise<OpenedLog>, c
     describeProduce(current, capabilities);
     describeReader(current);
     describeGroups(current);
+    describeTransactions(current, capabilities);
     if (capabilities.exactRetention) describeRetention(current);
 
     it('keeps everything over a reopening', async () => {

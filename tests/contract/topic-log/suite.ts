@@ -3,6 +3,8 @@ import type { TopicLog } from '../../../operators/ports.ts';
 /** A log under test. */
 export interface OpenedLog {
   readonly log: TopicLog;
+  /** Kind and address, where another process can open it. */
+  readonly address: readonly string[];
   /** Another handle on the same log, as another process would have. */
   another(): Promise<TopicLog>;
   /** Closes every handle and opens the log again. */
@@ -16,6 +18,8 @@ export interface LogCapabilities {
   readonly exactRetention: boolean;
   /** Whether offsets are without gaps; where transactions leave marks between records they are not. */
   readonly denseOffsets: boolean;
+  /** Whether other processes can open it, by its address. */
+  readonly manyProcesses: boolean;
 }
 
 /** What a test is given. */
