@@ -58,6 +58,7 @@ export async function openStream(options: StreamOptions): Promise<OpenStream> {
     batch: job.batch,
     restore,
     maxSteps: options.maxSteps,
+    assignments: null,
     get trainer() {
       return started(trainer, 'trainer');
     },
