@@ -14,6 +14,8 @@ export type ErrorCode =
   | 'document-too-large'
   | 'field-missing'
   | 'graph-invalid'
+  | 'group-fenced'
+  | 'group-lost'
   | 'job-locked'
   | 'log-closed'
   | 'log-failed'

@@ -21,5 +21,6 @@ export function memoryServices(): Services {
     batch: { rows: 2, context: 4 },
     restore: null,
     maxSteps: Infinity,
+    assignments: null,
   };
 }
