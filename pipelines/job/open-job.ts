@@ -155,6 +155,7 @@ function trainingOf(
     optimizer: { ...preset.optimizer, ...(model.learningRate ? { learningRate: model.learningRate } : {}) },
     schedule: preset.schedule,
     accumulate: model.accumulate,
+    ema: model.ema,
     engine,
   };
   return { settings, batch: { rows: preset.batchRows, context: preset.model.maxContext } };

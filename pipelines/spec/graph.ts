@@ -9,7 +9,7 @@ import type { SchemaRegistrySpec } from './schema-registry.ts';
 import { topicSchema } from './topics.ts';
 import type { TopicSpec } from './topics.ts';
 import type { PresetName } from '../../model/presets.ts';
-import { engineSchema } from '../../model/settings.ts';
+import { emaSchema, engineSchema } from '../../model/settings.ts';
 import type { EngineSettings } from '../../model/settings.ts';
 
 /** A graph: the model, the topics, and the streams of operators between them, as data. */
@@ -43,6 +43,10 @@ export interface ModelSpec {
   readonly learningRate?: number | undefined;
   /** Parts that a batch is worked off in, to save memory. */
   readonly accumulate: number;
+  /** Keeps a running mean of the weights, of which so much stays at each step. */
+  readonly ema?: number | undefined;
+  /** Which weights answer prompts: the running mean, where there is one, or those of the last step. */
+  readonly speak?: 'ema' | 'last' | undefined;
   /** How steps are carried out; `auto` takes what suits the processor and the preset. */
   readonly engine: EngineSettings | 'auto';
 }
@@ -96,7 +100,13 @@ export const graphHeadSchema: z.ZodType<GraphHead> = z.strictObject({
       seed: z.int().default(1),
       learningRate: z.number().positive().optional(),
       accumulate: z.int().positive().default(1),
+      ema: emaSchema.optional(),
+      speak: z.enum(['ema', 'last']).optional(),
       engine: z.union([z.literal('auto'), engineSchema]).default('auto'),
+    })
+    .refine(({ ema, speak }) => speak !== 'ema' || ema !== undefined, {
+      path: ['speak'],
+      message: 'needs a running mean of the weights: give ema, for instance 0.999',
     })
     .prefault({}),
   tokenizer: tokenizerSpecSchema.prefault({ kind: 'bpe' }),
