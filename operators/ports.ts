@@ -184,7 +184,12 @@ export interface Trainer {
   /** Starts from a snapshot of `snapshot()`, or from fresh weights when there is none. */
   restore(snapshot: Snapshot | null): Promise<void>;
   step(batch: StepInput): Promise<StepResult>;
-  /** Weights and optimizer as files, the schedule and counters as state: all that the next step depends on. */
+  /** The loss that a step would report of the batch, in nats per counted target; trains nothing. */
+  evaluate(batch: StepInput): Promise<number>;
+  /**
+   * Weights and optimizer as files, the schedule and counters as state: all that the next step depends on, as it is when
+   * the call's turn has come. Steps that are asked for meanwhile do not wait until the files are written.
+   */
   snapshot(): Promise<Snapshot>;
   close(): Promise<void>;
 }

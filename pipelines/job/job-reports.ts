@@ -9,6 +9,7 @@ import type { JobEvent, SummaryEvent } from './events.ts';
 import type { OpenJob } from './open-job.ts';
 import { Progress } from './progress.ts';
 import type { Trained } from './saved-checkpoints.ts';
+import { spokenWeights } from './spoken-weights.ts';
 import type { Voice } from './voice.ts';
 
 export interface JobReportsOptions {
@@ -143,6 +144,7 @@ export class JobReports {
   }
 
   #speakWith({ id, path }: Pick<CheckpointReport, 'id' | 'path'>): void {
-    this.#options.voice.offer({ id, step: this.#step, path: `${path}/weights.safetensors` });
+    const weights = spokenWeights(path, this.#options.job.graph.model);
+    this.#options.voice.offer({ id, step: this.#step, path: weights });
   }
 }

@@ -4,7 +4,7 @@ import { ingestStateIn, placeOf } from '../../operators/ingest-state.ts';
 import { isBehind, standingFrom } from '../../operators/standing.ts';
 import { toMs } from '../../operators/units.ts';
 import type { Graph, Step } from '../spec/graph.ts';
-import { trainingStream } from './training-stream.ts';
+import { trainingStream } from '../spec/streams.ts';
 import { trainedTopics } from './prepare-tokenizer.ts';
 
 export function ledgerTopic(jobId: string, stream: string): string {

@@ -11,6 +11,7 @@ import type {
   NewRecord,
   Tokenizer,
   TopicLog,
+  Uid,
 } from '../../operators/index.ts';
 import { createTopics } from './create-topics.ts';
 import { feedOnce } from './feeds/feed.ts';
@@ -19,6 +20,9 @@ import type { Graph } from '../spec/graph.ts';
 import { DEAD_LETTER_TOPIC } from '../spec/lint-topics.ts';
 import { encodeInput } from '../topics/encode.ts';
 import { formatsOf } from '../topics/formats.ts';
+import { adoptGraph } from '../redeploy/adopt-graph.ts';
+import type { AdoptedGraph } from '../redeploy/adopt-graph.ts';
+import type { Plan } from '../redeploy/plan.ts';
 import { dataFolder, goOnOrBegin } from './job-folder.ts';
 import type { JobFolder } from './job-folder.ts';
 import { joinGroup, ledgerTopic } from './membership.ts';
@@ -38,6 +42,10 @@ export interface OpenJobOptions {
   readonly fresh: boolean;
   /** Consumer group that shares the trained topics; without one the job reads all of them. */
   readonly group: string | undefined;
+  /** Uids whose state a changed graph may lose. */
+  readonly discard?: readonly Uid[];
+  /** Told what a changed graph changes, before it does. */
+  readonly onPlan?: (plan: Plan) => void;
   /** How brokers are borne that do not answer; the embedded log has none. */
   readonly brokers?: Pick<KafkaLogOptions, 'patienceMs' | 'waitForBrokers' | 'onOutage'>;
   readonly onWarning: (message: string) => void;
@@ -49,6 +57,8 @@ export interface OpenJob {
   readonly folder: JobFolder;
   readonly dataDir: string;
   readonly graph: Graph;
+  /** The graph's place in the job's history. */
+  readonly adopted: AdoptedGraph;
   readonly log: TopicLog;
   readonly formats: Formats;
   /** Each stream has a ledger of its own. */
@@ -66,7 +76,7 @@ export interface OpenJob {
 
 /** Opens the data folder's job, or begins one. Resolves with null when told to stop before it was ready. */
 export async function openJob(options: OpenJobOptions): Promise<OpenJob | null> {
-  const { graph, place, fresh, onWarning, signal } = options;
+  const { graph, place, fresh, discard = [], onPlan = () => {}, onWarning, signal } = options;
   const { dataDir, brokers } = place;
   const lock = await lockJob(dataDir);
   const closers: (() => Promise<void>)[] = [() => lock.release()];
@@ -78,6 +88,7 @@ export async function openJob(options: OpenJobOptions): Promise<OpenJob | null> 
     const log = await openLog(place, { ...options.brokers, hurry: signal });
     closers.push(() => log.close());
     const folder = goOnOrBegin(data, brokers ? 'kafka' : 'embedded', fresh, onWarning);
+    const adopted = await adoptGraph({ job: folder, graph, discard, onPlan });
     await createTopics(log, graph, onWarning);
     const formats = formatsOf(graph);
     await feed(log, formats, graph, onWarning);
@@ -93,6 +104,7 @@ export async function openJob(options: OpenJobOptions): Promise<OpenJob | null> 
       folder,
       dataDir,
       graph,
+      adopted,
       log,
       formats,
       tokenizer,
@@ -160,6 +172,7 @@ function trainingOf(
     optimizer: { ...preset.optimizer, ...(model.learningRate ? { learningRate: model.learningRate } : {}) },
     schedule: preset.schedule,
     accumulate: model.accumulate,
+    ema: model.ema,
     engine,
   };
   return { settings, batch: { rows: preset.batchRows, context: preset.model.maxContext } };

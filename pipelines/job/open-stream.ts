@@ -1,9 +1,10 @@
-import { join } from 'node:path';
 import { openCheckpointStore, startSampler, startTrainer } from '../../infra/index.ts';
 import { MillraceError } from '../../operators/errors.ts';
 import type { Services } from '../../operators/kind.ts';
-import { graphHash } from '../spec/graph.ts';
+import { graphDocument, graphHash } from '../spec/graph.ts';
 import type { Step } from '../spec/graph.ts';
+import { has } from '../spec/streams.ts';
+import { checkpointsOf } from './job-folder.ts';
 import type { JobReports } from './job-reports.ts';
 import type { OpenJob } from './open-job.ts';
 import { latestThatCounts } from './membership.ts';
@@ -11,7 +12,6 @@ import { positionsOf, reachedIn, requireOwners } from './restored-cut.ts';
 import { composeStream } from './run-stream.ts';
 import { streamLog } from './stream-log.ts';
 import type { OpenStream } from './run-stream.ts';
-import { has } from './training-stream.ts';
 import { version } from '../version.ts';
 import type { Voice } from './voice.ts';
 
@@ -28,12 +28,18 @@ export interface StreamOptions {
 export async function openStream(options: StreamOptions): Promise<OpenStream> {
   const { job, name, steps, voice, reports } = options;
   const { logger } = reports;
-  const store = await openCheckpointStore(checkpointsOf(job, name, steps), {
+  const store = await openCheckpointStore(checkpointsOf(job.folder, name, steps), {
     jobId: job.folder.id,
     logger,
     describe: {
       millrace: version,
-      graph: { name: job.graph.name, hash: graphHash(job.graph), stream: name },
+      graph: {
+        name: job.graph.name,
+        hash: graphHash(job.graph),
+        stream: name,
+        version: job.adopted.version,
+        document: graphDocument(job.graph),
+      },
       model: { ...job.settings.model },
       engine: { ...job.settings.engine },
     },
@@ -43,7 +49,8 @@ export async function openStream(options: StreamOptions): Promise<OpenStream> {
   const log = streamLog(job.log, logger);
   const ledger = job.ledgerOf(name, log);
   const assignments = isTraining ? job.membership : null;
-  const restore = await (assignments ? latestThatCounts(store, assignments, ledger, steps) : store.latest());
+  const newest = await (assignments ? latestThatCounts(store, assignments, ledger, steps) : store.latest());
+  const restore = newest && (await job.adopted.withoutDiscarded(newest));
   if (restore) requireOwners(restore, name, steps);
   if (isTraining) reports.restored(restore, reachedIn(restore, steps), positionsOf(restore, steps));
   const trainer = isTraining
@@ -53,6 +60,7 @@ export async function openStream(options: StreamOptions): Promise<OpenStream> {
   const listening = sampler && voice.keepCurrent(sampler);
   const services: Services = {
     jobId: job.folder.id,
+    lineage: job.adopted.lineage,
     log,
     formats: job.formats,
     clock: { nowMs: () => Date.now() },
@@ -78,11 +86,6 @@ export async function openStream(options: StreamOptions): Promise<OpenStream> {
       await Promise.all([trainer?.close(), sampler?.close(), log.settled()]);
     },
   };
-}
-
-/** The training stream's checkpoints are the job's; the others keep theirs beside them. */
-function checkpointsOf({ folder }: OpenJob, name: string, steps: readonly Step[]): string {
-  return has(steps, 'trainStep') ? folder.checkpoints : join(folder.root, 'streams', name);
 }
 
 function started<T>(process: T | null, name: string): T {

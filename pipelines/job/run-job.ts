@@ -20,9 +20,9 @@ import type { JobEvent, SummaryEvent } from './events.ts';
 import { JobReports } from './job-reports.ts';
 import type { OpenJob } from './open-job.ts';
 import { openStream } from './open-stream.ts';
-import { has, trainingStream } from './training-stream.ts';
 import { runStream } from './run-stream.ts';
 import type { Step } from '../spec/graph.ts';
+import { has, trainingStream } from '../spec/streams.ts';
 import { untilQuiet } from './until-quiet.ts';
 import { Voice } from './voice.ts';
 

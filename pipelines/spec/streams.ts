@@ -1,4 +1,4 @@
-import type { Graph, Step } from '../spec/graph.ts';
+import type { Graph, Step } from './graph.ts';
 
 export function has(steps: readonly Step[], kindName: string): boolean {
   return steps.some(({ kind }) => kind.kind === kindName);
