@@ -10,7 +10,7 @@ export type { EachOptions } from './each.ts';
 export { MillraceError } from './errors.ts';
 export type { ErrorCode } from './errors.ts';
 export { isItem } from './flow.ts';
-export type { Barrier, Element, Flow, Item, Mark, Restore, Source, Tick, Uid } from './flow.ts';
+export type { Barrier, Element, Flow, Item, Mark, Reading, Restore, Source, Tick, Uid } from './flow.ts';
 export type { Content } from './field-path.ts';
 export { jsonFormat, plainFormat, textFormat } from './formats.ts';
 export type { Formats, TopicFormat } from './formats.ts';

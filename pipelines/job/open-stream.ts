@@ -8,7 +8,7 @@ import { checkpointsOf } from './job-folder.ts';
 import type { JobReports } from './job-reports.ts';
 import type { OpenJob } from './open-job.ts';
 import { latestThatCounts } from './membership.ts';
-import { positionsOf, reachedIn, requireOwners } from './restored-cut.ts';
+import { reachedIn, requireOwners } from './restored-cut.ts';
 import { composeStream } from './run-stream.ts';
 import { streamLog } from './stream-log.ts';
 import type { OpenStream } from './run-stream.ts';
@@ -52,7 +52,7 @@ export async function openStream(options: StreamOptions): Promise<OpenStream> {
   const newest = await (assignments ? latestThatCounts(store, assignments, ledger, steps) : store.latest());
   const restore = newest && (await job.adopted.withoutDiscarded(newest));
   if (restore) requireOwners(restore, name, steps);
-  if (isTraining) reports.restored(restore, reachedIn(restore, steps), positionsOf(restore, steps));
+  if (isTraining) reports.restored(restore, reachedIn(restore, steps));
   const trainer = isTraining
     ? await startTrainer({ settings: job.settings, stagingDir: job.folder.staging, logger })
     : null;

@@ -41,7 +41,7 @@ export async function readShare(log: TopicLog, dataDir: string, group: string): 
     metadata: JSON.stringify({ job: job.id, played: state.played }),
   });
   const { step, totals, waiting } = trainStateSchema.parse(trained.state);
-  expect(waiting).toEqual([]);
+  expect(waiting).toHaveLength(0);
   const entries = await logLedger(log, ledgerTopic).read(0);
   return {
     read: recordsBefore({ entry: state.ledger, played: state.played }, entries),
