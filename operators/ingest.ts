@@ -6,7 +6,7 @@ import type { Barrier, Element, Reading, Source, Uid } from './flow.ts';
 import { findStart, positionsOf } from './ingest-start.ts';
 import { ingestSnapshot, ingestStateIn, placeOf } from './ingest-state.ts';
 import { Ownership } from './ownership.ts';
-import type { Assignment, Assignments, Clock, Ledger, LedgerEntry, LogReader, Position, Topic } from './ports.ts';
+import type { Assignment, Assignments, Clock, Ledger, LedgerEntry, LogReader, Topic } from './ports.ts';
 import { Positions } from './positions.ts';
 import { keyOf } from './standing.ts';
 import type { Run, Standing } from './standing.ts';

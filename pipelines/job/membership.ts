@@ -5,25 +5,30 @@ import { isBehind, standingFrom } from '../../operators/standing.ts';
 import { toMs } from '../../operators/units.ts';
 import type { Graph, Step } from '../spec/graph.ts';
 import { trainingStream } from '../spec/streams.ts';
+import type { LogPlace } from './open-log.ts';
 import { trainedTopics } from './prepare-tokenizer.ts';
 
 export function ledgerTopic(jobId: string, stream: string): string {
   return `ledger-${jobId}-${stream}`;
 }
 
+/** Throws `bad-usage` where there is nothing to share: on the embedded log, or without a stream that trains. */
+export function checkGroup(graph: Graph, { brokers }: LogPlace): void {
+  if (brokers && trainingStream(graph)) return;
+  const why = brokers ? 'Give the graph a stream with trainStep' : 'Name brokers with --brokers';
+  throw new MillraceError('bad-usage', `A group shares what is trained from Kafka. ${why}, or leave out the group.`);
+}
+
 /** Makes a job a member of a group, which it joins when its training stream asks for partitions. */
-export function joinGroup(log: TopicLog, group: string, jobId: string, graph: Graph): GroupMembership {
-  const training = trainingStream(graph);
-  if (!log.join || !training) {
-    const why = training ? 'Name brokers with --brokers' : 'Give the graph a stream with trainStep';
-    throw new MillraceError('bad-usage', `A group shares what is trained from Kafka. ${why}, or leave out the group.`);
-  }
+export function joinGroup(log: TopicLog, group: string, jobId: string, graph: Graph): GroupMembership | null {
+  const [stream] = trainingStream(graph) ?? [];
+  if (stream === undefined || !log.join) return null;
   const { sessionTimeout } = graph.kafka ?? {};
   return log.join({
     group,
     job: jobId,
     topics: trainedTopics(graph),
-    ledgerTopic: ledgerTopic(jobId, training[0]),
+    ledgerTopic: ledgerTopic(jobId, stream),
     sessionMs: sessionTimeout === undefined ? undefined : toMs(sessionTimeout),
   });
 }

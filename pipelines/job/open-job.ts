@@ -25,7 +25,7 @@ import type { AdoptedGraph } from '../redeploy/adopt-graph.ts';
 import type { Plan } from '../redeploy/plan.ts';
 import { dataFolder, goOnOrBegin } from './job-folder.ts';
 import type { JobFolder } from './job-folder.ts';
-import { joinGroup, ledgerTopic } from './membership.ts';
+import { checkGroup, joinGroup, ledgerTopic } from './membership.ts';
 import { openLog } from './open-log.ts';
 import type { LogPlace } from './open-log.ts';
 import { engineOfCheckpoints, settleEngine } from './job-engine.ts';
@@ -78,6 +78,7 @@ export interface OpenJob {
 export async function openJob(options: OpenJobOptions): Promise<OpenJob | null> {
   const { graph, place, fresh, discard = [], onPlan = () => {}, onWarning, signal } = options;
   const { dataDir, brokers } = place;
+  if (options.group !== undefined) checkGroup(graph, place);
   const lock = await lockJob(dataDir);
   const closers: (() => Promise<void>)[] = [() => lock.release()];
   const close = async (): Promise<void> => {

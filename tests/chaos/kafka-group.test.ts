@@ -81,8 +81,7 @@ test('jobs of a group train on every record once between them, whoever comes, go
   await reads(fourth, 2);
 
   for (const run of [third, fourth]) await expect.poll(() => lagOf(run), { timeout: 90_000, interval: 200 }).toBe(0);
-  // What is left of the last documents waits for half a second before it is trained on.
-  await sleep(2000);
+  for (const run of [third, fourth]) await settled(run);
   for (const run of [third, fourth]) {
     run.kill('SIGINT');
     const { code, stderr } = await run.finished;
@@ -116,6 +115,11 @@ async function reads(run: Millrace, count: number): Promise<void> {
 
 function lagOf(run: Millrace): number | undefined {
   return eventsOf(run, 'lag').at(-1)?.lag;
+}
+
+/** Resolves when the job has done all its steps: batches of its cut wait without a lag. */
+async function settled(run: Millrace): Promise<void> {
+  for (let steps = -1; steps !== eventsOf(run, 'step').length; await sleep(3000)) steps = eventsOf(run, 'step').length;
 }
 
 function everyRecord(): readonly string[] {

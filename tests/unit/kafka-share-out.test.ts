@@ -23,6 +23,10 @@ function numbersOf(shares: ReadonlyMap<string, readonly PartitionId[]>): Record<
   return Object.fromEntries([...shares].map(([id, share]) => [id, share.map(({ partition }) => partition)]));
 }
 
+function sorted(share: readonly PartitionId[]): readonly number[] {
+  return share.map(({ partition }) => partition).toSorted((one, other) => one - other);
+}
+
 describe('partitions of a group', () => {
   it('stay where they are as far as that is fair', () => {
     const shares = shareOut(partitions(5), [member('new'), member('old', [0, 1, 2, 3, 4])]);
@@ -59,8 +63,6 @@ describe('partitions of a group', () => {
           owned: shares.get(memberId) ?? [],
         }));
         const again = numbersOf(shareOut(partitions(count), settled));
-        const sorted = (share: readonly PartitionId[]): number[] =>
-          share.map((at) => at.partition).toSorted((a, b) => a - b);
         for (const [id, share] of shares) expect(again[id]).toEqual(sorted(share));
       }),
     );
