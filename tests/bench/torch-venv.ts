@@ -1,9 +1,9 @@
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, rename, rm } from 'node:fs/promises';
-import { homedir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { userCache } from '../../infra/index.ts';
 import { progress } from './report.ts';
 
 const run = promisify(execFile);
@@ -17,7 +17,7 @@ const NAME = 'torch-2.15.0';
 
 /** The Python of a virtual environment with PyTorch, which is made in the user's cache when it is not there yet. */
 export async function torchPython(): Promise<string> {
-  const cache = cacheDir();
+  const cache = userCache();
   const venv = join(cache, NAME);
   const python = join(venv, 'bin', 'python');
   if (existsSync(python)) return python;
@@ -33,10 +33,4 @@ export async function torchPython(): Promise<string> {
     await rm(scratch, { recursive: true, force: true });
   }
   return python;
-}
-
-/** The folder that set-up uses. */
-function cacheDir(): string {
-  const base = process.env['XDG_CACHE_HOME'] || join(homedir(), '.cache');
-  return resolve(process.env['MILLRACE_CACHE'] || join(base, 'millrace'));
 }
