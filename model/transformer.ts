@@ -1,6 +1,7 @@
 import type { Tensor } from '@tensorflow/tfjs-node';
 import type { ModelConfig } from './config.ts';
-import { embed, rmsNorm, rotate } from './ops.ts';
+import { attend } from './attend.ts';
+import { embed, rmsNorm, rotate, swiGlu } from './ops.ts';
 import type { Rotation } from './ops.ts';
 import { parameter } from './parameters.ts';
 import type { Parameters } from './parameters.ts';
@@ -71,14 +72,13 @@ export function head(parameters: Parameters, config: ModelConfig, x_NC: Tensor):
   return linear(x_NC, weight(parameters, config.tieEmbeddings ? 'model.embed_tokens' : 'lm_head'));
 }
 
-/** Rotary embedding `[B, 1, 1, T, D]`: pair i of a position turns by position / theta^(2i/D). */
+/** Rotary embedding `[B, 1, 1, T, D/2]`: pair i of a position turns by position / theta^(2i/D). */
 export function rotationOf(config: ModelConfig, positions_BT: Tensor): Rotation {
   const [rows = 0, length = 0] = positions_BT.shape;
   const half = config.headDim / 2;
   const frequencies = Array.from({ length: half }, (_, i) => config.ropeTheta ** (-i / half));
   const angles = positions_BT.toFloat().reshape([rows, 1, 1, length, 1]).mul(tf.tensor1d(frequencies));
-  const [cos, sin] = [angles.cos(), angles.sin()];
-  return { cos_TD: tf.concat([cos, cos], -1), sin_TD: tf.concat([sin.neg(), sin], -1) };
+  return { cos_TE: angles.cos(), sin_TE: angles.sin() };
 }
 
 /** Added to scores that must not count: exp of it is exactly 0, and it is finite in bfloat16 too. */
@@ -109,39 +109,30 @@ function attention(block: (name: string) => Tensor, config: ModelConfig, x_NC: T
   const { rows, layer, context } = place;
   const [positions = 0] = x_NC.shape;
   const length = positions / rows;
-  const shared = config.heads / kvHeads;
 
   const project = (name: string, heads: number): Tensor =>
-    linear(x_NC, block(`self_attn.${name}_proj`)).reshape([positions, heads, headDim]);
-  const normed = (name: string, x_NHD: Tensor): Tensor =>
-    config.qkNorm ? norm(x_NHD, block(`self_attn.${name}_norm`), config) : x_NHD;
-  const spread = (x_NHD: Tensor, perKey: number): Tensor =>
-    x_NHD.reshape([rows, length, kvHeads, perKey, headDim]).transpose([0, 2, 3, 1, 4]);
+    linear(x_NC, block(`self_attn.${name}_proj`))
+      .reshape([rows, length, kvHeads, heads / kvHeads, headDim])
+      .transpose([0, 2, 3, 1, 4]);
+  const normed = (name: string, x_BGRTD: Tensor): Tensor =>
+    config.qkNorm ? norm(x_BGRTD, block(`self_attn.${name}_norm`), config) : x_BGRTD;
 
-  const q_BGRTD = rotate(spread(normed('q', project('q', config.heads)), shared), context.rotation);
-  const k_BGRTD = rotate(spread(normed('k', project('k', kvHeads)), 1), context.rotation);
-  const v_BGRTD = spread(project('v', kvHeads), 1);
+  const q_BGRTD = rotate(normed('q', project('q', config.heads)), context.rotation);
+  const k_BGRTD = rotate(normed('k', project('k', kvHeads)), context.rotation);
+  const v_BGRTD = project('v', kvHeads);
   const keyShape = [rows, kvHeads, length, headDim];
   const fresh = { k_BGSD: k_BGRTD.reshape(keyShape), v_BGSD: v_BGRTD.reshape(keyShape) };
   const { k_BGSD, v_BGSD } = context.remember?.(layer, fresh) ?? fresh;
 
-  // Query heads that share a key head stand below one another, so that no key is copied.
-  const stacked = [rows, kvHeads, shared * length, headDim];
-  const scores = q_BGRTD.reshape(stacked).matMul(k_BGSD, false, true).reshape([rows, kvHeads, shared, length, -1]);
-  const weights_BGRTS = tf.softmax(scores.mul(headDim ** -0.5).add(context.bias));
-  const mixed = weights_BGRTS.reshape([rows, kvHeads, shared * length, -1]).matMul(v_BGSD);
-  const y_NC = mixed
-    .reshape([rows, kvHeads, shared, length, headDim])
-    .transpose([0, 3, 1, 2, 4])
-    .reshape([positions, config.heads * headDim]);
+  const y_BGRTD = attend(q_BGRTD, k_BGSD, v_BGSD, headDim ** -0.5, context.bias);
+  const y_NC = y_BGRTD.transpose([0, 3, 1, 2, 4]).reshape([positions, config.heads * headDim]);
   return linear(y_NC, block('self_attn.o_proj'));
 }
 
-/** SwiGLU (Shazeer 2020). */
 function mlp(block: (name: string) => Tensor, x_NC: Tensor): Tensor {
   const gate_NF = linear(x_NC, block('mlp.gate_proj'));
   const up_NF = linear(x_NC, block('mlp.up_proj'));
-  return linear(gate_NF.mul(gate_NF.sigmoid()).mul(up_NF), block('mlp.down_proj'));
+  return linear(swiGlu(gate_NF, up_NF), block('mlp.down_proj'));
 }
 
 function norm(x: Tensor, gain: Tensor, config: ModelConfig): Tensor {
