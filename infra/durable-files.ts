@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import { constants, createReadStream } from 'node:fs';
 import { copyFile, open, rename, rm } from 'node:fs/promises';
 import { errorCode } from './system-errors.ts';
@@ -24,6 +24,18 @@ export async function writeFlushed(path: string, text: string): Promise<void> {
     await handle.sync();
   } finally {
     await handle.close();
+  }
+}
+
+/** Writes a file, or replaces it: whoever reads it sees all of the old text or all of the new. */
+export async function replaceFile(path: string, text: string): Promise<void> {
+  const aside = `${path}.${randomUUID()}.new`;
+  try {
+    await writeFlushed(aside, text);
+    await rename(aside, path);
+  } catch (error) {
+    await rm(aside, { force: true });
+    throw error;
   }
 }
 

@@ -1,5 +1,5 @@
 import { MillraceError } from '../operators/errors.ts';
-import type { TopicSettings } from '../operators/ports.ts';
+import type { TopicRetention, TopicSettings, Transaction } from '../operators/ports.ts';
 
 /** What every log asks of names and settings, so that a graph can move between logs. */
 
@@ -25,6 +25,14 @@ export function checkTopicSettings(
   throw new MillraceError('bad-usage', `The retention of topic ${name} must be more than 0; leave it out to keep all.`);
 }
 
+/** A retention with only those limits that there are. */
+export function definedRetention(retentionBytes: number | undefined, retentionMs: number | undefined): TopicRetention {
+  return {
+    ...(retentionBytes === undefined ? {} : { retentionBytes }),
+    ...(retentionMs === undefined ? {} : { retentionMs }),
+  };
+}
+
 /** A topic that is there with another number of partitions. */
 export function topicMismatch(name: string, actual: number, wanted: number): MillraceError {
   return new MillraceError(
@@ -38,4 +46,10 @@ export function topicMismatch(name: string, actual: number, wanted: number): Mil
 export function checkGroup(group: string): void {
   if (group.length >= 1 && group.length <= 249) return;
   throw new MillraceError('bad-usage', `"${group.slice(0, 40)}" cannot name a group: use 1 to 249 characters.`);
+}
+
+/** A transaction without a position could not be told from one that was not carried out. */
+export function checkTransaction({ positions }: Transaction): void {
+  if (positions.length > 0) return;
+  throw new MillraceError('bad-usage', 'A transaction needs at least one position: what its records were made of.');
 }

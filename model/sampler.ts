@@ -2,11 +2,11 @@ import { checkTokens } from './check-input.ts';
 import { chooseToken } from './choose-token.ts';
 import type { ChooseSettings } from './choose-token.ts';
 import type { ModelConfig } from './config.ts';
-import { eagerDecoder } from './decoder.ts';
-import type { Decoder } from './decoder.ts';
+import { eagerDecoding } from './decode-engine.ts';
+import type { DecodeEngineFactory } from './decode-engine.ts';
+import { Decoder } from './decoder.ts';
 import { ModelError } from './errors.ts';
 import { Random } from './random.ts';
-import type { Values } from './step-runner.ts';
 import { readWeights, requireSameModel } from './weights/weights-file.ts';
 
 export interface SamplerRequest extends ChooseSettings {
@@ -50,10 +50,9 @@ export interface ModelSampler {
   dispose(): void;
 }
 
-export function createSampler(
-  decoderOf: (config: ModelConfig, weights: Values) => Decoder = eagerDecoder,
-): ModelSampler {
-  return new Sampler(decoderOf);
+/** A sampler without weights. The engine decides how the forward pass runs: see `compiledDecoding`. */
+export function createSampler(engineOf: DecodeEngineFactory = eagerDecoding): ModelSampler {
+  return new Sampler(engineOf);
 }
 
 interface Speaker {
@@ -67,15 +66,15 @@ interface Speaker {
 }
 
 class Sampler implements ModelSampler {
-  readonly #decoderOf: (config: ModelConfig, weights: Values) => Decoder;
+  readonly #engineOf: DecodeEngineFactory;
   #model: { readonly config: ModelConfig; readonly decoder: Decoder } | null = null;
   /** Not in the decoder yet. */
   #waiting: Speaker[] = [];
   /** One for each row of the decoder. */
   #speaking: Speaker[] = [];
 
-  constructor(decoderOf: (config: ModelConfig, weights: Values) => Decoder) {
-    this.#decoderOf = decoderOf;
+  constructor(engineOf: DecodeEngineFactory) {
+    this.#engineOf = engineOf;
   }
 
   get busy(): boolean {
@@ -85,9 +84,8 @@ class Sampler implements ModelSampler {
   load(path: string): { readonly config: ModelConfig } {
     const { config, weights } = readWeights(path);
     if (this.#model) requireSameModel(path, config, this.#model.config);
-    const decoder = this.#decoderOf(config, weights);
-    this.#model?.decoder.dispose();
-    this.#model = { config, decoder };
+    this.#model ??= { config, decoder: new Decoder(config, this.#engineOf(config)) };
+    this.#model.decoder.load(weights);
     this.#waiting = [...this.#speaking, ...this.#waiting];
     this.#speaking = [];
     return { config };
@@ -121,11 +119,12 @@ class Sampler implements ModelSampler {
         if (speaker) deltas.push(speak(speaker, logits));
       });
     }
-    for (const speaker of this.#waiting) {
-      const logits = decoder.start(Int32Array.from(speaker.tokens), speaker.length);
-      this.#speaking.push(speaker);
-      deltas.push(speak(speaker, logits));
-    }
+    const starting = this.#waiting;
+    decoder.start(starting.map(({ tokens }) => Int32Array.from(tokens))).forEach((logits, at) => {
+      const speaker = starting[at];
+      if (speaker) deltas.push(speak(speaker, logits));
+    });
+    this.#speaking.push(...starting);
     this.#waiting = [];
     const finished = new Set(deltas.filter((delta) => delta.finish).map((delta) => delta.id));
     this.#keep((speaker) => !finished.has(speaker.id));

@@ -1,6 +1,7 @@
 import type { Tensor } from '@tensorflow/tfjs-node';
+import { attendTo, causalBias } from './attention.ts';
+import type { KeyValue } from './attention.ts';
 import type { ModelConfig } from './config.ts';
-import { attend } from './attend.ts';
 import { embed, rmsNorm, rotate, swiGlu } from './ops.ts';
 import type { Rotation } from './ops.ts';
 import { parameter } from './parameters.ts';
@@ -19,19 +20,12 @@ import { tf } from './tf.ts';
  * A linear layer holds its weight as [out, in].
  */
 
-export interface KeyValue {
-  readonly k_BGSD: Tensor;
-  readonly v_BGSD: Tensor;
-}
-
 /** What the positions of one pass know of one another. */
 export interface Context {
-  /** Where each position stands, as angles; broadcast against `[B, G, R, T, D]`. */
+  /** Where each position stands, as angles; broadcast against `[B, G, R, T, D/2]`. */
   readonly rotation: Rotation;
-  /** 0 where a position may look, a large negative number where not; broadcast against `[B, G, R, T, S]`. */
-  readonly bias: Tensor;
-  /** Takes a layer's new keys and values and gives all to attend to. Absent: the new ones are all. */
-  readonly remember?: (layer: number, fresh: KeyValue) => KeyValue;
+  /** What the queries of a layer find, `[B, G, R, T, D]` in and out: among its new keys, or others that are remembered. */
+  readonly attend: (layer: number, q_BGRTD: Tensor, fresh: KeyValue) => Tensor;
 }
 
 export interface ForwardOptions {
@@ -50,7 +44,9 @@ export function forward(
 ): Tensor {
   const [, length = 0] = ids_BT.shape;
   const positions = options.positions_BT ?? tf.range(0, length, 1, 'int32').expandDims(0);
-  const context = { rotation: rotationOf(config, positions), bias: causalBias(length, options.segments_BT) };
+  const bias = causalBias(length, options.segments_BT);
+  const attend: Context['attend'] = (_, q_BGRTD, fresh) => attendTo(q_BGRTD, [{ ...fresh, bias }]);
+  const context = { rotation: rotationOf(config, positions), attend };
   return head(parameters, config, hiddenStates(parameters, config, ids_BT, context));
 }
 
@@ -81,23 +77,6 @@ export function rotationOf(config: ModelConfig, positions_BT: Tensor): Rotation 
   return { cos_TE: angles.cos(), sin_TE: angles.sin() };
 }
 
-/** Added to scores that must not count: exp of it is exactly 0, and it is finite in bfloat16 too. */
-const unseen = -1e9;
-
-/** Every position sees itself and what came before it, within its own document where segments are given. */
-export function causalBias(length: number, segments_BT?: Tensor): Tensor {
-  const order = tf.range(0, length, 1, 'int32');
-  const past_TS = order.expandDims(1).greaterEqual(order.expandDims(0));
-  if (!segments_BT) return hide(past_TS);
-  const sameDocument_BTS = segments_BT.expandDims(2).equal(segments_BT.expandDims(1));
-  return hide(past_TS.logicalAnd(sameDocument_BTS).reshape([-1, 1, 1, length, length]));
-}
-
-/** The bias that lets through only where `visible` is true. */
-export function hide(visible: Tensor): Tensor {
-  return tf.scalar(1).sub(visible.toFloat()).mul(unseen);
-}
-
 interface Place {
   readonly rows: number;
   readonly layer: number;
@@ -122,10 +101,10 @@ function attention(block: (name: string) => Tensor, config: ModelConfig, x_NC: T
   const v_BGRTD = project('v', kvHeads);
   const keyShape = [rows, kvHeads, length, headDim];
   const fresh = { k_BGSD: k_BGRTD.reshape(keyShape), v_BGSD: v_BGRTD.reshape(keyShape) };
-  const { k_BGSD, v_BGSD } = context.remember?.(layer, fresh) ?? fresh;
-
-  const y_BGRTD = attend(q_BGRTD, k_BGSD, v_BGSD, headDim ** -0.5, context.bias);
-  const y_NC = y_BGRTD.transpose([0, 3, 1, 2, 4]).reshape([positions, config.heads * headDim]);
+  const y_NC = context
+    .attend(layer, q_BGRTD, fresh)
+    .transpose([0, 3, 1, 2, 4])
+    .reshape([positions, config.heads * headDim]);
   return linear(y_NC, block('self_attn.o_proj'));
 }
 

@@ -1,69 +1,77 @@
 import type { OperatorFunction } from 'rxjs';
-import type { ErrorCode } from './errors.ts';
+import { z } from 'zod';
 import { each } from './each.ts';
+import { MillraceError } from './errors.ts';
+import type { Content } from './field-path.ts';
 import type { Element } from './flow.ts';
+import { plainFormat, textFieldOf, textIn } from './formats.ts';
+import type { Formats, TopicFormat } from './formats.ts';
+import { defineKind } from './kind.ts';
+import type { OperatorKind } from './kind.ts';
+import { orDeadLetter } from './poison.ts';
 import type { DeadLetters } from './ports.ts';
 import type { Document, LogRecord } from './types.ts';
 import { byteSizeSchema, toBytes } from './units.ts';
 import type { ByteSize } from './units.ts';
-import { z } from 'zod';
-import { defineKind } from './kind.ts';
-import type { OperatorKind } from './kind.ts';
 
 export interface DecodeOptions {
   /** Where records go that can't be decoded. Without it the first one ends the flow. */
   readonly deadLetters: DeadLetters;
-  /** Longer documents are dead letters. */
+  /** Longer values are dead letters. */
   readonly maxBytes?: ByteSize;
+  /** Values are UTF-8 text when absent. */
+  readonly formats?: Formats;
 }
 
 /**
- * Emits a document for each record whose value is UTF-8 text.
+ * Emits a document for each record whose value carries text in the format of its topic.
  *
  * Order: kept. Backpressure: a document goes on under its record's bytes. Poison: an empty, oversized or undecodable
- * record goes to the dead letters, and only then does the flow go on; when it can't be written there, the flow ends with
- * `dead-letter-failed`. No state.
+ * record, and one without the field, goes to the dead letters, and only then does the flow go on; when it can't be written
+ * there, the flow ends with `dead-letter-failed`. Errors: what a format needs and can't have now ends the flow too. No state.
  */
 export function decode(options: DecodeOptions): OperatorFunction<Element<LogRecord>, Element<Document>> {
+  const { deadLetters, formats = { of: () => plainFormat } } = options;
   const maxBytes = toBytes(options.maxBytes ?? '8MB');
-  return each((record) => {
-    const outcome = toDocument(record, maxBytes);
-    if (!('code' in outcome)) return outcome;
-    const at = { topic: record.topic, partition: record.partition, offset: record.offset };
-    return options.deadLetters.put({ at, key: record.key, value: record.value, ...outcome }).then(() => null);
-  });
+  return each((record) =>
+    orDeadLetter(record, deadLetters, () => toDocument(record, formats.of(record.topic), maxBytes)),
+  );
 }
 
-interface Rejection {
-  readonly code: ErrorCode;
-  readonly message: string;
+function toDocument(record: LogRecord, format: TopicFormat, maxBytes: number): Document | Promise<Document> {
+  const value = checkedValue(record, maxBytes);
+  const content = format.read(value);
+  return content instanceof Promise
+    ? content.then((read) => documentOf(record, read, format, value))
+    : documentOf(record, content, format, value);
 }
 
-function toDocument(record: LogRecord, maxBytes: number): Document | Rejection {
-  const { value, topic, partition, offset, timestampMs } = record;
-  if (!value?.byteLength)
-    return { code: 'record-empty', message: 'The record has no value, so there is no text in it.' };
-  if (value.byteLength > maxBytes) {
-    return {
-      code: 'document-too-large',
-      message: `The document has ${value.byteLength} bytes, more than ${maxBytes}. Split it, or raise decode.maxBytes.`,
-    };
+function documentOf(record: LogRecord, content: Content, format: TopicFormat, value: Uint8Array): Document {
+  const { topic, partition, offset, timestampMs } = record;
+  const text = textIn(content, format, value);
+  if (text === '') throw new MillraceError('record-empty', 'The text of the record is empty.');
+  const byteCount = textFieldOf(format) === null ? value.byteLength : Buffer.byteLength(text);
+  return { text, byteCount, at: { topic, partition, offset }, timestampMs };
+}
+
+function checkedValue({ value }: LogRecord, maxBytes: number): Uint8Array {
+  if (!value?.byteLength) {
+    throw new MillraceError('record-empty', 'The record has no value, so there is no text in it.');
   }
-  try {
-    const text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(value);
-    return { text, byteCount: value.byteLength, at: { topic, partition, offset }, timestampMs };
-  } catch {
-    return { code: 'record-not-utf8', message: 'The value is not UTF-8 text. Convert it before producing it.' };
-  }
+  if (value.byteLength <= maxBytes) return value;
+  throw new MillraceError(
+    'document-too-large',
+    `The document has ${value.byteLength} bytes, more than ${maxBytes}. Split it, or raise decode.maxBytes.`,
+  );
 }
 
 export const decodeKind: OperatorKind = defineKind({
   kind: 'decode',
-  summary: 'Reads each record as a document of UTF-8 text; what is none goes to the dead letters.',
+  summary: 'Reads each record as a document, in the format of its topic; what is none goes to the dead letters.',
   input: 'record',
   output: 'document',
   config: z.strictObject({
     maxBytes: byteSizeSchema.default('8MB').describe('Longer documents are dead letters.'),
   }),
-  build: (_uid, config, { deadLetters }) => decode({ ...config, deadLetters }),
+  build: (_uid, config, { deadLetters, formats }) => decode({ ...config, deadLetters, formats }),
 });

@@ -12,7 +12,10 @@ export type ErrorCode =
   | 'dead-letter-failed'
   | 'disk-full'
   | 'document-too-large'
+  | 'field-missing'
   | 'graph-invalid'
+  | 'group-fenced'
+  | 'group-lost'
   | 'job-locked'
   | 'log-closed'
   | 'log-failed'
@@ -20,12 +23,20 @@ export type ErrorCode =
   | 'non-finite-loss'
   | 'offset-out-of-range'
   | 'process-died'
+  | 'producer-fenced'
   | 'prompt-invalid'
   | 'record-empty'
+  | 'record-not-avro'
+  | 'record-not-json'
   | 'record-not-utf8'
   | 'record-too-large'
+  | 'registry-refused'
+  | 'registry-unreachable'
+  | 'schema-mismatch'
+  | 'schema-unknown'
   | 'topic-missing'
-  | 'topic-mismatch';
+  | 'topic-mismatch'
+  | 'value-unfit';
 
 /** An error that says what happened, what to do about it, and why (`cause`). */
 export class MillraceError extends Error {

@@ -25,17 +25,22 @@ export function inOrder<T, R>(handle: Handler<T, R>, concurrency = 1): OperatorF
       let sourceCompleted = false;
       let pumping = false;
 
+      const emit = (outputs: readonly Element<R>[]): void => {
+        for (const output of outputs) subscriber.next(output);
+      };
+
       const mayStart = (next: Element<T>): boolean =>
         running.length === 0 || (isItem(next) && running.length < concurrency && running.every((task) => !task.fence));
 
       const start = (element: Element<T>): void => {
-        const task: (typeof running)[number] = { fence: !isItem(element), outputs: null };
-        running.push(task);
         const outputs = handle(element);
         if (!(outputs instanceof Promise)) {
-          task.outputs = outputs;
+          if (running.length === 0) emit(outputs);
+          else running.push({ fence: !isItem(element), outputs });
           return;
         }
+        const task: (typeof running)[number] = { fence: !isItem(element), outputs: null };
+        running.push(task);
         outputs.then(
           (settled) => {
             task.outputs = settled;
@@ -49,7 +54,7 @@ export function inOrder<T, R>(handle: Handler<T, R>, concurrency = 1): OperatorF
         const outputs = running[0]?.outputs;
         if (!outputs) return false;
         running.shift();
-        for (const output of outputs) subscriber.next(output);
+        emit(outputs);
         return true;
       };
 

@@ -11,6 +11,9 @@ export { MillraceError } from './errors.ts';
 export type { ErrorCode } from './errors.ts';
 export { isItem } from './flow.ts';
 export type { Barrier, Element, Flow, Item, Mark, Restore, Source, Tick, Uid } from './flow.ts';
+export type { Content } from './field-path.ts';
+export { jsonFormat, plainFormat, textFormat } from './formats.ts';
+export type { Formats, TopicFormat } from './formats.ts';
 export { generate } from './generate.ts';
 export type { GenerateOptions } from './generate.ts';
 export { inOrder } from './in-order.ts';
@@ -40,8 +43,12 @@ export type {
   Tokenizer,
   Topic,
   TopicLog,
+  TopicRecord,
+  TopicRetention,
   TopicSettings,
   Trainer,
+  Transaction,
+  Transactions,
   WeightsFile,
   WeightsVersion,
 } from './ports.ts';

@@ -1,7 +1,18 @@
 import type { OperatorFunction } from 'rxjs';
 import type { z } from 'zod';
 import type { Element, Uid } from './flow.ts';
-import type { CheckpointStore, Clock, DeadLetters, Ledger, Sampler, TopicLog, Trainer, Tokenizer } from './ports.ts';
+import type { Formats } from './formats.ts';
+import type {
+  Assignments,
+  CheckpointStore,
+  Clock,
+  DeadLetters,
+  Ledger,
+  Sampler,
+  TopicLog,
+  Trainer,
+  Tokenizer,
+} from './ports.ts';
 import type { Snapshot } from './types.ts';
 
 /** What may flow between two operators of a graph. */
@@ -23,6 +34,8 @@ export type Payload =
 export interface Services {
   readonly jobId: string;
   readonly log: TopicLog;
+  /** How the values of each topic are read and written. */
+  readonly formats: Formats;
   readonly clock: Clock;
   readonly tokenizer: Tokenizer;
   readonly deadLetters: DeadLetters;
@@ -35,6 +48,8 @@ export interface Services {
   /** The cut to go on from, or null for a job that starts anew. */
   readonly restore: { readonly states: ReadonlyMap<Uid, Snapshot> } | null;
   readonly maxSteps: number;
+  /** Which partitions the stream reads, where it shares its topics with other jobs; null where it reads all of them. */
+  readonly assignments: Assignments | null;
 }
 
 /**

@@ -1,4 +1,4 @@
-import { takeWhile, tap } from 'rxjs';
+import { takeWhile } from 'rxjs';
 import type { Subscriber, Subscription } from 'rxjs';
 import type { Element, Flow } from './flow.ts';
 
@@ -13,10 +13,18 @@ export interface Listener<T> {
  * source that emits in one go; errors of the source, and what the listener throws, end the subscriber's flow.
  */
 export function listen<T>(flow: Flow<T>, listener: Listener<T>, subscriber: Subscriber<unknown>): Subscription {
-  return flow
-    .pipe(
-      takeWhile(() => !subscriber.closed),
-      tap({ next: (element) => listener.take(element), complete: () => listener.sourceCompleted() }),
-    )
-    .subscribe({ error: (error: unknown) => subscriber.error(error) });
+  const isWanted = (element: Element<T>): boolean => {
+    if (!subscriber.closed) listener.take(element);
+    return !subscriber.closed;
+  };
+  const complete = (): void => {
+    if (subscriber.closed) return;
+    try {
+      listener.sourceCompleted();
+    } catch (error) {
+      subscriber.error(error);
+    }
+  };
+  // One operator, where two would say it better: this is on the way of every record, several times.
+  return flow.pipe(takeWhile(isWanted)).subscribe({ complete, error: (error: unknown) => subscriber.error(error) });
 }

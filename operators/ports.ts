@@ -21,13 +21,19 @@ export interface PartitionOffsets extends PartitionId {
 /** The next offset to read of a partition. */
 export interface Position extends PartitionId {
   readonly offset: number;
+  /** What a group remembers with its position: up to 4 kB of text. Absent where there is none. */
+  readonly metadata?: string;
 }
 
-export interface TopicSettings {
-  readonly partitions?: number;
+/** How long records are kept: all of them, where nothing is said. */
+export interface TopicRetention {
   /** Oldest records are dropped beyond this many bytes per partition. */
   readonly retentionBytes?: number;
   readonly retentionMs?: number;
+}
+
+export interface TopicSettings extends TopicRetention {
+  readonly partitions?: number;
 }
 
 /** A topic that exists, ready to be ingested. */
@@ -45,6 +51,8 @@ export interface TopicLog {
   /** Makes a topic; does nothing when it is there with as many partitions, else rejects with `topic-mismatch`. */
   createTopic(name: string, settings?: TopicSettings): Promise<void>;
   topics(): Promise<readonly { readonly name: string; readonly partitions: number }[]>;
+  /** What a topic was made with. Rejects with `topic-missing`. */
+  retention(topic: string): Promise<TopicRetention>;
   /** Emits the topic once and completes; errors with `topic-missing`. */
   topic(name: string): Observable<Topic>;
   /** Appends all records or none. Resolves with their coordinates once they will outlive the process. */
@@ -55,8 +63,75 @@ export interface TopicLog {
   /** Remembers positions under a group's name, for people's monitoring and for consumers without checkpoints. */
   commit(group: string, positions: readonly Position[]): Promise<void>;
   committed(group: string, topic: string): Promise<readonly Position[]>;
+  /**
+   * Opens transactions that move a group's positions, under an id that outlives the process. Whoever opened them before
+   * under the same id is fenced: what it has not committed by now never will be, so nothing of it is still to come when
+   * this resolves.
+   */
+  transactions(id: string, group: string): Promise<Transactions>;
   close(): Promise<void>;
 }
+
+/** A record and the topic that it goes to. */
+export interface TopicRecord extends NewRecord {
+  readonly topic: string;
+}
+
+/** What was made of records that a group has consumed, and where the group then stands. */
+export interface Transaction {
+  readonly records: readonly TopicRecord[];
+  /** At least one, and not as committed before: whether a transaction went through may have to be told by them. */
+  readonly positions: readonly Position[];
+}
+
+export interface Transactions {
+  /**
+   * Appends the records and moves the group to the positions: both or neither, and once, however often it had to be tried
+   * again on the way. Resolves with the records' coordinates once both will outlive the process. Transactions of one id
+   * are carried out one after the other. Rejects with `producer-fenced` when a newer process has opened the same id.
+   */
+  commit(transaction: Transaction): Promise<readonly Coordinates[]>;
+  close(): Promise<void>;
+}
+
+// ── Who reads what ───────────────────────────────────────────────────────────────────────────────────────────────
+
+/** A place in a ledger: so many records of an entry, and all entries before it. */
+export interface LedgerPlace {
+  readonly entry: number;
+  readonly played: number;
+}
+
+export interface AssignedPartition extends PartitionId {
+  /** Where whoever had it before has stopped; null where nobody has had it, or where only the cut says it. */
+  readonly offset: number | null;
+}
+
+/** Partitions that are ours to read until they are asked back. */
+export interface Assignment {
+  readonly partitions: readonly AssignedPartition[];
+  /**
+   * Reports what a cut has read; where the partitions are shared, this is what makes the cut count. Rejects with
+   * `group-fenced` when they are ours no more: then the cut is as if it had never been made.
+   */
+  commit(positions: readonly Position[], place: LedgerPlace): Promise<void>;
+}
+
+/** Says which partitions a source reads: all of its topics, or its share where several processes are one group. */
+export interface Assignments {
+  /** Null where nothing is shared: then every cut counts as soon as it is stored. */
+  readonly group: string | null;
+  /** Where the newest cut that counts has left the ledger; null when the group has never heard of this job. */
+  counted(): Promise<LedgerPlace | null>;
+  /**
+   * Emits the assignment, and each that takes its place. Where that may take partitions away, `handOver` is called before:
+   * it resolves when a cut that ends with them counts, and nothing more is read until the next assignment comes. Errors:
+   * `group-fenced` when the partitions were given to others without asking, `topic-missing`. One subscriber at a time.
+   */
+  watch(handOver: () => Promise<void>): Observable<Assignment>;
+}
+
+// ── Reading ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 export interface PollOptions {
   /** Only this partition; otherwise whichever has records, in turn. */
@@ -89,7 +164,12 @@ export interface Trainer {
   /** Starts from a snapshot of `snapshot()`, or from fresh weights when there is none. */
   restore(snapshot: Snapshot | null): Promise<void>;
   step(batch: StepInput): Promise<StepResult>;
-  /** Weights and optimizer as files, the schedule and counters as state: all that the next step depends on. */
+  /** The loss that a step would report of the batch, in nats per counted target; trains nothing. */
+  evaluate(batch: StepInput): Promise<number>;
+  /**
+   * Weights and optimizer as files, the schedule and counters as state: all that the next step depends on, as it is when
+   * the call's turn has come. Steps that are asked for meanwhile do not wait until the files are written.
+   */
   snapshot(): Promise<Snapshot>;
   close(): Promise<void>;
 }
@@ -163,8 +243,8 @@ export interface CheckpointStore {
   list(): Promise<readonly CheckpointInfo[]>;
   /** Rejects with `checkpoint-corrupt` when anything does not match its checksum. */
   read(id: string): Promise<Checkpoint>;
-  /** The newest intact one, or null. Corrupt ones on the way are reported to the logger. */
-  latest(): Promise<Checkpoint | null>;
+  /** The newest intact one that counts, or null. Corrupt ones on the way are reported to the logger. */
+  latest(counts?: (checkpoint: Checkpoint) => Promise<boolean>): Promise<Checkpoint | null>;
   /** Drops all but the newest `keep` periodic checkpoints; savepoints belong to the user and stay. */
   prune(keep: number): Promise<void>;
 }
@@ -172,8 +252,8 @@ export interface CheckpointStore {
 // ── Records of what happened ─────────────────────────────────────────────────────────────────────────────────────
 
 /**
- * What the source decided and another run could decide otherwise: the order of records across partitions, and ticks.
- * Written before anything that depends on it, replayed after a restart.
+ * What the source decided and another run could decide otherwise: the order of records across partitions, ticks, and what
+ * of it became void because partitions changed hands. Written before anything that depends on it, replayed after a restart.
  */
 export interface Ledger {
   /** Resolves with the position after the entry, once it will outlive the process. */
@@ -191,7 +271,11 @@ export type LedgerEntry =
       readonly from: number;
       readonly count: number;
     }
-  | { readonly kind: 'tick'; readonly atMs: number };
+  | { readonly kind: 'tick'; readonly atMs: number }
+  /** The run right before was handed over after so many of its records. */
+  | { readonly kind: 'short'; readonly count: number }
+  /** What stands between that place and here does not count: others went on with its partitions. */
+  | { readonly kind: 'undo'; readonly to: LedgerPlace };
 
 export interface DeadLetter {
   readonly at: Coordinates;

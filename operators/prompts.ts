@@ -1,7 +1,13 @@
 import type { OperatorFunction } from 'rxjs';
 import { z } from 'zod';
 import { each } from './each.ts';
+import { MillraceError } from './errors.ts';
+import { contentWith } from './field-path.ts';
+import type { Content } from './field-path.ts';
 import type { Element } from './flow.ts';
+import { plainFormat, textIn, withoutMark } from './formats.ts';
+import type { Formats, TopicFormat } from './formats.ts';
+import { orDeadLetter } from './poison.ts';
 import type { DeadLetters } from './ports.ts';
 import type { LogRecord, Prompt } from './types.ts';
 import { defineKind } from './kind.ts';
@@ -11,6 +17,8 @@ export interface PromptsOptions {
   readonly deadLetters: DeadLetters;
   /** Used where a prompt does not say. */
   readonly defaults?: Partial<Settings>;
+  /** Values are UTF-8 text when absent. */
+  readonly formats?: Formats;
 }
 
 type Settings = Omit<Prompt, 'id' | 'text'>;
@@ -28,7 +36,7 @@ const settingsSchema = z.strictObject({
   seed: z.int().min(0).default(0).describe('Same seed, same weights, same prompt: same answer.'),
 });
 
-/** A prompt record: JSON such as `{"prompt": "The Congress", "maxTokens": 32}`, or the bare text. */
+/** A prompt record: fields such as `{"prompt": "The Congress", "maxTokens": 32}`, or the bare text. */
 const promptSchema = z.strictObject({
   prompt: z.string().min(1),
   id: z.string().min(1).optional(),
@@ -36,25 +44,61 @@ const promptSchema = z.strictObject({
 });
 
 /**
- * Emits a prompt for each record: a JSON object, or bare text. Its id is the one that it carries, else the record's key,
- * else its coordinates.
+ * Emits a prompt for each record: in a topic without a format a JSON object or bare text, in others what the format holds;
+ * where the topic names a field, its text is the prompt and nothing else is looked at. A prompt's id is the one that it
+ * carries, else the record's key, else its coordinates.
  *
- * Order: kept. Backpressure: goes on under the record's bytes. Poison: what is neither goes to the dead letters; a
- * tombstone is passed over. No state.
+ * Order: kept. Backpressure: goes on under the record's bytes. Poison: what is no prompt goes to the dead letters; a
+ * tombstone is passed over. Errors: what a format needs and can't have now ends the flow. No state.
  */
 export function prompts(options: PromptsOptions): OperatorFunction<Element<LogRecord>, Element<Prompt>> {
+  const { deadLetters, formats = { of: () => plainFormat } } = options;
   const defaults = settingsSchema.parse(options.defaults ?? {});
   return each((record) => {
-    if (record.value === null) return null;
-    try {
-      return toPrompt(record, record.value, defaults);
-    } catch (error) {
-      const at = { topic: record.topic, partition: record.partition, offset: record.offset };
-      const message = `Not a prompt: ${error instanceof z.ZodError ? reasons(error) : String(error)}`;
-      const letter = { at, code: 'prompt-invalid', message, key: record.key, value: record.value } as const;
-      return options.deadLetters.put(letter).then(() => null);
-    }
+    const { value } = record;
+    if (value === null) return null;
+    return orDeadLetter(record, deadLetters, () => {
+      const format = formats.of(record.topic);
+      const content = format.read(value);
+      return content instanceof Promise
+        ? content.then((read) => toPrompt(record, read, format, defaults))
+        : toPrompt(record, content, format, defaults);
+    });
   });
+}
+
+function toPrompt(record: LogRecord, content: Content, format: TopicFormat, defaults: Settings): Prompt {
+  try {
+    const { prompt: text, id, ...settings } = promptSchema.parse({ ...defaults, ...fieldsOf(record, content, format) });
+    const key = record.key === null ? undefined : new TextDecoder().decode(record.key);
+    return { ...settings, text, id: id ?? key ?? `${record.topic}/${record.partition}/${record.offset}` };
+  } catch (error) {
+    if (error instanceof MillraceError) throw error;
+    const reason = error instanceof z.ZodError ? reasons(error) : String(error);
+    throw new MillraceError('prompt-invalid', `Not a prompt: ${reason}`, { cause: error });
+  }
+}
+
+/** What a prompt says of itself. Null is what formats put where nothing was said. */
+function fieldsOf({ value }: LogRecord, content: Content, format: TopicFormat): object {
+  if (format.field !== null) return { prompt: textIn(content, format, value ?? new Uint8Array()) };
+  if (typeof content === 'string' && format.name !== 'json') {
+    const text = withoutMark(content);
+    return text.trimStart().startsWith('{') ? z.looseObject({}).parse(JSON.parse(text)) : { prompt: text };
+  }
+  const fields = z.looseObject({}).parse(content);
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== null));
+}
+
+/** What a prompt's record may say; where it does not, the graph decides. */
+export interface PromptFields extends Partial<Settings> {
+  readonly prompt: string;
+  readonly id?: string;
+}
+
+/** A prompt as a topic of this format holds it. With a field of its own there is only room for the text. */
+export function promptContent(asked: PromptFields, { field }: TopicFormat): Content {
+  return field === null ? { ...asked } : contentWith(field, asked.prompt);
 }
 
 /** On one line, since headers and terminals show it so. */
@@ -62,19 +106,11 @@ function reasons({ issues }: z.ZodError): string {
   return issues.map(({ path, message }) => [path.join('.'), message].filter(Boolean).join(': ')).join('; ');
 }
 
-function toPrompt(record: LogRecord, value: Uint8Array, defaults: Settings): Prompt {
-  const body = new TextDecoder('utf-8', { fatal: true }).decode(value);
-  const json = body.trimStart().startsWith('{') ? z.looseObject({}).parse(JSON.parse(body)) : { prompt: body };
-  const { prompt: text, id, ...settings } = promptSchema.parse({ ...defaults, ...json });
-  const key = record.key === null ? undefined : new TextDecoder().decode(record.key);
-  return { ...settings, text, id: id ?? key ?? `${record.topic}/${record.partition}/${record.offset}` };
-}
-
 export const promptsKind: OperatorKind = defineKind({
   kind: 'prompts',
-  summary: 'Reads each record as a prompt: JSON with settings, or bare text.',
+  summary: 'Reads each record as a prompt: fields with settings, or bare text.',
   input: 'record',
   output: 'prompt',
   config: settingsSchema,
-  build: (_uid, defaults, { deadLetters }) => prompts({ deadLetters, defaults }),
+  build: (_uid, defaults, { deadLetters, formats }) => prompts({ deadLetters, defaults, formats }),
 });

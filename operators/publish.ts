@@ -3,6 +3,8 @@ import type { OperatorFunction } from 'rxjs';
 import { z } from 'zod';
 import type { Element, Uid } from './flow.ts';
 import { isItem } from './flow.ts';
+import { plainFormat } from './formats.ts';
+import type { TopicFormat } from './formats.ts';
 import { inOrder } from './in-order.ts';
 import { defineKind } from './kind.ts';
 import type { OperatorKind } from './kind.ts';
@@ -16,7 +18,7 @@ export interface PublishOptions<T> {
   readonly publisher?: string;
   readonly log: TopicLog;
   readonly topic: string;
-  readonly toRecord: (value: T) => NewRecord;
+  readonly toRecord: (value: T) => NewRecord | Promise<NewRecord>;
   /** False where the stream can't be repeated, as answers can't: each value is then produced at least once. */
   readonly exactlyOnce?: boolean;
 }
@@ -52,7 +54,7 @@ export function publish<T>(options: PublishOptions<T>): OperatorFunction<Element
 
       return flow.pipe(
         inOrder<T, T>(async (element) => {
-          if (isItem(element)) return send(element, toRecord(element.value));
+          if (isItem(element)) return send(element, await toRecord(element.value));
           if (element.kind === 'restore') {
             const snapshot = element.states.get(uid);
             published = snapshot ? readState(uid, () => stateSchema.parse(snapshot.state).published) : 0;
@@ -87,14 +89,19 @@ async function lastRecord(log: TopicLog, { start, end, ...at }: PartitionOffsets
   }
 }
 
-/** A report as a JSON record: answers under the prompt's id, so that one answer's deltas stay together. */
-export function reportRecord(report: Report): NewRecord {
-  return { key: report.event === 'generation' ? report.id : report.event, value: JSON.stringify(report) };
+/**
+ * A report as a record in the format of its topic: answers under the prompt's id, so that one answer's deltas stay together.
+ * In a topic of format text an answer's delta is its bare text.
+ */
+export async function reportRecord(report: Report, format: TopicFormat = plainFormat): Promise<NewRecord> {
+  const isBare = format.name === 'text' && report.event === 'generation';
+  const value = await format.write(isBare ? report.text : { ...report });
+  return { key: report.event === 'generation' ? report.id : report.event, value };
 }
 
 export const publishKind: OperatorKind = defineKind({
   kind: 'publish',
-  summary: 'Produces each report to a topic as JSON, and passes it on.',
+  summary: 'Produces each report to a topic, as JSON unless the topic has another format, and passes it on.',
   input: 'any',
   output: 'any',
   config: z.strictObject({
@@ -105,6 +112,12 @@ export const publishKind: OperatorKind = defineKind({
       .describe('False for answers, which do not repeat themselves after a restart.'),
   }),
   topicsOf: ({ topic }) => [topic],
-  build: (uid, config, { log, jobId }) =>
-    publish<Report>({ uid, ...config, publisher: `${jobId}/${uid}`, log, toRecord: reportRecord }),
+  build: (uid, config, { log, jobId, formats }) =>
+    publish<Report>({
+      uid,
+      ...config,
+      publisher: `${jobId}/${uid}`,
+      log,
+      toRecord: (report) => reportRecord(report, formats.of(config.topic)),
+    }),
 });

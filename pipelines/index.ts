@@ -9,7 +9,8 @@ export type {
   SummaryEvent,
 } from './job/events.ts';
 export { graphHash } from './spec/graph.ts';
-export type { FeedSpec, Graph, ModelSpec, StandingPromptsSpec, Step, TokenizerSpec, TopicSpec } from './spec/graph.ts';
+export type { FeedSpec, Graph, ModelSpec, StandingPromptsSpec, Step, TokenizerSpec } from './spec/graph.ts';
+export type { TopicSpec } from './spec/topics.ts';
 export { lintGraph } from './spec/lint.ts';
 export type { Finding, FindingCode, LintResult } from './spec/lint.ts';
 export { openJob } from './job/open-job.ts';

@@ -8,18 +8,21 @@ import type {
   Position,
   Topic,
   TopicLog,
+  TopicRetention,
   TopicSettings,
+  Transactions,
 } from '../../operators/ports.ts';
 import type { Coordinates, NewRecord } from '../../operators/types.ts';
-import { Partitioner } from '../partitioner.ts';
-import { checkGroup } from '../topic-rules.ts';
-import { append, toStored } from './append.ts';
+import { checkGroup, definedRetention } from '../topic-rules.ts';
 import { Changes } from './changes.ts';
+import { committedPositions, positionsWriter } from './groups.ts';
 import { EmbeddedReader } from './reader.ts';
+import { RecordWriter } from './record-writer.ts';
 import { Retention } from './retention.ts';
 import { Storage } from './storage.ts';
 import type { Durability } from './storage.ts';
 import { Topics } from './topics.ts';
+import { openTransactions } from './transactions.ts';
 
 export interface EmbeddedLogOptions {
   /** When `produce` and `commit` resolve; `process` by default. */
@@ -53,18 +56,17 @@ class EmbeddedLog implements TopicLog {
   readonly #storage: Storage;
   readonly #topics: Topics;
   readonly #retention: Retention;
-  readonly #clock: Clock;
-  readonly #maxRecordBytes: number;
-  readonly #partitioner = new Partitioner();
+  readonly #writer: RecordWriter;
   readonly #changes = new Changes();
   #closing: Promise<void> | null = null;
 
   constructor(storage: Storage, options: EmbeddedLogOptions) {
     this.#storage = storage;
-    this.#clock = options.clock ?? { nowMs: () => Date.now() };
-    this.#maxRecordBytes = options.maxRecordBytes ?? DEFAULT_MAX_RECORD_BYTES;
     this.#topics = new Topics(storage);
-    this.#retention = new Retention(storage, this.#clock);
+    const { clock = { nowMs: () => Date.now() }, maxRecordBytes = DEFAULT_MAX_RECORD_BYTES } = options;
+    this.#retention = new Retention(storage, clock);
+    const [topics, retention, changes] = [this.#topics, this.#retention, this.#changes];
+    this.#writer = new RecordWriter({ storage, topics, retention, changes, clock, maxRecordBytes });
   }
 
   async createTopic(name: string, settings: TopicSettings = {}): Promise<void> {
@@ -77,6 +79,12 @@ class EmbeddedLog implements TopicLog {
     return this.#topics.list();
   }
 
+  async retention(topic: string): Promise<TopicRetention> {
+    this.#checkOpen();
+    const { retentionBytes, retentionMs } = this.#topics.get(topic);
+    return definedRetention(retentionBytes, retentionMs);
+  }
+
   topic(name: string): Observable<Topic> {
     return defer(() => {
       this.#checkOpen();
@@ -86,17 +94,8 @@ class EmbeddedLog implements TopicLog {
 
   async produce(topic: string, records: readonly NewRecord[]): Promise<readonly Coordinates[]> {
     this.#checkOpen();
-    const row = this.#topics.get(topic);
-    const appendables = records.map((record) => {
-      const stored = toStored(topic, record, this.#clock, this.#maxRecordBytes);
-      const partition = record.partition ?? this.#partitioner.choose(topic, row.partitions, stored.key);
-      return { partition: this.#topics.idOf(topic, partition) - row.firstId, record: stored };
-    });
-    if (appendables.length === 0) return [];
-    const target = { ...row, name: topic };
-    const coordinates = await this.#storage.write(() => append(this.#storage, this.#retention, target, appendables));
-    this.#changes.wake();
-    return coordinates;
+    const append = this.#writer.prepare(topic, records);
+    return records.length === 0 ? [] : this.#writer.write(append);
   }
 
   async offsets(topic: string): Promise<readonly PartitionOffsets[]> {
@@ -126,20 +125,20 @@ class EmbeddedLog implements TopicLog {
 
   async commit(group: string, positions: readonly Position[]): Promise<void> {
     this.#checkOpen();
-    checkGroup(group);
-    const rows = positions.map(({ topic, partition, offset }) => ({ id: this.#topics.idOf(topic, partition), offset }));
-    await this.#storage.write(() => {
-      for (const { id, offset } of rows) this.#storage.groups.putSync([group, id], offset);
-    });
+    await this.#storage.write(positionsWriter(this.#storage, this.#topics, group, positions));
   }
 
   async committed(group: string, topic: string): Promise<readonly Position[]> {
     this.#checkOpen();
+    return committedPositions(this.#storage, this.#topics, group, topic);
+  }
+
+  async transactions(id: string, group: string): Promise<Transactions> {
+    this.#checkOpen();
+    checkGroup(id);
     checkGroup(group);
-    const { firstId, partitions } = this.#topics.get(topic);
-    this.#storage.refresh();
-    const rows = this.#storage.groups.getRange({ start: [group, firstId], end: [group, firstId + partitions] });
-    return [...rows].map(({ key, value }) => ({ topic, partition: key[1] - firstId, offset: value }));
+    const [storage, topics, writer] = [this.#storage, this.#topics, this.#writer];
+    return openTransactions({ storage, topics, writer, checkOpen: () => this.#checkOpen() }, id, group);
   }
 
   close(): Promise<void> {

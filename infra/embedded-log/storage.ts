@@ -24,11 +24,14 @@ export interface PartitionRow {
   readonly bytes: number;
 }
 
+/** A group's position in one partition, with its metadata where there is any. */
+export type GroupRow = number | { readonly offset: number; readonly metadata: string };
+
 const FORMAT = 1;
 const recordCodec = { encode: encodeRecord, decode: decodeRecord };
 
 /**
- * The LMDB environment of one log: four databases and the transactions over them. Reads see one snapshot as long as
+ * The LMDB environment of one log: five databases and the transactions over them. Reads see one snapshot as long as
  * they are made without an `await` between them.
  */
 export class Storage {
@@ -40,7 +43,9 @@ export class Storage {
   /** By partition's id and offset. */
   readonly records: Database<StoredRecord, [number, number]>;
   /** Committed offsets, by group and partition's id. */
-  readonly groups: Database<number, [string, number]>;
+  readonly groups: Database<GroupRow, [string, number]>;
+  /** How often transactions were opened, by their id. */
+  readonly producers: Database<number, string>;
   readonly #root: RootDatabase<number, string>;
   readonly #durability: Durability;
 
@@ -65,6 +70,7 @@ export class Storage {
     this.partitions = this.#root.openDB({ name: 'partitions', encoding: 'json' });
     this.records = this.#root.openDB(recordOptions);
     this.groups = this.#root.openDB({ name: 'groups', encoding: 'json' });
+    this.producers = this.#root.openDB({ name: 'producers', encoding: 'json' });
   }
 
   /**

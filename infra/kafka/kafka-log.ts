@@ -3,7 +3,17 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { defer } from 'rxjs';
 import type { Observable } from 'rxjs';
 import { MillraceError } from '../../operators/errors.ts';
-import type { LogReader, PartitionOffsets, Position, Topic, TopicLog, TopicSettings } from '../../operators/ports.ts';
+import type {
+  LogReader,
+  PartitionOffsets,
+  Position,
+  Topic,
+  TopicLog,
+  TopicRecord,
+  TopicRetention,
+  TopicSettings,
+  Transactions,
+} from '../../operators/ports.ts';
 import type { Coordinates, NewRecord } from '../../operators/types.ts';
 import { Partitioner } from '../partitioner.ts';
 import { checkGroup } from '../topic-rules.ts';
@@ -11,10 +21,14 @@ import { KafkaCluster, kafkaClient } from './cluster.ts';
 import type { KafkaConnection } from './cluster.ts';
 import { kafkaFailure, topicMissing } from './failure.ts';
 import { commitPositions, committedPositions } from './groups.ts';
+import { Patience } from './patience.ts';
+import type { Outage } from './patience.ts';
 import { KafkaProducer } from './producer.ts';
 import { KafkaReader } from './reader.ts';
 import { toBuffer, toOutgoing } from './records.ts';
+import type { Outgoing } from './records.ts';
 import { KafkaTopics } from './topics.ts';
+import { openTransactions } from './transactions.ts';
 
 export interface KafkaLogOptions {
   /** `host:port` of some of the cluster's brokers; one is enough. */
@@ -23,6 +37,12 @@ export interface KafkaLogOptions {
   readonly clientId?: string;
   /** How long a call is tried again while no broker answers; 30 s by default. */
   readonly patienceMs?: number;
+  /** Whether to be as patient from the beginning; otherwise some seconds must do to reach a first broker. */
+  readonly waitForBrokers?: boolean;
+  /** Told when no broker has answered for a second, and when one does again. */
+  readonly onOutage?: (outage: Outage) => void;
+  /** Once it aborts, nothing waits for brokers longer than some seconds more. */
+  readonly hurry?: AbortSignal;
 }
 
 const PATIENCE_MS = 30_000;
@@ -32,7 +52,7 @@ const VISIBLE_WITHIN_MS = 10_000;
 const LOOK_AGAIN_MS = 5;
 
 /**
- * Opens topics of a Kafka cluster as a log. Rejects with `broker-unreachable` within some seconds.
+ * Opens topics of a Kafka cluster as a log. Rejects with `broker-unreachable` within some seconds, unless told to wait.
  *
  * Guarantees. Order: by offset within a partition, with gaps, since transactions put their markers between records, and
  * compaction makes holes. Atomicity: the records of one `produce` become readable together or not at all. Durability: what
@@ -44,15 +64,18 @@ const LOOK_AGAIN_MS = 5;
  * `max.message.bytes`, `log-failed` with Kafka's own reason, and those named at `TopicLog`.
  */
 export async function openKafkaLog(options: KafkaLogOptions): Promise<TopicLog> {
-  const { brokers, clientId = 'millrace', patienceMs = PATIENCE_MS } = options;
+  const { brokers, clientId = 'millrace', patienceMs = PATIENCE_MS, waitForBrokers = false, onOutage, hurry } = options;
   if (brokers.length === 0) throw new MillraceError('bad-usage', 'Name at least one Kafka broker, as host:port.');
-  const knock = new KafkaCluster({ brokers, clientId, patienceMs: Math.min(patienceMs, OPENING_PATIENCE_MS) });
+  const patience = new Patience({ brokers, patienceMs, onOutage, hurry });
+  const brief = new Patience({ brokers, patienceMs: Math.min(patienceMs, OPENING_PATIENCE_MS) });
+  const knock = new KafkaCluster({ brokers, clientId, patience: waitForBrokers ? patience : brief });
   try {
-    await knock.run('', async () => undefined);
+    const isWanted = (): boolean => !hurry?.aborted;
+    await knock.run('', async () => undefined, isWanted);
   } finally {
     await knock.close();
   }
-  return new KafkaLog({ brokers, clientId, patienceMs });
+  return new KafkaLog({ brokers, clientId, patience });
 }
 
 class KafkaLog implements TopicLog {
@@ -62,14 +85,14 @@ class KafkaLog implements TopicLog {
   readonly #producer: KafkaProducer;
   readonly #partitioner = new Partitioner();
   readonly #readers = new Set<LogReader>();
+  readonly #transactions = new Set<Transactions>();
   #closing: Promise<void> | null = null;
 
   constructor(connection: KafkaConnection) {
     this.#connection = connection;
-    const kafka = kafkaClient(connection);
     this.#cluster = new KafkaCluster(connection);
-    this.#topics = new KafkaTopics(this.#cluster, kafka, connection.brokers);
-    this.#producer = new KafkaProducer(kafka, `${connection.clientId}-${randomUUID()}`);
+    this.#topics = new KafkaTopics(this.#cluster, kafkaClient(connection), connection.patience);
+    this.#producer = new KafkaProducer(connection, `${connection.clientId}-${randomUUID()}`);
   }
 
   async createTopic(name: string, settings: TopicSettings = {}): Promise<void> {
@@ -82,26 +105,24 @@ class KafkaLog implements TopicLog {
     return this.#topics.list();
   }
 
+  async retention(topic: string): Promise<TopicRetention> {
+    this.#checkOpen();
+    return this.#topics.retentionOf(topic);
+  }
+
   topic(name: string): Observable<Topic> {
     return defer(async () => {
       this.#checkOpen();
-      return { name, partitions: await this.#topics.partitionsOf(name), log: this };
+      return { name, partitions: await this.#topics.look(name), log: this };
     });
   }
 
   async produce(topic: string, records: readonly NewRecord[]): Promise<readonly Coordinates[]> {
     this.#checkOpen();
-    const partitions = await this.#topics.partitionsOf(topic);
-    const nowMs = Date.now();
-    const outgoing = records.map((record) => {
-      const key = toBuffer(record.key ?? null);
-      const partition = record.partition ?? this.#partitioner.choose(topic, partitions, key);
-      if (partition >= partitions) throw topicMissing(`${topic}/${partition}`);
-      return toOutgoing(record, partition, nowMs);
-    });
+    const outgoing = await this.#toOutgoing(records.map((record) => ({ ...record, topic })));
     try {
-      const { coordinates, inTransaction } = await this.#producer.produce(topic, outgoing);
-      if (inTransaction) await this.#untilReadable(topic, coordinates);
+      const { coordinates, inTransaction } = await this.#producer.produce(outgoing);
+      if (inTransaction) await this.#untilReadable(coordinates);
       return coordinates;
     } catch (error) {
       throw kafkaFailure(error, { ...this.#connection, topic });
@@ -150,25 +171,59 @@ class KafkaLog implements TopicLog {
     return committedPositions(this.#cluster, group, topic, await this.#topics.partitionsOf(topic));
   }
 
+  async transactions(id: string, group: string): Promise<Transactions> {
+    this.#checkOpen();
+    checkGroup(id);
+    checkGroup(group);
+    const transactions = await openTransactions({
+      id,
+      group,
+      connection: this.#connection,
+      cluster: this.#cluster,
+      toOutgoing: (records) => this.#toOutgoing(records),
+      untilReadable: (coordinates) => this.#untilReadable(coordinates),
+      onClose: () => this.#transactions.delete(transactions),
+    });
+    this.#transactions.add(transactions);
+    return transactions;
+  }
+
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;
   }
 
   async #close(): Promise<void> {
-    const readers = [...this.#readers].map((reader) => reader.close());
-    await Promise.all([...readers, this.#producer.close(), this.#topics.close(), this.#cluster.close()]);
+    const users = [...this.#readers, ...this.#transactions].map((each) => each.close());
+    await Promise.all([...users, this.#producer.close(), this.#topics.close(), this.#cluster.close()]);
+  }
+
+  /** Chooses partitions where records don't name theirs. Rejects with `topic-missing`. */
+  async #toOutgoing(records: readonly TopicRecord[]): Promise<readonly Outgoing[]> {
+    const nowMs = Date.now();
+    const outgoing: Outgoing[] = [];
+    for (const { topic, ...record } of records) {
+      const partitions = await this.#topics.partitionsOf(topic);
+      const partition = record.partition ?? this.#partitioner.choose(topic, partitions, toBuffer(record.key ?? null));
+      if (partition >= partitions) throw topicMissing(`${topic}/${partition}`);
+      outgoing.push(toOutgoing(record, { topic, partition }, nowMs));
+    }
+    return outgoing;
   }
 
   /** A transaction is decided before every partition has heard of it. Who produces may count on reading what came of it. */
-  async #untilReadable(topic: string, coordinates: readonly Coordinates[]): Promise<void> {
+  async #untilReadable(coordinates: readonly Coordinates[]): Promise<void> {
     for (
       const startMs = performance.now();
       performance.now() < startMs + VISIBLE_WITHIN_MS;
       await sleep(LOOK_AGAIN_MS)
     ) {
-      const ends = await this.offsets(topic);
-      if (coordinates.every(({ partition, offset }) => offset < (ends[partition]?.end ?? 0))) return;
+      const ends = new Map<string, number>();
+      for (const topic of new Set(coordinates.map((at) => at.topic))) {
+        for (const { partition, end } of await this.offsets(topic)) ends.set(`${topic}/${partition}`, end);
+      }
+      if (coordinates.every(({ topic, partition, offset }) => offset < (ends.get(`${topic}/${partition}`) ?? 0)))
+        return;
     }
   }
 

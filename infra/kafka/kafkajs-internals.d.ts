@@ -40,6 +40,9 @@ declare module 'kafkajs/src/cluster/index.js' {
   }
 
   export interface NodeConnection {
+    metadata(topics: readonly string[]): Promise<{
+      readonly topicMetadata: readonly { readonly topic: string; readonly partitionMetadata: readonly unknown[] }[];
+    }>;
     fetch(request: {
       readonly isolationLevel: number;
       readonly maxWaitTime: number;
@@ -58,7 +61,9 @@ declare module 'kafkajs/src/cluster/index.js' {
     offsetFetch(request: {
       readonly groupId: string;
       readonly topics: readonly PerTopic<{ partition: number }>[];
-    }): Promise<{ readonly responses: readonly PerTopic<{ partition: number; offset: string }>[] }>;
+    }): Promise<{
+      readonly responses: readonly PerTopic<{ partition: number; offset: string; metadata: string | null }>[];
+    }>;
   }
 
   class Cluster {
@@ -68,6 +73,7 @@ declare module 'kafkajs/src/cluster/index.js' {
     refreshMetadata(): Promise<void>;
     refreshMetadataIfNecessary(): Promise<void>;
     readonly targetTopics: Set<string>;
+    getNodeIds(): readonly string[];
     addMultipleTargetTopics(topics: readonly string[]): Promise<void>;
     findTopicPartitionMetadata(topic: string): readonly { readonly partitionId: number; readonly leader: number }[];
     findBroker(node: { readonly nodeId: string }): Promise<NodeConnection>;

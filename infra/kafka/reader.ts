@@ -132,7 +132,7 @@ export class KafkaReader implements LogReader {
       );
     } catch (error) {
       const failure = kafkaFailure(error, this.#options);
-      this.#failure = await this.#explain(failure).catch(() => failure);
+      this.#failure = await this.#explain(failure).catch((cause: unknown) => kafkaFailure(cause, this.#options));
     } finally {
       this.#fetching = null;
     }
@@ -161,8 +161,11 @@ export class KafkaReader implements LogReader {
     }
   }
 
-  /** Of an offset that is not there, says which are. */
+  /** Of an offset that is not there, says which are; of several topics, which one is gone. */
   async #explain(error: MillraceError): Promise<MillraceError> {
+    if (error.code === 'topic-missing') {
+      for (const topic of new Set(this.#cursors.map((cursor) => cursor.topic))) await this.#options.offsetsOf(topic);
+    }
     if (!isOutOfRange(error.cause)) return error;
     for (const { topic, partition, fetchFrom: offset } of this.#cursors) {
       const at = (await this.#options.offsetsOf(topic)).find((each) => each.partition === partition);

@@ -6,21 +6,25 @@ import type { LogRecord, NewRecord } from '../../operators/types.ts';
 /** What Kafka adds to a record, at most: lengths, and its share of the batch. */
 const OVERHEAD_BYTES = 64;
 
-/** A record as kafkajs sends it, with its partition and its size. */
-export interface Outgoing {
-  readonly partition: number;
+/** A record as kafkajs sends it, with where it goes and its size. */
+export interface Outgoing extends PartitionId {
   readonly message: Message;
   readonly bytes: number;
 }
 
-export function toOutgoing(record: NewRecord, partition: number, nowMs: number): Outgoing {
+export function toOutgoing(record: NewRecord, { topic, partition }: PartitionId, nowMs: number): Outgoing {
   const key = toBuffer(record.key ?? null);
   const value = toBuffer(record.value);
   const headers = Object.entries(record.headers ?? {}).map(([name, text]) => [name, Buffer.from(text)] as const);
   let bytes = (key?.length ?? 0) + (value?.length ?? 0) + OVERHEAD_BYTES;
   for (const [name, text] of headers) bytes += Buffer.byteLength(name) + text.length;
   const timestamp = String(record.timestampMs ?? nowMs);
-  return { partition, bytes, message: { key, value, partition, timestamp, headers: Object.fromEntries(headers) } };
+  return {
+    topic,
+    partition,
+    bytes,
+    message: { key, value, partition, timestamp, headers: Object.fromEntries(headers) },
+  };
 }
 
 export function toLogRecord({ topic, partition }: PartitionId, message: RawMessage): LogRecord {

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { MillraceError } from '../../operators/errors.ts';
+import type { Graph } from '../spec/graph.ts';
 import { lintGraph } from '../spec/lint.ts';
 import type { Finding } from '../spec/lint.ts';
 
@@ -23,11 +24,19 @@ export function lintCommand(): Command {
     });
 }
 
-export function describeFinding(file: string, { line, column, code, path, message }: Finding): string {
+function describeFinding(file: string, { line, column, code, path, message }: Finding): string {
   return `${file}:${line}:${column} ${code} ${path ? `at ${path}: ` : ''}${message}`;
 }
 
-export function readGraphFile(file: string): string {
+/** A graph that nothing is wrong with. Throws `graph-invalid` with all that is. */
+export function readGraph(file: string): Graph {
+  const { graph, findings } = lintGraph(readGraphFile(file));
+  if (graph) return graph;
+  const list = findings.map((finding) => `  ${describeFinding(file, finding)}`).join('\n');
+  throw new MillraceError('graph-invalid', `The graph can't run:\n${list}\n`);
+}
+
+function readGraphFile(file: string): string {
   try {
     return readFileSync(file, 'utf8');
   } catch (cause) {

@@ -1,7 +1,6 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
 import type { Clock } from '../../operators/ports.ts';
 import { count, counted, duration, size } from '../terminal/format.ts';
-import type { LogPlace } from '../job/open-log.ts';
 import { findInputs } from '../topics/inputs.ts';
 import type { Inputs } from '../topics/inputs.ts';
 import { LiveLine } from '../terminal/live-line.ts';
@@ -9,11 +8,13 @@ import { MAX_RECORD_BYTES, produceInputs } from '../topics/produce.ts';
 import type { Produced } from '../topics/produce.ts';
 import type { SplitBy } from '../topics/split.ts';
 import { isTerminal } from '../terminal/style.ts';
+import { graphOption, topicsOf } from './graph-option.ts';
+import type { TopicFlags } from './graph-option.ts';
 import { brokersOption, dataDirOption, integer } from './options.ts';
 import { inSession, withLog } from './session.ts';
 import type { Session } from './session.ts';
 
-interface ProduceFlags extends LogPlace {
+interface ProduceFlags extends TopicFlags {
   readonly split?: SplitBy;
   readonly ext?: readonly string[];
   readonly partitions?: number;
@@ -29,6 +30,9 @@ Examples:
   millrace produce text book.txt --split paragraph      each paragraph a record
   tail -f app.log | millrace produce text -             each line a record, as it comes
   millrace produce text corpus/ --ext txt,md --partitions 3
+  millrace produce events lines.jsonl --split line --graph graph.yaml
+
+With --graph, text goes into the field that the topic's format has for it; a JSON object goes as it is.
 `;
 
 /** `millrace produce`: writes text to a topic, which a running job picks up at once. */
@@ -47,6 +51,7 @@ export function produceCommand(): Command {
     .option('--ext <list>', 'only files of folders with these extensions, such as txt,md', extensions)
     .option('--partitions <n>', 'partitions of a topic that is made (default: 1)', integer(1, 10_000))
     .option('--key <text>', 'key of every record; equal keys go to one partition and keep their order')
+    .addOption(graphOption())
     .addOption(dataDirOption())
     .addOption(brokersOption())
     .option('--json', 'print the summary as JSON')
@@ -60,6 +65,7 @@ const clock: Clock = { nowMs: () => performance.now() };
 
 async function produce(session: Session, topic: string, paths: readonly string[], flags: ProduceFlags): Promise<void> {
   const { split, key, partitions } = flags;
+  const { place, formats } = topicsOf(flags);
   const found = await findInputs(paths, flags.ext ?? null);
   const startedMs = clock.nowMs();
   let latest: Produced = { records: 0, bytes: 0, emptySkipped: 0, inputs: 0 };
@@ -67,12 +73,13 @@ async function produce(session: Session, topic: string, paths: readonly string[]
   if (process.stdin.isTTY && paths.includes('-')) process.stderr.write('Reading from the terminal; Ctrl-D ends.\n');
   try {
     await withLog(
-      flags,
+      place,
       async (log) => {
         await log.createTopic(topic, partitions === undefined ? {} : { partitions });
         latest = await produceInputs({
           log,
           topic,
+          format: formats.of(topic),
           inputs: found.inputs,
           signal: session.signal,
           ...(split === undefined ? {} : { split }),

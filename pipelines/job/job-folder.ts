@@ -25,6 +25,8 @@ export interface JobFolder {
   /** Checkpoints of the training stream. */
   readonly checkpoints: string;
   readonly tokenizer: string;
+  /** What the job began with. */
+  readonly record: string;
   /** Snapshots on their way into a checkpoint. */
   readonly staging: string;
 }
@@ -103,6 +105,7 @@ function jobFolder(folder: DataFolder, id: string, log: LogKind): JobFolder {
     root,
     checkpoints: join(root, 'checkpoints'),
     tokenizer: join(root, 'tokenizer.json'),
+    record: join(root, 'record.json'),
     staging: join(root, 'staging'),
   };
 }

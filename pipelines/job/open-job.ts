@@ -1,16 +1,23 @@
 import { lockJob, logDeadLetters, logLedger } from '../../infra/index.ts';
+import type { KafkaLogOptions } from '../../infra/index.ts';
 import { presets } from '../../model/presets.ts';
 import type { TrainerSettings } from '../../model/settings.ts';
 import { MillraceError } from '../../operators/errors.ts';
-import type { DeadLetters, Ledger, Tokenizer, TopicLog } from '../../operators/index.ts';
-import { toBytes, toMs } from '../../operators/units.ts';
+import type { DeadLetters, Formats, Ledger, NewRecord, Tokenizer, TopicLog } from '../../operators/index.ts';
+import { createTopics } from './create-topics.ts';
 import { feedOnce } from './feeds/feed.ts';
 import { sotuRecords } from './feeds/sotu.ts';
-import type { Graph, TopicSpec } from '../spec/graph.ts';
+import type { Graph } from '../spec/graph.ts';
+import { DEAD_LETTER_TOPIC } from '../spec/lint-topics.ts';
+import { encodeInput } from '../topics/encode.ts';
+import { formatsOf } from '../topics/formats.ts';
 import { dataFolder, goOnOrBegin } from './job-folder.ts';
 import type { JobFolder } from './job-folder.ts';
 import { openLog } from './open-log.ts';
 import type { LogPlace } from './open-log.ts';
+import { engineOfCheckpoints, settleEngine } from './job-engine.ts';
+import { readJobRecord, warnOfIgnored, writeJobRecord } from './job-record.ts';
+import type { JobRecord } from './job-record.ts';
 import { suitableEngine } from './suitable-engine.ts';
 import { prepareTokenizer, trainedTopics } from './prepare-tokenizer.ts';
 
@@ -20,6 +27,8 @@ export interface OpenJobOptions {
   readonly place: LogPlace;
   /** Starts a new job on the topics as they are, and leaves the old one's folder alone. */
   readonly fresh: boolean;
+  /** How brokers are borne that do not answer; the embedded log has none. */
+  readonly brokers?: Pick<KafkaLogOptions, 'patienceMs' | 'waitForBrokers' | 'onOutage'>;
   readonly onWarning: (message: string) => void;
   readonly signal: AbortSignal;
 }
@@ -30,8 +39,9 @@ export interface OpenJob {
   readonly dataDir: string;
   readonly graph: Graph;
   readonly log: TopicLog;
+  readonly formats: Formats;
   /** Each stream has a ledger of its own. */
-  ledgerOf(stream: string): Ledger;
+  ledgerOf(stream: string, log: TopicLog): Ledger;
   readonly deadLetters: DeadLetters;
   /** Topics that the training stream reads. */
   readonly trainedTopics: readonly string[];
@@ -40,8 +50,6 @@ export interface OpenJob {
   readonly batch: { readonly rows: number; readonly context: number };
   close(): Promise<void>;
 }
-
-const DEAD_LETTER_TOPIC = 'deadletters';
 
 /** Opens the data folder's job, or begins one. Resolves with null when told to stop before it was ready. */
 export async function openJob(options: OpenJobOptions): Promise<OpenJob | null> {
@@ -54,65 +62,90 @@ export async function openJob(options: OpenJobOptions): Promise<OpenJob | null> 
   };
   try {
     const data = dataFolder(dataDir);
-    const log = await openLog(place);
+    const log = await openLog(place, { ...options.brokers, hurry: signal });
     closers.push(() => log.close());
     const folder = goOnOrBegin(data, brokers ? 'kafka' : 'embedded', fresh, onWarning);
-    await createTopics(log, graph);
-    await feed(log, graph, onWarning);
-    const tokenizer = await prepareTokenizer({ graph, log, path: folder.tokenizer, onWarning, signal });
+    await createTopics(log, graph, onWarning);
+    const formats = formatsOf(graph);
+    await feed(log, formats, graph, onWarning);
+    const tokenizer = await prepareTokenizer({ graph, log, formats, path: folder.tokenizer, onWarning, signal });
     if (!tokenizer) {
       await close();
       return null;
     }
+    const begun = await begin(folder, graph, onWarning);
     return {
       folder,
       dataDir,
       graph,
       log,
+      formats,
       tokenizer,
       trainedTopics: trainedTopics(graph),
-      ledgerOf: (stream) => logLedger(log, `ledger-${folder.id}-${stream}`),
+      ledgerOf: (stream, through) => logLedger(through, `ledger-${folder.id}-${stream}`),
       deadLetters: logDeadLetters(log, DEAD_LETTER_TOPIC),
-      ...trainingOf(graph, tokenizer),
+      ...trainingOf(graph, tokenizer, begun),
       close,
     };
   } catch (error) {
     await close();
+    // Who leaves while brokers are waited for has not met with a fault.
+    if (signal.aborted && error instanceof MillraceError && error.code === 'broker-unreachable') return null;
     throw error;
   }
 }
 
-async function createTopics(log: TopicLog, graph: Graph): Promise<void> {
-  const topics: Readonly<Record<string, TopicSpec>> = { [DEAD_LETTER_TOPIC]: { partitions: 1 }, ...graph.topics };
-  for (const [name, { partitions, retentionBytes, retentionTime }] of Object.entries(topics)) {
-    await log.createTopic(name, {
-      partitions,
-      ...(retentionBytes === undefined ? {} : { retentionBytes: toBytes(retentionBytes) }),
-      ...(retentionTime === undefined ? {} : { retentionMs: toMs(retentionTime) }),
-    });
-  }
-}
-
 /** Without its data set a graph still runs, on what people produce themselves. */
-async function feed(log: TopicLog, { feed: spec }: Graph, onWarning: (message: string) => void): Promise<void> {
+async function feed(
+  log: TopicLog,
+  formats: Formats,
+  { feed: spec }: Graph,
+  onWarning: (message: string) => void,
+): Promise<void> {
   if (!spec) return;
   try {
-    await feedOnce(log, spec.topic, spec.dataset, sotuRecords);
+    const format = formats.of(spec.topic);
+    const records = async (): Promise<readonly NewRecord[]> => {
+      const texts = await sotuRecords();
+      return Promise.all(texts.map(async ({ key, value }) => ({ key, value: await encodeInput(value, format) })));
+    };
+    await feedOnce(log, spec.topic, spec.dataset, records);
   } catch (error) {
     if (!(error instanceof MillraceError && error.code === 'dataset-missing')) throw error;
     onWarning(error.message);
   }
 }
 
-function trainingOf({ model }: Graph, { vocabSize }: Tokenizer): Pick<OpenJob, 'settings' | 'batch'> {
+/** Holds the job to what it began with, warns of what the graph says otherwise, and settles its engine. */
+async function begin(folder: JobFolder, graph: Graph, onWarning: (message: string) => void): Promise<JobRecord> {
+  const record = await readJobRecord(folder);
+  if (record) warnOfIgnored(record, graph, onWarning);
+  const engine = await settleEngine({
+    wanted: graph.model.engine,
+    used: (await engineOfCheckpoints(folder)) ?? record?.engine ?? null,
+    choose: async () => suitableEngine(graph.model.preset),
+    onWarning,
+    environment: process.env,
+  });
+  const begun = { ...(record ?? { seed: graph.model.seed, tokenizer: graph.tokenizer }), engine };
+  await writeJobRecord(folder, begun);
+  return begun;
+}
+
+function trainingOf(
+  { model }: Graph,
+  { vocabSize }: Tokenizer,
+  { seed, engine }: JobRecord,
+): Pick<OpenJob, 'settings' | 'batch'> {
   const preset = presets[model.preset];
   const settings: TrainerSettings = {
     model: { ...preset.model, vocabSize },
-    seed: model.seed,
+    seed,
     optimizer: { ...preset.optimizer, ...(model.learningRate ? { learningRate: model.learningRate } : {}) },
     schedule: preset.schedule,
     accumulate: model.accumulate,
-    engine: model.engine === 'auto' ? suitableEngine(model.preset) : model.engine,
+    ema: model.ema,
+    engine,
   };
   return { settings, batch: { rows: preset.batchRows, context: preset.model.maxContext } };
 }

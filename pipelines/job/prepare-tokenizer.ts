@@ -8,7 +8,7 @@ import {
 } from '../../model/tokenizer/tokenizer-file.ts';
 import type { TokenizerFile } from '../../model/tokenizer/tokenizer-file.ts';
 import { loadTokenizer } from '../../model/tokenizer/tokenizer.ts';
-import type { Tokenizer, Topic, TopicLog } from '../../operators/index.ts';
+import type { Formats, Tokenizer, Topic, TopicLog } from '../../operators/index.ts';
 import { toBytes } from '../../operators/units.ts';
 import { lastValueFrom, merge, toArray } from 'rxjs';
 import type { Graph } from '../spec/graph.ts';
@@ -17,6 +17,7 @@ import { sampleText } from './sample-text.ts';
 export interface PrepareTokenizerOptions {
   readonly graph: Graph;
   readonly log: TopicLog;
+  readonly formats: Formats;
   /** Where the job keeps its tokenizer. */
   readonly path: string;
   readonly onWarning: (message: string) => void;
@@ -51,10 +52,11 @@ async function chooseTokenizer(options: PrepareTokenizerOptions): Promise<Tokeni
 }
 
 async function takeSample(options: PrepareTokenizerOptions, wantedBytes: number): Promise<string | null> {
-  const { graph, log, onWarning, signal } = options;
+  const { graph, log, formats, onWarning, signal } = options;
   const names = trainedTopics(graph);
   const topics: readonly Topic[] = await lastValueFrom(merge(...names.map((name) => log.topic(name))).pipe(toArray()));
   return sampleText(topics, {
+    formats,
     wantedBytes,
     enoughBytes: ENOUGH_BYTES,
     quietMs: QUIET_MS,

@@ -58,7 +58,7 @@ export async function runJob(options: RunJobOptions): Promise<SummaryEvent> {
   try {
     const reason = await Promise.race([training, ...beside.map(({ failed }) => failed)]);
     await Promise.all(beside.map(({ farewell }) => farewell()));
-    return reports.summary(reason);
+    return await reports.summary(reason);
   } finally {
     // Also after a fault of one of them, the others still use the log, which is closed next.
     over.next();
@@ -96,13 +96,17 @@ async function train(
   );
   const endings = merge(
     aborted(stop).pipe(tap(() => endBecause('interrupted'))),
-    untilQuiet(() => source?.window ?? null, options.untilIdleMs).pipe(tap(() => endBecause('idle'))),
+    untilQuiet(
+      () => source?.window ?? null,
+      () => reports.heardAtMs,
+      options.untilIdleMs,
+    ).pipe(tap(() => endBecause('idle'))),
   ).subscribe();
   const flow = running.flow.pipe(
     tap((element) => {
       if (element.kind === 'restore') {
         source = element.source;
-        reports.flowing(name);
+        reports.flowing(name, element.source);
         if (ending) endBecause(ending);
       }
       if (isItem(element)) reports.trained(element.value, element.source);

@@ -1,7 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Topic } from '../../operators/index.ts';
+import { textIn } from '../../operators/formats.ts';
+import { isPoison } from '../../operators/poison.ts';
+import type { Formats, LogRecord, Topic, TopicFormat } from '../../operators/index.ts';
 
 export interface SampleOptions {
+  readonly formats: Formats;
   /** Bytes that make a whole sample. */
   readonly wantedBytes: number;
   /** Bytes that will do once nothing more has come for `quietMs`. */
@@ -28,7 +31,7 @@ export async function sampleText(topics: readonly Topic[], options: SampleOption
   let toldAtMs = -Infinity;
   let lastBytes = -1;
   while (!options.signal.aborted) {
-    const { text, bytes } = await readSample(topics, wantedBytes);
+    const { text, bytes } = await readSample(topics, options.formats, wantedBytes);
     const nowMs = performance.now();
     if (bytes !== lastBytes) grewAtMs = nowMs;
     if (bytes >= enoughBytes) enoughAtMs = Math.min(enoughAtMs, nowMs);
@@ -44,7 +47,11 @@ export async function sampleText(topics: readonly Topic[], options: SampleOption
   return null;
 }
 
-async function readSample(topics: readonly Topic[], wantedBytes: number): Promise<{ text: string; bytes: number }> {
+async function readSample(
+  topics: readonly Topic[],
+  formats: Formats,
+  wantedBytes: number,
+): Promise<{ text: string; bytes: number }> {
   const decoder = new TextDecoder();
   const parts: string[] = [];
   let bytes = 0;
@@ -54,11 +61,11 @@ async function readSample(topics: readonly Topic[], wantedBytes: number): Promis
       for (let offset = start; offset < end && bytes < wantedBytes;) {
         const records = await reader.poll({ waitMs: 0, maxBytes: 1024 * 1024 });
         if (records.length === 0) break;
-        for (const { value } of records) {
+        for (const record of records) {
           if (bytes >= wantedBytes) break;
-          const part = value?.subarray(0, wantedBytes - bytes);
-          bytes += part?.byteLength ?? 0;
-          parts.push(decoder.decode(part ?? undefined));
+          const part = (await bytesOf(record, formats.of(name))).subarray(0, wantedBytes - bytes);
+          bytes += part.byteLength;
+          parts.push(decoder.decode(part));
         }
         offset += records.length;
       }
@@ -66,4 +73,15 @@ async function readSample(topics: readonly Topic[], wantedBytes: number): Promis
     }
   }
   return { text: parts.join('\n'), bytes };
+}
+
+/** A record's text in UTF-8. What has none becomes a dead letter later, and gives nothing here. */
+async function bytesOf({ value }: LogRecord, format: TopicFormat): Promise<Uint8Array> {
+  if (value === null || format.name === 'plain' || format.name === 'text') return value ?? new Uint8Array();
+  try {
+    return Buffer.from(textIn(await format.read(value), format, value));
+  } catch (error) {
+    if (isPoison(error)) return new Uint8Array();
+    throw error;
+  }
 }

@@ -11,7 +11,8 @@ import {
   timer,
 } from 'rxjs';
 import type { Observable } from 'rxjs';
-import type { NewRecord, Sampler, TopicLog, WeightsFile } from '../../operators/index.ts';
+import { promptContent } from '../../operators/prompts.ts';
+import type { Formats, NewRecord, Sampler, TopicLog, WeightsFile } from '../../operators/index.ts';
 import type { TextDelta } from '../../operators/types.ts';
 import { toMs } from '../../operators/units.ts';
 import type { GenerationEvent } from './events.ts';
@@ -20,6 +21,7 @@ import type { StandingPromptsSpec } from '../spec/graph.ts';
 /** What a voice needs of its job. */
 export interface VoiceJob {
   readonly log: TopicLog;
+  readonly formats: Formats;
   readonly graph: { readonly standingPrompts?: StandingPromptsSpec | undefined };
 }
 
@@ -95,15 +97,20 @@ export class Voice {
       mergeMap(() => timer(0, toMs(spec.every))),
       concatMap((turn) => {
         for (const [id, { atMs }] of this.#asked) if (Date.now() - atMs >= PATIENCE_MS) this.#asked.delete(id);
-        return this.#asked.size > 0 ? EMPTY : this.#job.log.produce(spec.topic, [this.#standingPrompt(spec, turn)]);
+        return this.#asked.size > 0 ? EMPTY : this.#askOnce(spec, turn);
       }),
     );
   }
 
-  #standingPrompt({ prompts, maxTokens }: StandingPromptsSpec, turn: number): NewRecord {
+  async #askOnce(spec: StandingPromptsSpec, turn: number): Promise<void> {
+    await this.#job.log.produce(spec.topic, [await this.#standingPrompt(spec, turn)]);
+  }
+
+  async #standingPrompt({ topic, prompts, maxTokens }: StandingPromptsSpec, turn: number): Promise<NewRecord> {
+    const format = this.#job.formats.of(topic);
     const prompt = prompts[turn % prompts.length] ?? '';
     const id = `standing-${Date.now().toString(36)}`;
     this.#asked.set(id, { prompt, atMs: Date.now() });
-    return { key: id, value: JSON.stringify({ prompt, seed: turn, maxTokens }) };
+    return { key: id, value: await format.write(promptContent({ prompt, seed: turn, maxTokens }, format)) };
   }
 }

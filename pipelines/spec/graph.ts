@@ -3,8 +3,12 @@ import { z } from 'zod';
 import type { OperatorKind } from '../../operators/kind.ts';
 import { byteSizeSchema, durationSchema } from '../../operators/units.ts';
 import type { ByteSize, Duration } from '../../operators/units.ts';
+import { schemaRegistrySchema } from './schema-registry.ts';
+import type { SchemaRegistrySpec } from './schema-registry.ts';
+import { topicSchema } from './topics.ts';
+import type { TopicSpec } from './topics.ts';
 import type { PresetName } from '../../model/presets.ts';
-import { engineSchema } from '../../model/settings.ts';
+import { emaSchema, engineSchema } from '../../model/settings.ts';
 import type { EngineSettings } from '../../model/settings.ts';
 
 /** A graph: the model, the topics, and the streams of operators between them, as data. */
@@ -15,6 +19,8 @@ export interface Graph {
   readonly topics: Readonly<Record<string, TopicSpec>>;
   /** The cluster that has the topics; without it they are in the data folder. */
   readonly kafka?: KafkaSpec | undefined;
+  /** Knows the schemas of Avro topics; without it they are the graph's. */
+  readonly schemaRegistry?: SchemaRegistrySpec | undefined;
   /** Text to begin with, so that a new job has a stream to learn from. */
   readonly feed?: FeedSpec | undefined;
   /** Prompts that are asked again and again, so that one hears the model learn. */
@@ -36,6 +42,10 @@ export interface ModelSpec {
   readonly learningRate?: number | undefined;
   /** Parts that a batch is worked off in, to save memory. */
   readonly accumulate: number;
+  /** Keeps a running mean of the weights, of which so much stays at each step. */
+  readonly ema?: number | undefined;
+  /** Which weights answer prompts: the running mean, where there is one, or those of the last step. */
+  readonly speak?: 'ema' | 'last' | undefined;
   /** How steps are carried out; `auto` takes what suits the processor and the preset. */
   readonly engine: EngineSettings | 'auto';
 }
@@ -45,16 +55,15 @@ export type TokenizerSpec =
   | { readonly kind: 'bpe'; readonly sample: ByteSize }
   | { readonly kind: 'file'; readonly path: string };
 
-export interface TopicSpec {
-  readonly partitions: number;
-  readonly retentionBytes?: ByteSize | undefined;
-  readonly retentionTime?: Duration | undefined;
-}
-
 export interface KafkaSpec {
   /** Some of the brokers, as `host:port`. */
   readonly brokers: readonly string[];
+  /** How long a running job waits for brokers that do not answer. */
+  readonly patience: Duration;
 }
+
+/** Longer than a broker takes to be replaced. */
+export const DEFAULT_PATIENCE: Duration = '5m';
 
 export interface FeedSpec {
   readonly dataset: 'sotu';
@@ -75,6 +84,12 @@ export interface GraphHead extends Omit<Graph, 'streams'> {
 
 const topicName = z.string().regex(/^[A-Za-z0-9._-]{1,249}$/, 'may hold letters, digits, dots, dashes and underscores');
 
+export const tokenizerSpecSchema: z.ZodType<TokenizerSpec> = z.discriminatedUnion('kind', [
+  z.strictObject({ kind: z.literal('bytes') }),
+  z.strictObject({ kind: z.literal('bpe'), sample: byteSizeSchema.default('2MB') }),
+  z.strictObject({ kind: z.literal('file'), path: z.string() }),
+]);
+
 /** All of a graph but its streams, whose operators each have a schema of their own. */
 export const graphHeadSchema: z.ZodType<GraphHead> = z.strictObject({
   name: z.string().regex(/^[\w.-]+$/, 'may hold letters, digits, dots, dashes and underscores'),
@@ -84,27 +99,24 @@ export const graphHeadSchema: z.ZodType<GraphHead> = z.strictObject({
       seed: z.int().default(1),
       learningRate: z.number().positive().optional(),
       accumulate: z.int().positive().default(1),
+      ema: emaSchema.optional(),
+      speak: z.enum(['ema', 'last']).optional(),
       engine: z.union([z.literal('auto'), engineSchema]).default('auto'),
     })
+    .refine(({ ema, speak }) => speak !== 'ema' || ema !== undefined, {
+      path: ['speak'],
+      message: 'needs a running mean of the weights: give ema, for instance 0.999',
+    })
     .prefault({}),
-  tokenizer: z
-    .discriminatedUnion('kind', [
-      z.strictObject({ kind: z.literal('bytes') }),
-      z.strictObject({ kind: z.literal('bpe'), sample: byteSizeSchema.default('2MB') }),
-      z.strictObject({ kind: z.literal('file'), path: z.string() }),
-    ])
-    .prefault({ kind: 'bpe' }),
-  topics: z.record(
-    topicName,
-    z
-      .strictObject({
-        partitions: z.int().min(1).max(1024).default(1),
-        retentionBytes: byteSizeSchema.optional(),
-        retentionTime: durationSchema.optional(),
-      })
-      .prefault({}),
-  ),
-  kafka: z.strictObject({ brokers: z.array(z.string().refine(isBroker, 'must be host:port')).min(1) }).optional(),
+  tokenizer: tokenizerSpecSchema.prefault({ kind: 'bpe' }),
+  topics: z.record(topicName, topicSchema.prefault({})),
+  kafka: z
+    .strictObject({
+      brokers: z.array(z.string().refine(isBroker, 'must be host:port')).min(1),
+      patience: durationSchema.default(DEFAULT_PATIENCE),
+    })
+    .optional(),
+  schemaRegistry: schemaRegistrySchema.optional(),
   feed: z.strictObject({ dataset: z.literal('sotu'), topic: topicName }).optional(),
   standingPrompts: z
     .strictObject({

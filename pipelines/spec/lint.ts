@@ -5,6 +5,7 @@ import { z } from 'zod';
 import type { OperatorKind, Payload } from '../../operators/kind.ts';
 import { graphHeadSchema } from './graph.ts';
 import type { Graph, GraphHead, Step } from './graph.ts';
+import { topicConflicts } from './lint-topics.ts';
 import { kindNamed, kinds } from './registry.ts';
 
 export type FindingCode =
@@ -17,6 +18,7 @@ export type FindingCode =
   | 'uid-duplicate'
   | 'types-mismatch'
   | 'topic-missing'
+  | 'settings-conflict'
   | 'checkpoint-not-last'
   | 'checkpoint-missing'
   | 'trainer-twice';
@@ -39,7 +41,7 @@ export interface LintResult {
 }
 
 type Path = readonly PropertyKey[];
-type Problem = Omit<Finding, 'path' | 'line' | 'column'> & { readonly path: Path };
+export type Problem = Omit<Finding, 'path' | 'line' | 'column'> & { readonly path: Path };
 
 /** Reads a graph from YAML (or JSON, which is YAML too) and finds all that is wrong with it. */
 export function lintGraph(text: string): LintResult {
@@ -71,7 +73,7 @@ function readGraph(json: unknown): { graph: Graph | null; problems: Problem[] } 
     streams[name] = read.filter((step) => step !== null);
     problems.push(...mismatches(read, ['streams', name]), ...behindCheckpoint(read, ['streams', name]));
   }
-  problems.push(...secondTrainers(streams), ...unsavedTrainers(streams));
+  problems.push(...secondTrainers(streams), ...unsavedTrainers(streams), ...topicConflicts(head.data, streams));
   const { feed, standingPrompts, topics } = head.data;
   if (feed) requireTopic(feed.topic, topics, ['feed', 'topic'], problems);
   if (standingPrompts) requireTopic(standingPrompts.topic, topics, ['standingPrompts', 'topic'], problems);

@@ -1,8 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { MillraceError } from '../../operators/errors.ts';
+import type { TopicFormat } from '../../operators/formats.ts';
 import type { TopicLog } from '../../operators/ports.ts';
 import type { NewRecord } from '../../operators/types.ts';
 import { size } from '../terminal/format.ts';
+import { encodeInput } from './encode.ts';
 import type { Input } from './inputs.ts';
 import { Splitter, valuesOf } from './split.ts';
 import type { SplitBy } from './split.ts';
@@ -13,10 +15,13 @@ const BATCH_BYTES = 1024 * 1024;
 const BATCH_RECORDS = 10_000;
 /** A live input that pauses for so long has its records produced at once, though the batch is not full. */
 const PAUSE_MS = 20;
+/** Faults of an input, which the message then names. */
+const UNFIT: ReadonlySet<string> = new Set(['record-too-large', 'value-unfit']);
 
 export interface ProduceOptions {
   readonly log: TopicLog;
   readonly topic: string;
+  readonly format: TopicFormat;
   readonly inputs: readonly Input[];
   /** A file is one record, and live input is split by lines, when absent. */
   readonly split?: SplitBy;
@@ -38,7 +43,7 @@ export interface Produced {
  * Produces the inputs' records, in order, in batches of about a megabyte, and reports progress after each. Ends early,
  * with what the log has acknowledged by then, when the signal aborts.
  *
- * Errors: `record-too-large`, for files that are to be one record before anything is produced, and the log's own.
+ * Errors: `record-too-large`, for files that are to be one record before anything is produced, `value-unfit` for what the topic's format can't hold, and the log's own.
  */
 export async function produceInputs(options: ProduceOptions): Promise<Produced> {
   const { inputs, key, signal } = options;
@@ -86,7 +91,7 @@ async function produceInput(
     }
     for (const value of valuesOf(splitter.end(), by)) await batches.add(value);
   } catch (error) {
-    if (!(error instanceof MillraceError) || error.code !== 'record-too-large') throw error;
+    if (!(error instanceof MillraceError) || !UNFIT.has(error.code)) throw error;
     // What came before it in the same stream is whole, and stays.
     await batches.flush();
     throw new MillraceError(error.code, `${input.name}: ${error.message}`, { cause: error.cause });
@@ -130,11 +135,12 @@ class Batches {
     this.#options = options;
   }
 
-  async add(value: Uint8Array): Promise<void> {
-    if (value.length === 0) {
+  async add(piece: Uint8Array): Promise<void> {
+    if (piece.length === 0) {
       this.produced = { ...this.produced, emptySkipped: this.produced.emptySkipped + 1 };
       return;
     }
+    const value = await encodeInput(piece, this.#options.format);
     if (this.#bytes + value.length > BATCH_BYTES || this.#records.length === BATCH_RECORDS) await this.flush();
     this.#records.push({ key: this.#options.key ?? null, value });
     this.#bytes += value.length;

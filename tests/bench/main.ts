@@ -1,4 +1,5 @@
 import { Command, CommanderError } from 'commander';
+import { kafkaBench } from './kafka/kafka.ts';
 import { pipelineBench } from './pipeline.ts';
 import { trainBench } from './train.ts';
 
@@ -7,7 +8,7 @@ const program = new Command('npm run bench --')
   .description('Measure Millrace on this machine. Nothing else should be running meanwhile.')
   .exitOverride()
   .showHelpAfterError('(add --help for what can be said here)');
-for (const bench of [trainBench(), pipelineBench()]) {
+for (const bench of [trainBench(), pipelineBench(), kafkaBench()]) {
   program.addCommand(bench.exitOverride().showHelpAfterError('(add --help for what can be said here)'));
 }
 

@@ -1,28 +1,26 @@
 import type { PresetName } from '../../model/presets.ts';
 
-/** One figure that a bench measured. With `--json`, one a line. */
-export interface Row {
+/** What the figures of one bench have in common. */
+export interface Setting {
   readonly bench: string;
+  readonly preset?: PresetName;
+  /** Shape of the batches. */
+  readonly rows?: number;
+  readonly context?: number;
+}
+
+/** One figure that a bench measured. */
+export interface Figure {
   readonly case: string;
-  readonly preset: PresetName;
   readonly metric: string;
   readonly value: number;
   readonly unit: string;
-  /** Shape of the batches. */
-  readonly rows: number;
-  readonly context: number;
 }
 
-/** What the rows of one bench have in common. */
-export type Setting = Pick<Row, 'bench' | 'preset' | 'rows' | 'context'>;
-
-export type Figure = Omit<Row, keyof Setting>;
-
-export function printRows(setting: Setting, figures: readonly Figure[]): void {
-  const { bench, preset, rows, context } = setting;
-  for (const { case: name, metric, value, unit } of figures) {
-    const row: Row = { bench, case: name, preset, metric, value, unit, rows, context };
-    console.log(JSON.stringify(row));
+/** What `--json` prints, one a line. */
+export function printRows({ bench, ...setting }: Setting, figures: readonly Figure[]): void {
+  for (const { case: name, ...figure } of figures) {
+    console.log(JSON.stringify({ bench, case: name, ...setting, ...figure }));
   }
 }
 

@@ -29,6 +29,7 @@ describeTopicLog(
     };
     return {
       log: await another(),
+      address: ['embedded', directory],
       another,
       reopen: async () => {
         await closeAll();
@@ -40,7 +41,7 @@ describeTopicLog(
       },
     };
   },
-  { exactRetention: true, denseOffsets: true },
+  { exactRetention: true, denseOffsets: true, manyProcesses: true },
 );
 
 describe('the embedded log', () => {

@@ -1,10 +1,12 @@
 import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Kafka, logLevel } from 'kafkajs';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { startBroker } from '../../infra/kafka/broker/broker.mjs';
 import type { Broker } from '../../infra/kafka/broker/broker.mjs';
 import { openKafkaLog } from '../../infra/index.ts';
 import type { TopicLog } from '../../operators/ports.ts';
+import { printedSeed, randomFrom } from '../support/random.ts';
 import { readTopic } from '../support/read-topic.ts';
 import { describeTopicLog } from './topic-log.ts';
 
@@ -32,6 +34,7 @@ describeTopicLog(
     };
     return {
       log: await another(),
+      address: ['kafka', broker.brokers],
       another,
       reopen: async () => {
         await closeAll();
@@ -40,7 +43,7 @@ describeTopicLog(
       close: closeAll,
     };
   },
-  { exactRetention: false, denseOffsets: false },
+  { exactRetention: false, denseOffsets: false, manyProcesses: true },
 );
 
 describe('a log on Kafka', () => {
@@ -110,6 +113,27 @@ describe('a log on Kafka', () => {
     while (read.length < 20) read.push(...(await reader.poll({ waitMs: 1000 })).map(({ value }) => String(value)));
     expect(read).toEqual(numbered(20).map(({ value }) => value));
     await reader.close();
+  });
+
+  it('carries transactions out once when the broker is killed in their midst', async () => {
+    const transactions = await log.transactions(topic, topic);
+    const seed = printedSeed('contract/kafka-log');
+    const random = randomFrom(seed);
+    const last = 30;
+    const offsets = Array.from({ length: last + 1 }, (_, offset) => offset);
+    const committed = offsets.map((offset) =>
+      transactions.commit({
+        records: [{ topic, value: String(offset) }],
+        positions: [{ topic, partition: 0, offset, metadata: `${offset}` }],
+      }),
+    );
+    for (let kill = 0; kill < 2; kill += 1) {
+      await sleep(random() * 200);
+      await broker.restart();
+    }
+    await Promise.all(committed);
+    expect(await valuesOf(log, topic)).toEqual(offsets.map(String));
+    expect(await log.committed(topic, topic)).toEqual([{ topic, partition: 0, offset: last, metadata: `${last}` }]);
   });
 
   it('gives up after its patience, and says what to do', async () => {

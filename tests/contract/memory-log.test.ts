@@ -16,6 +16,7 @@ describeTopicLog(
     };
     return {
       log: open(),
+      address: [],
       another: async () => open(),
       reopen: async () => {
         await closeAll();
@@ -24,5 +25,5 @@ describeTopicLog(
       close: closeAll,
     };
   },
-  { exactRetention: true, denseOffsets: true },
+  { exactRetention: true, denseOffsets: true, manyProcesses: false },
 );

@@ -7,33 +7,16 @@ import { z } from 'zod';
 import { openEmbeddedLog } from '../../infra/index.ts';
 import type { LogRecord, NewRecord } from '../../operators/index.ts';
 import { currentJob, dataFolder } from '../../pipelines/job/job-folder.ts';
+import { jobGraph } from '../support/job-graph.ts';
 import { Millrace, millrace } from '../support/millrace.ts';
 import { readTopic } from '../support/read-topic.ts';
 
-const GRAPH = `
-name: integration
-model: { preset: nano }
-tokenizer: { kind: bytes }
-topics: { text: {}, prompts: {}, metrics: {}, generations: {} }
-standingPrompts: { topic: prompts, every: 1s, prompts: [the], maxTokens: 5 }
-streams:
-  learn:
-    - { uid: text, ingest: { topics: [text], tickEvery: 200ms } }
-    - { uid: decode, decode: { maxBytes: 1MB } }
-    - { uid: tokenize, tokenize: {} }
-    - { uid: pack, batch: { maxWait: 500ms } }
-    - { uid: train, trainStep: {} }
-    - { uid: metrics, publish: { topic: metrics } }
-    - { uid: checkpoint, checkpoint: { every: 2s } }
-  speak:
-    - { uid: asked, ingest: { topics: [prompts], from: latest } }
-    - { uid: prompts, prompts: {} }
-    - { uid: tokenize-prompt, tokenizePrompt: {} }
-    - { uid: generate, generate: {} }
-    - { uid: detokenize, detokenize: {} }
-    - { uid: answers, publish: { topic: generations, exactlyOnce: false } }
-    - { uid: offsets, checkpoint: { every: 1s, keep: 2 } }
-`;
+const GRAPH = jobGraph({
+  name: 'integration',
+  ingest: 'window: 256KB',
+  speaks: true,
+  also: 'standingPrompts: { topic: prompts, every: 1s, prompts: [the], maxTokens: 5 }',
+});
 
 const eventSchema = z.looseObject({ event: z.string() });
 type Event = z.output<typeof eventSchema>;
@@ -172,6 +155,30 @@ test('says what to do about a data folder that can not be used, and one whose jo
   expect(lost.code).toBe(1);
   expect(lost.stderr).toContain('--fresh');
   expect((await up('--max-steps', '1', '--fresh').finished).code).toBe(0);
+});
+
+test('goes on with the engine of its checkpoint, and says which settings of a changed graph it does not heed', async () => {
+  await produce(documents(100));
+  await writeFile(graph, GRAPH.replace('preset: nano', 'preset: nano, engine: { mode: eager }'));
+  expect((await up('--max-steps', '2').finished).code).toBe(0);
+  await writeFile(
+    graph,
+    GRAPH.replace('preset: nano', 'preset: nano, seed: 9')
+      .replace('{ kind: bytes }', '{ kind: bpe }')
+      .replace('generations: {}', 'generations: { retentionBytes: 1MB }'),
+  );
+  const auto = await up('--max-steps', '3').finished;
+  expect(auto.code, auto.stderr).toBe(0);
+  expect(eventsOf(auto.stdout).find(({ event }) => event === 'ready')).toMatchObject({ engine: { mode: 'eager' } });
+  expect(auto.stderr).toContain('model.seed is 9, but this job');
+  expect(auto.stderr).toContain('tokenizer is bpe');
+  expect(auto.stderr).toContain('Topic generations keeps the retention');
+  await writeFile(
+    graph,
+    GRAPH.replace('nano', 'nano, engine: { mode: compiled, precision: f32, xla: false, threads: 1 }'),
+  );
+  const other = await up('--max-steps', '4').finished;
+  expect(other.stderr).toContain('bits of its losses and weights may differ');
 });
 
 test('refuses a second job on the same folder', async () => {

@@ -9,7 +9,9 @@ import type {
   Position,
   Topic,
   TopicLog,
+  TopicRetention,
   TopicSettings,
+  Transactions,
 } from '../../operators/ports.ts';
 import type { Coordinates, LogRecord, NewRecord } from '../../operators/types.ts';
 
@@ -24,12 +26,16 @@ interface Partition {
   records: LogRecord[];
 }
 
+const MAX_RECORD_BYTES = 16 * 1024 * 1024;
+
 /** What all handles on one log share. */
 class Storage {
   readonly topics = new Map<string, StoredTopic>();
   readonly commits = new Map<string, Map<string, Position>>();
   readonly partitioner = new Partitioner();
   readonly changes = new Subject<void>();
+  /** How often transactions were opened, by their id. */
+  readonly producers = new Map<string, number>();
 
   topic(name: string): StoredTopic {
     const topic = this.topics.get(name);
@@ -75,12 +81,17 @@ export class MemoryLog implements TopicLog {
     return [...this.#storage.topics].map(([name, { partitions }]) => ({ name, partitions: partitions.length }));
   }
 
+  async retention(topic: string): Promise<TopicRetention> {
+    const { partitions: _partitions, ...retention } = this.#storage.topic(topic).settings;
+    return retention;
+  }
+
   topic(name: string): Observable<Topic> {
     return defer(async () => ({ name, partitions: this.#storage.topic(name).partitions.length, log: this }));
   }
 
   async produce(topic: string, records: readonly NewRecord[]): Promise<readonly Coordinates[]> {
-    if (this.#isClosed) throw new MillraceError('log-closed', 'This log was closed.');
+    this.#checkOpen();
     const { partitions, settings } = this.#storage.topic(topic);
     const placed = records.map((record) => {
       const key = toBytes(record.key ?? null);
@@ -116,7 +127,36 @@ export class MemoryLog implements TopicLog {
 
   async committed(group: string, topic: string): Promise<readonly Position[]> {
     this.#storage.topic(topic);
-    return [...(this.#storage.commits.get(group)?.values() ?? [])].filter((position) => position.topic === topic);
+    return [...(this.#storage.commits.get(group)?.values() ?? [])]
+      .filter((position) => position.topic === topic)
+      .toSorted((a, b) => a.partition - b.partition);
+  }
+
+  async transactions(id: string, group: string): Promise<Transactions> {
+    this.#checkOpen();
+    const epoch = (this.#storage.producers.get(id) ?? 0) + 1;
+    this.#storage.producers.set(id, epoch);
+    return {
+      commit: async ({ records, positions }) => {
+        this.#checkOpen();
+        if (this.#storage.producers.get(id) !== epoch) {
+          throw new MillraceError('producer-fenced', `Somebody else has opened ${id}.`);
+        }
+        for (const { topic, partition = 0, value } of records) {
+          this.#storage.partition(topic, partition);
+          if ((value?.length ?? 0) > MAX_RECORD_BYTES) throw new MillraceError('record-too-large', 'Too large.');
+        }
+        const coordinates: Coordinates[] = [];
+        for (const { topic, ...record } of records) coordinates.push(...(await this.produce(topic, [record])));
+        await this.commit(group, positions);
+        return coordinates;
+      },
+      close: async () => {},
+    };
+  }
+
+  #checkOpen(): void {
+    if (this.#isClosed) throw new MillraceError('log-closed', 'This log was closed.');
   }
 
   async close(): Promise<void> {

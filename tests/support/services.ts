@@ -1,3 +1,4 @@
+import { plainFormat } from '../../operators/formats.ts';
 import type { Services } from '../../operators/kind.ts';
 import { byteTokenizer } from './byte-tokenizer.ts';
 import { fakeSampler, fakeTrainer } from './fakes.ts';
@@ -9,6 +10,7 @@ export function memoryServices(): Services {
   return {
     jobId: 'job',
     log: new MemoryLog(),
+    formats: { of: () => plainFormat },
     clock: { nowMs: () => 0 },
     tokenizer: byteTokenizer,
     deadLetters: new MemoryDeadLetters(),
@@ -19,5 +21,6 @@ export function memoryServices(): Services {
     batch: { rows: 2, context: 4 },
     restore: null,
     maxSteps: Infinity,
+    assignments: null,
   };
 }

@@ -29,7 +29,7 @@ test('a small graph is whole: what it does not say has a default', () => {
   expect(graph).toMatchObject({
     model: { preset: 'small', seed: 1, engine: 'auto' },
     tokenizer: { kind: 'bpe', sample: '2MB' },
-    topics: { text: { partitions: 1 } },
+    topics: { text: {} },
   });
 });
 
@@ -114,12 +114,48 @@ test.each([
   ],
   ['a stream whose name is a path', ['  learn:', '  ../learn:'], 'value-invalid', 5, 'This name may hold letters'],
   ['what nothing comes near', ['name: test', 'name: test\nrepository: x'], 'unknown-key', 2, 'There are: name, model'],
+  [
+    'a field of a topic whose values have none',
+    ['text: {}', 'text: { format: text, field: body }'],
+    'settings-conflict',
+    2,
+    'format: json',
+  ],
+  ['a field that is no path', ['text: {}', 'text: { format: json, field: a..b }'], 'value-invalid', 2, 'message.text'],
+  [
+    'reports in a topic of text',
+    ['metrics: {}', 'metrics: { format: text }'],
+    'settings-conflict',
+    10,
+    'These reports are no text',
+  ],
+  [
+    'a format of the dead letters',
+    ['metrics: {}', 'metrics: {}, deadletters: { format: json }'],
+    'settings-conflict',
+    2,
+    'bytes of their record',
+  ],
   ['YAML that is none', ['name: test', 'name: [test'], 'yaml-invalid', 2, ''],
 ])('finds %s, where it stands', (_what, [before = '', after = ''], code, line, says) => {
   const { graph, findings } = lintGraph(GRAPH.replace(before, after));
   expect(graph).toBeNull();
   expect(findings[0]).toMatchObject({ code, line });
   expect(findings[0]?.message).toContain(says);
+});
+
+test('answers may go to a topic of text', () => {
+  const speak = `
+  speak:
+    - { uid: asked, ingest: { topics: [prompts] } }
+    - { uid: prompts, prompts: {} }
+    - { uid: tokenize-prompt, tokenizePrompt: {} }
+    - { uid: generate, generate: {} }
+    - { uid: detokenize, detokenize: {} }
+    - { uid: answers, publish: { topic: generations, exactlyOnce: false } }
+`;
+  const topics = '{ prompts: { format: json, field: q.text }, generations: { format: text }, text: { format: json }';
+  expect(lintGraph(GRAPH.replace('{ text: {}', topics) + speak).findings).toEqual([]);
 });
 
 test('finds a second trainer', () => {

@@ -1,5 +1,6 @@
 import { lastValueFrom } from 'rxjs';
 import { expect, test } from 'vitest';
+import { plainFormat } from '../../operators/formats.ts';
 import type { Topic } from '../../operators/index.ts';
 import { sampleText } from '../../pipelines/job/sample-text.ts';
 import type { SampleOptions } from '../../pipelines/job/sample-text.ts';
@@ -14,6 +15,7 @@ async function textTopic(): Promise<Topic> {
 function options(more: Partial<SampleOptions>): SampleOptions {
   const { signal } = new AbortController();
   return {
+    formats: { of: () => plainFormat },
     wantedBytes: 1e6,
     enoughBytes: 10,
     quietMs: 1e6,

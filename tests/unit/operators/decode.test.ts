@@ -2,6 +2,9 @@ import * as fc from 'fast-check';
 import { Subject, from, lastValueFrom, toArray } from 'rxjs';
 import { describe, expect, it } from 'vitest';
 import { decode } from '../../../operators/decode.ts';
+import { MillraceError } from '../../../operators/errors.ts';
+import { jsonFormat, textFormat } from '../../../operators/formats.ts';
+import type { TopicFormat } from '../../../operators/formats.ts';
 import type { Element } from '../../../operators/flow.ts';
 import type { LogRecord } from '../../../operators/types.ts';
 import { TestSource, valuesOf } from '../../support/elements.ts';
@@ -65,6 +68,39 @@ describe('decode', () => {
       expect.objectContaining({ at: { topic: 'text', partition: 1, offset: 4 }, code, key: Buffer.from('k'), value }),
     ]);
     expect(local.window.inFlightBytes).toBe(7);
+  });
+
+  it.each([
+    [jsonFormat(), '{"text": "naïve"}', 'naïve'],
+    [jsonFormat('a.0.b'), '\uFEFF {"a": [{"b": "naïve", "c": 1}]}', 'naïve'],
+    [jsonFormat(), '{"text": "naïve"', 'record-not-json'],
+    [jsonFormat(), Buffer.of(0x22, 0xff, 0x22), 'record-not-utf8'],
+    [jsonFormat(), '{"text": "half \\ud800"}', 'record-not-utf8'],
+    [jsonFormat(), '{"text": ""}', 'record-empty'],
+    [jsonFormat(), '"naïve"', 'field-missing'],
+    [jsonFormat(), '{"text": null}', 'field-missing'],
+    [jsonFormat('a.b'), '{"a": {"c": "naïve"}}', 'field-missing'],
+    [jsonFormat('a.toString'), '{"a": {}}', 'field-missing'],
+    [textFormat, '{"text": "naïve"}', '{"text": "naïve"}'],
+  ])('reads a value in the format of its topic (case %#)', async (format, value, outcome) => {
+    const deadLetters = new MemoryDeadLetters();
+    const flow = from([source.item(record(3, Buffer.from(value)))]);
+    const output = await lastValueFrom(flow.pipe(decode({ deadLetters, formats: { of: () => format } }), toArray()));
+    const found = [
+      ...valuesOf(output).map(({ text, byteCount }) => ({ text, byteCount })),
+      ...deadLetters.letters.map(({ code }) => code),
+    ];
+    const isPoison = /^(record|field)-/.test(outcome);
+    expect(found).toEqual([isPoison ? outcome : { text: outcome, byteCount: Buffer.byteLength(outcome) }]);
+  });
+
+  it('ends without advancing when a format lacks something that may be there later', async () => {
+    const away = new MillraceError('broker-unreachable', 'Nobody answers.');
+    const format: TopicFormat = { ...textFormat, read: () => Promise.reject(away) };
+    const deadLetters = new MemoryDeadLetters();
+    const flow = from([elements.a]).pipe(decode({ deadLetters, formats: { of: () => format } }));
+    await expect(lastValueFrom(flow)).rejects.toBe(away);
+    expect(deadLetters.letters).toEqual([]);
   });
 
   it('ends without advancing when the dead letter cannot be written', async () => {

@@ -1,6 +1,7 @@
 import { from, lastValueFrom, toArray } from 'rxjs';
 import { describe, expect, it } from 'vitest';
-import { prompts } from '../../../operators/prompts.ts';
+import { jsonFormat, plainFormat, textFormat } from '../../../operators/formats.ts';
+import { promptContent, prompts } from '../../../operators/prompts.ts';
 import type { LogRecord, Prompt } from '../../../operators/types.ts';
 import { TestSource, valuesOf } from '../../support/elements.ts';
 import { marbles } from '../../support/marbles.ts';
@@ -84,7 +85,6 @@ describe('prompts', () => {
     ['{"prompt": "a", "temperature": "hot"}', /temperature/],
     ['{"prompt": "a", "topP": 0}', /topP/],
     ['{"prompt": ', /JSON/],
-    [Buffer.of(0xff), /utf-8/i],
   ])('puts %j to the dead letters, saying why, and goes on', async (value, why) => {
     const deadLetters = new MemoryDeadLetters();
     expect(await promptsOf([record(value, 'k'), record('next')], deadLetters)).toHaveLength(1);
@@ -97,6 +97,35 @@ describe('prompts', () => {
         value: Buffer.from(value),
       },
     ]);
+  });
+
+  it('puts what is no text to the dead letters as such', async () => {
+    const deadLetters = new MemoryDeadLetters();
+    await promptsOf([record(Buffer.of(0xff))], deadLetters);
+    expect(deadLetters.letters).toEqual([expect.objectContaining({ code: 'record-not-utf8' })]);
+  });
+
+  it.each([
+    [jsonFormat(), '{"prompt": "Hi", "seed": 3, "topK": null}', { text: 'Hi', seed: 3, topK: 0 }],
+    [jsonFormat('q.text'), '{"q": {"text": "Hi"}, "seed": 3}', { text: 'Hi', seed: 0 }],
+    [jsonFormat(), '"Hi"', { code: 'prompt-invalid' }],
+    [jsonFormat(), 'Hi', { code: 'record-not-json' }],
+    [jsonFormat('q.text'), '{"q": {"prompt": "Hi"}}', { code: 'field-missing' }],
+    [textFormat, '\uFEFFHi', { text: 'Hi' }],
+    [textFormat, '\uFEFF{"prompt": "Hi"}', { text: 'Hi' }],
+  ])('reads them in the format of the topic (case %#)', async (format, value, outcome) => {
+    const deadLetters = new MemoryDeadLetters();
+    const flow = from([source.item(record(value))]);
+    const found = await lastValueFrom(flow.pipe(prompts({ deadLetters, formats: { of: () => format } }), toArray()));
+    expect([...valuesOf(found), ...deadLetters.letters]).toMatchObject([outcome]);
+  });
+
+  it.each([plainFormat, jsonFormat(), jsonFormat('q.text')])('reads what it writes (case %#)', async (format) => {
+    const value = await format.write(promptContent({ prompt: 'Hi "you"', id: 'mine' }, format));
+    const flow = from([source.item(record(Buffer.from(value), 'mine'))]);
+    const options = { deadLetters: deadLettersThatFail, formats: { of: () => format } };
+    const found = await lastValueFrom(flow.pipe(prompts(options), toArray()));
+    expect(valuesOf(found)).toMatchObject([{ text: 'Hi "you"', id: 'mine' }]);
   });
 
   it('ends when the dead letter cannot be written', async () => {

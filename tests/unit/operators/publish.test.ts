@@ -1,6 +1,7 @@
 import { Observable, Subject, concat, from, lastValueFrom, toArray } from 'rxjs';
 import { describe, expect, it } from 'vitest';
 import type { Element } from '../../../operators/flow.ts';
+import { jsonFormat, textFormat } from '../../../operators/formats.ts';
 import { publish, reportRecord } from '../../../operators/publish.ts';
 import type { PublishOptions } from '../../../operators/publish.ts';
 import type { LogRecord, Report } from '../../../operators/types.ts';
@@ -152,12 +153,15 @@ describe('publish', () => {
 });
 
 describe('reportRecord', () => {
-  it("keys an answer's deltas by their prompt, and other reports by their kind", () => {
+  it("keys an answer's deltas by their prompt, and other reports by their kind", async () => {
     const weights = { id: 'w', step: 1 };
     const generation: Report = { event: 'generation', id: 'p1', index: 0, text: 'hi', weights, finish: null };
-    expect(reportRecord(generation)).toEqual({ key: 'p1', value: JSON.stringify(generation) });
+    expect(await reportRecord(generation)).toEqual({ key: 'p1', value: Buffer.from(JSON.stringify(generation)) });
     const info = { id: 'c', reason: 'timer', bytes: 1, durationMs: 2, path: '/c' } as const;
     const report: Report = { event: 'checkpoint', ...info };
-    expect(reportRecord(report)).toEqual({ key: 'checkpoint', value: JSON.stringify(report) });
+    expect(await reportRecord(report)).toEqual({ key: 'checkpoint', value: Buffer.from(JSON.stringify(report)) });
+    expect(await reportRecord(report, jsonFormat())).toEqual(await reportRecord(report));
+    expect(await reportRecord(generation, textFormat)).toEqual({ key: 'p1', value: Buffer.from('hi') });
+    await expect(reportRecord(report, textFormat)).rejects.toMatchObject({ code: 'value-unfit' });
   });
 });
