@@ -4,7 +4,7 @@ export type { SchemaRegistryOptions } from './avro/index.ts';
 export { openEmbeddedLog } from './embedded-log/index.ts';
 export type { Durability, EmbeddedLogOptions } from './embedded-log/index.ts';
 export { openKafkaLog } from './kafka/index.ts';
-export type { KafkaLogOptions } from './kafka/index.ts';
+export type { KafkaLogOptions, Outage } from './kafka/index.ts';
 export { logDeadLetters } from './log-dead-letters.ts';
 export { logLedger } from './log-ledger.ts';
 export { openCheckpointStore, readManifest } from './checkpoint-store/index.ts';

@@ -187,14 +187,16 @@ class RecordSource implements Source {
    * log depends on nothing but the log; only what arrives while this waits is ordered by chance.
    */
   async #nextRun(reader: LogReader, waitMs: number): Promise<readonly LogRecord[]> {
+    // Also a poll that does not wait for records may have to wait for the log itself.
+    const interrupted = new AbortController();
+    this.#wake = () => interrupted.abort();
+    const limits = { maxRecords: RUN_RECORDS, maxBytes: RUN_BYTES, signal: interrupted.signal };
     for (const partition of this.#turns()) {
-      const records = await reader.poll({ partition, maxRecords: RUN_RECORDS, maxBytes: RUN_BYTES, waitMs: 0 });
+      const records = await reader.poll({ ...limits, partition, waitMs: 0 });
       if (records.length > 0) return records;
     }
     if (this.#isStopped || this.#wantedCuts.size > 0) return [];
-    const interrupted = new AbortController();
-    this.#wake = () => interrupted.abort();
-    return reader.poll({ maxRecords: RUN_RECORDS, maxBytes: RUN_BYTES, waitMs, signal: interrupted.signal });
+    return reader.poll({ ...limits, waitMs });
   }
 
   #turns(): readonly Position[] {

@@ -1,5 +1,8 @@
 import { fileURLToPath } from 'node:url';
 import { Command, Option } from 'commander';
+import type { Outage } from '../../infra/index.ts';
+import { toMs } from '../../operators/units.ts';
+import { DEFAULT_PATIENCE } from '../spec/graph.ts';
 import type { Graph } from '../spec/graph.ts';
 import type { LogPlace } from '../job/open-log.ts';
 import { openJob } from '../job/open-job.ts';
@@ -15,6 +18,9 @@ interface UpOptions extends LogPlace {
   readonly maxSteps?: number;
   /** Milliseconds. */
   readonly untilIdle?: number;
+  /** Milliseconds. */
+  readonly patience?: number;
+  readonly wait?: true;
   readonly fresh?: true;
   readonly json?: true;
 }
@@ -35,6 +41,8 @@ export function upCommand(): Command {
     .option('--seed <n>', 'seed of the first weights', integer(0))
     .option('--max-steps <n>', 'end when the job has done so many steps in all', integer(1))
     .option('--until-idle <time>', 'end when everything is trained and nothing has arrived for so long', milliseconds)
+    .option('--patience <time>', 'wait so long for Kafka brokers that do not answer (default: 5m)', milliseconds)
+    .option('--wait', 'wait for brokers also at the start, where otherwise some seconds must do')
     .option('--fresh', 'start a new job on the topics as they are')
     .option('--json', 'print events as JSON, one a line')
     .addHelpText(
@@ -44,7 +52,7 @@ Examples:
   millrace up
   millrace up --until-idle 5s --max-steps 200
   millrace up my-graph.yaml --preset nano --data-dir /var/lib/millrace
-  millrace up --brokers localhost:9092
+  millrace up --brokers localhost:9092 --patience 1h
   millrace up --json | jq 'select(.event == "step") | .bitsPerByte'
 
 Ctrl-C makes a savepoint and ends; a second one ends at once, and costs only the work since the last checkpoint.
@@ -68,7 +76,13 @@ async function run(file: string | undefined, options: UpOptions, stop: AbortSign
   const { fresh = false, maxSteps = Infinity, untilIdle: untilIdleMs = Infinity } = options;
   const place = { dataDir: options.dataDir, brokers: options.brokers ?? graph.kafka?.brokers };
   try {
-    const job = await openJob({ graph, place, fresh, onWarning, signal: stop });
+    const onEvent = reporter.event.bind(reporter);
+    const brokers = {
+      patienceMs: options.patience ?? toMs(graph.kafka?.patience ?? DEFAULT_PATIENCE),
+      waitForBrokers: options.wait ?? false,
+      onOutage: (outage: Outage): void => onEvent({ event: 'outage', ...outage }),
+    };
+    const job = await openJob({ graph, place, fresh, brokers, onWarning, signal: stop });
     if (!job) {
       onWarning('Stopped before anything was trained.');
       return;
@@ -77,7 +91,6 @@ async function run(file: string | undefined, options: UpOptions, stop: AbortSign
     if (stop.aborted) farewell();
     else stop.addEventListener('abort', farewell);
     try {
-      const onEvent = reporter.event.bind(reporter);
       onEvent(await runJob({ job, maxSteps, untilIdleMs, onEvent, onWarning, stop }));
     } finally {
       await job.close();

@@ -5,7 +5,14 @@ import type { CutReason } from '../../operators/index.ts';
  * What `millrace up --json` prints, one object a line. Fields are only ever added; README describes each.
  */
 export type JobEvent =
-  ReadyEvent | StepEvent | CheckpointEvent | GenerationEvent | DeadLetterEvent | DeploymentEvent | SummaryEvent;
+  | ReadyEvent
+  | StepEvent
+  | CheckpointEvent
+  | GenerationEvent
+  | DeadLetterEvent
+  | DeploymentEvent
+  | OutageEvent
+  | SummaryEvent;
 
 export interface ReadyEvent {
   readonly event: 'ready';
@@ -75,6 +82,17 @@ export interface DeploymentEvent {
   /** Why it was started again. */
   readonly reason?: string;
 }
+
+/** No broker answers, which is borne for a while; or one does again. */
+export type OutageEvent =
+  | {
+      readonly event: 'outage';
+      readonly state: 'waiting';
+      readonly reason: string;
+      /** How long it will be waited for, from the outage's beginning on. */
+      readonly patienceMs: number;
+    }
+  | { readonly event: 'outage'; readonly state: 'over'; readonly lastedMs: number };
 
 export interface SummaryEvent {
   readonly event: 'summary';

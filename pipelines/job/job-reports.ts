@@ -1,4 +1,4 @@
-import { exhaustMap, interval } from 'rxjs';
+import { EMPTY, catchError, exhaustMap, from, interval } from 'rxjs';
 import type { Subscription } from 'rxjs';
 import { countParameters } from '../../model/config.ts';
 import type { MillraceError } from '../../operators/errors.ts';
@@ -32,6 +32,7 @@ export class JobReports {
   #checkpoint: string | null = null;
   #hasCut = false;
   #isReady = false;
+  #heardAtMs = performance.now();
 
   constructor(options: JobReportsOptions) {
     const { job, onEvent, onWarning } = options;
@@ -45,9 +46,14 @@ export class JobReports {
       },
     };
     this.#lag = interval(LAG_EVERY_MS)
-      .pipe(exhaustMap(() => this.#progress.refreshLag()))
       // A log that fails here fails the streams too, and they say so better.
-      .subscribe({ error: () => {} });
+      .pipe(exhaustMap(() => from(this.#progress.refreshLag()).pipe(catchError(() => EMPTY))))
+      .subscribe(() => (this.#heardAtMs = performance.now()));
+  }
+
+  /** When the log was last known to answer, by `performance.now()`. */
+  get heardAtMs(): number {
+    return this.#heardAtMs;
   }
 
   /** The training stream is about to go on from a cut, or to begin without one. */

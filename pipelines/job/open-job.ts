@@ -1,4 +1,5 @@
 import { lockJob, logDeadLetters, logLedger } from '../../infra/index.ts';
+import type { KafkaLogOptions } from '../../infra/index.ts';
 import { presets } from '../../model/presets.ts';
 import type { TrainerSettings } from '../../model/settings.ts';
 import { MillraceError } from '../../operators/errors.ts';
@@ -26,6 +27,8 @@ export interface OpenJobOptions {
   readonly place: LogPlace;
   /** Starts a new job on the topics as they are, and leaves the old one's folder alone. */
   readonly fresh: boolean;
+  /** How brokers are borne that do not answer; the embedded log has none. */
+  readonly brokers?: Pick<KafkaLogOptions, 'patienceMs' | 'waitForBrokers' | 'onOutage'>;
   readonly onWarning: (message: string) => void;
   readonly signal: AbortSignal;
 }
@@ -38,7 +41,7 @@ export interface OpenJob {
   readonly log: TopicLog;
   readonly formats: Formats;
   /** Each stream has a ledger of its own. */
-  ledgerOf(stream: string): Ledger;
+  ledgerOf(stream: string, log: TopicLog): Ledger;
   readonly deadLetters: DeadLetters;
   /** Topics that the training stream reads. */
   readonly trainedTopics: readonly string[];
@@ -59,7 +62,7 @@ export async function openJob(options: OpenJobOptions): Promise<OpenJob | null> 
   };
   try {
     const data = dataFolder(dataDir);
-    const log = await openLog(place);
+    const log = await openLog(place, { ...options.brokers, hurry: signal });
     closers.push(() => log.close());
     const folder = goOnOrBegin(data, brokers ? 'kafka' : 'embedded', fresh, onWarning);
     await createTopics(log, graph, onWarning);
@@ -79,13 +82,15 @@ export async function openJob(options: OpenJobOptions): Promise<OpenJob | null> 
       formats,
       tokenizer,
       trainedTopics: trainedTopics(graph),
-      ledgerOf: (stream) => logLedger(log, `ledger-${folder.id}-${stream}`),
+      ledgerOf: (stream, through) => logLedger(through, `ledger-${folder.id}-${stream}`),
       deadLetters: logDeadLetters(log, DEAD_LETTER_TOPIC),
       ...trainingOf(graph, tokenizer, begun),
       close,
     };
   } catch (error) {
     await close();
+    // Who leaves while brokers are waited for has not met with a fault.
+    if (signal.aborted && error instanceof MillraceError && error.code === 'broker-unreachable') return null;
     throw error;
   }
 }

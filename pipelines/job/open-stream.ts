@@ -8,6 +8,7 @@ import type { JobReports } from './job-reports.ts';
 import type { OpenJob } from './open-job.ts';
 import { positionsOf, reachedIn, requireOwners } from './restored-cut.ts';
 import { composeStream } from './run-stream.ts';
+import { streamLog } from './stream-log.ts';
 import type { OpenStream } from './run-stream.ts';
 import { version } from '../version.ts';
 import type { Voice } from './voice.ts';
@@ -43,15 +44,16 @@ export async function openStream(options: StreamOptions): Promise<OpenStream> {
     ? await startTrainer({ settings: job.settings, stagingDir: job.folder.staging, logger })
     : null;
   const sampler = has(steps, 'generate') ? await startSampler({ logger, engine: job.settings.engine }) : null;
+  const log = streamLog(job.log, logger);
   const listening = sampler && voice.keepCurrent(sampler);
   const services: Services = {
     jobId: job.folder.id,
-    log: job.log,
+    log,
     formats: job.formats,
     clock: { nowMs: () => Date.now() },
     tokenizer: job.tokenizer,
     deadLetters: reports.deadLetters,
-    ledger: job.ledgerOf(name),
+    ledger: job.ledgerOf(name, log),
     store,
     batch: job.batch,
     restore,
@@ -67,7 +69,7 @@ export async function openStream(options: StreamOptions): Promise<OpenStream> {
     flow: composeStream(steps, services),
     close: async () => {
       listening?.unsubscribe();
-      await Promise.all([trainer?.close(), sampler?.close()]);
+      await Promise.all([trainer?.close(), sampler?.close(), log.settled()]);
     },
   };
 }

@@ -96,7 +96,11 @@ async function train(
   );
   const endings = merge(
     aborted(stop).pipe(tap(() => endBecause('interrupted'))),
-    untilQuiet(() => source?.window ?? null, options.untilIdleMs).pipe(tap(() => endBecause('idle'))),
+    untilQuiet(
+      () => source?.window ?? null,
+      () => reports.heardAtMs,
+      options.untilIdleMs,
+    ).pipe(tap(() => endBecause('idle'))),
   ).subscribe();
   const flow = running.flow.pipe(
     tap((element) => {

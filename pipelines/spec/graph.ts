@@ -54,7 +54,12 @@ export type TokenizerSpec =
 export interface KafkaSpec {
   /** Some of the brokers, as `host:port`. */
   readonly brokers: readonly string[];
+  /** How long a running job waits for brokers that do not answer. */
+  readonly patience: Duration;
 }
+
+/** Longer than a broker takes to be replaced. */
+export const DEFAULT_PATIENCE: Duration = '5m';
 
 export interface FeedSpec {
   readonly dataset: 'sotu';
@@ -95,7 +100,12 @@ export const graphHeadSchema: z.ZodType<GraphHead> = z.strictObject({
     .prefault({}),
   tokenizer: tokenizerSpecSchema.prefault({ kind: 'bpe' }),
   topics: z.record(topicName, topicSchema.prefault({})),
-  kafka: z.strictObject({ brokers: z.array(z.string().refine(isBroker, 'must be host:port')).min(1) }).optional(),
+  kafka: z
+    .strictObject({
+      brokers: z.array(z.string().refine(isBroker, 'must be host:port')).min(1),
+      patience: durationSchema.default(DEFAULT_PATIENCE),
+    })
+    .optional(),
   schemaRegistry: schemaRegistrySchema.optional(),
   feed: z.strictObject({ dataset: z.literal('sotu'), topic: topicName }).optional(),
   standingPrompts: z

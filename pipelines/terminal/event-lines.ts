@@ -4,6 +4,7 @@ import type {
   DeploymentEvent,
   GenerationEvent,
   JobEvent,
+  OutageEvent,
   ReadyEvent,
   StepEvent,
   SummaryEvent,
@@ -30,6 +31,8 @@ export function eventLine(event: JobEvent, windowBitsPerByte: number | null, sty
       return deadLetterLine(event, style);
     case 'deployment':
       return deploymentLine(event, style);
+    case 'outage':
+      return outageLine(event, style);
     case 'summary':
       return summaryLines(event);
   }
@@ -81,6 +84,11 @@ function sampleLine({ id, prompt, text, weights }: GenerationEvent, style: Style
 function deploymentLine({ stream, outcome, reason }: DeploymentEvent, style: Style): string {
   if (outcome === 'started') return `stream ${stream} started; its first step takes longest`;
   return style.warn(`stream ${stream} started again${reason === undefined ? '' : `: ${printable(reason)}`}`);
+}
+
+function outageLine(event: OutageEvent, style: Style): string {
+  if (event.state === 'over') return `Kafka answers again after ${duration(event.lastedMs)}; training goes on`;
+  return style.warn(`${printable(event.reason)} Waiting for up to ${duration(event.patienceMs)}; nothing is lost.`);
 }
 
 const ENDINGS: Readonly<Record<SummaryEvent['reason'], string>> = {

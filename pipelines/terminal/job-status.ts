@@ -13,6 +13,7 @@ export class JobStatus {
   #steppedAtMs = 0;
   #savedAtMs: number | null = null;
   #speakingStep: number | null = null;
+  #awayFromMs: number | null = null;
   readonly #window: { readonly bits: number; readonly bytes: number }[] = [];
 
   take(event: JobEvent, nowMs: number): void {
@@ -29,6 +30,9 @@ export class JobStatus {
         return;
       case 'generation':
         this.#speakingStep = event.weights.step;
+        return;
+      case 'outage':
+        this.#awayFromMs = event.state === 'waiting' ? nowMs : null;
         return;
       case 'ready':
       case 'deadletter':
@@ -58,6 +62,12 @@ export class JobStatus {
 
   /** What is most important first; each in words, and short. */
   #fields(nowMs: number): readonly (readonly [words: string, short: string])[] {
+    if (this.#awayFromMs === null) return this.#jobFields(nowMs);
+    const away = age(nowMs - this.#awayFromMs);
+    return [[`waiting for Kafka for ${away}`, `no Kafka ${away}`], ...this.#jobFields(nowMs)];
+  }
+
+  #jobFields(nowMs: number): readonly (readonly [words: string, short: string])[] {
     const step = this.#step;
     if (!step) return [['waiting for the first step, which takes longest', 'waiting']];
     const now = this.windowBitsPerByte;

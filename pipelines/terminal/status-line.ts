@@ -124,6 +124,7 @@ function isShownAbove(event: JobEvent): boolean {
     case 'ready':
     case 'generation':
     case 'deadletter':
+    case 'outage':
     case 'summary':
       return true;
   }

@@ -7,33 +7,16 @@ import { z } from 'zod';
 import { openEmbeddedLog } from '../../infra/index.ts';
 import type { LogRecord, NewRecord } from '../../operators/index.ts';
 import { currentJob, dataFolder } from '../../pipelines/job/job-folder.ts';
+import { jobGraph } from '../support/job-graph.ts';
 import { Millrace, millrace } from '../support/millrace.ts';
 import { readTopic } from '../support/read-topic.ts';
 
-const GRAPH = `
-name: integration
-model: { preset: nano }
-tokenizer: { kind: bytes }
-topics: { text: {}, prompts: {}, metrics: {}, generations: {} }
-standingPrompts: { topic: prompts, every: 1s, prompts: [the], maxTokens: 5 }
-streams:
-  learn:
-    - { uid: text, ingest: { topics: [text], tickEvery: 200ms } }
-    - { uid: decode, decode: { maxBytes: 1MB } }
-    - { uid: tokenize, tokenize: {} }
-    - { uid: pack, batch: { maxWait: 500ms } }
-    - { uid: train, trainStep: {} }
-    - { uid: metrics, publish: { topic: metrics } }
-    - { uid: checkpoint, checkpoint: { every: 2s } }
-  speak:
-    - { uid: asked, ingest: { topics: [prompts], from: latest } }
-    - { uid: prompts, prompts: {} }
-    - { uid: tokenize-prompt, tokenizePrompt: {} }
-    - { uid: generate, generate: {} }
-    - { uid: detokenize, detokenize: {} }
-    - { uid: answers, publish: { topic: generations, exactlyOnce: false } }
-    - { uid: offsets, checkpoint: { every: 1s, keep: 2 } }
-`;
+const GRAPH = jobGraph({
+  name: 'integration',
+  ingest: 'window: 256KB',
+  speaks: true,
+  also: 'standingPrompts: { topic: prompts, every: 1s, prompts: [the], maxTokens: 5 }',
+});
 
 const eventSchema = z.looseObject({ event: z.string() });
 type Event = z.output<typeof eventSchema>;
