@@ -1,6 +1,7 @@
 import { Command, CommanderError } from 'commander';
 import { MillraceError } from '../operators/errors.ts';
 import { checkpointsCommand } from './commands/checkpoints.ts';
+import { deadLettersCommand } from './commands/deadletters.ts';
 import { generateCommand } from './commands/generate.ts';
 import { lintCommand } from './commands/lint.ts';
 import { produceCommand } from './commands/produce.ts';
@@ -30,6 +31,7 @@ export async function main(argv: readonly string[]): Promise<number> {
     generateCommand(),
     lintCommand(),
     checkpointsCommand(),
+    deadLettersCommand(),
   ]) {
     program.addCommand(command.exitOverride().showHelpAfterError('(add --help for what can be said here)'));
   }
