@@ -1,3 +1,5 @@
+import { adjustLogits } from './adjust-logits.ts';
+import type { PenaltySettings } from './adjust-logits.ts';
 import { checkTokens } from './check-input.ts';
 import { chooseToken } from './choose-token.ts';
 import type { ChooseSettings } from './choose-token.ts';
@@ -6,21 +8,27 @@ import { eagerDecoding } from './decode-engine.ts';
 import type { DecodeEngineFactory } from './decode-engine.ts';
 import { Decoder } from './decoder.ts';
 import { ModelError } from './errors.ts';
+import { logProbabilities } from './log-probabilities.ts';
+import type { ChosenProbability } from './log-probabilities.ts';
 import { Random } from './random.ts';
 import { readWeights, requireSameModel } from './weights/weights-file.ts';
 
-export interface SamplerRequest extends ChooseSettings {
+export interface SamplerRequest extends ChooseSettings, PenaltySettings {
   readonly prompt: Int32Array;
   readonly maxTokens: number;
   readonly seed: number;
   /** Tokens that end the answer; they are not part of it. */
   readonly stopTokens: readonly number[];
+  /** Also how likely each token was, and so many of the likeliest; by the model alone, before any setting. */
+  readonly topLogProbabilities?: number | undefined;
 }
 
 export interface SamplerDelta {
   readonly id: string;
   /** None when a stop token came. */
   readonly tokens: Int32Array;
+  /** Of each token, when the request asks for them. */
+  readonly logProbabilities?: readonly ChosenProbability[];
   /** Set on a request's last delta: a stop token; or `maxTokens`, or the context is full. */
   readonly finish: 'stop' | 'length' | null;
 }
@@ -61,6 +69,7 @@ interface Speaker {
   readonly random: Random;
   /** Prompt and answer so far. */
   readonly tokens: number[];
+  readonly promptLength: number;
   /** `tokens` grows to this. */
   readonly length: number;
 }
@@ -100,7 +109,8 @@ class Sampler implements ModelSampler {
     const reserved = Math.min(request.maxTokens, Math.floor(config.maxContext / 2));
     const tokens = Array.from(request.prompt.subarray(-(config.maxContext - reserved)));
     const length = Math.min(config.maxContext, tokens.length + request.maxTokens);
-    this.#waiting.push({ id, request, random: new Random(request.seed), tokens, length });
+    const random = new Random(request.seed);
+    this.#waiting.push({ id, request, random, tokens, promptLength: tokens.length, length });
   }
 
   cancel(id: string): void {
@@ -153,20 +163,39 @@ class Sampler implements ModelSampler {
 /** Draws the next token and adds it to what has been said. */
 function speak(speaker: Speaker, logits: Float32Array): SamplerDelta {
   const { id, request, random, tokens, length } = speaker;
-  const token = chooseToken(logits, request, random.uniform());
+  const token = chooseToken(adjustLogits(logits, request, speaker), request, random.uniform());
   if (request.stopTokens.includes(token)) return { id, tokens: new Int32Array(), finish: 'stop' };
   tokens.push(token);
-  return { id, tokens: Int32Array.of(token), finish: tokens.length >= length ? 'length' : null };
+  const top = request.topLogProbabilities;
+  return {
+    id,
+    tokens: Int32Array.of(token),
+    ...(top === undefined ? {} : { logProbabilities: [logProbabilities(logits, token, top)] }),
+    finish: tokens.length >= length ? 'length' : null,
+  };
 }
 
 function checkRequest(request: SamplerRequest, config: ModelConfig): void {
-  const { prompt, maxTokens, temperature, topK, topP } = request;
+  const { prompt, maxTokens, temperature, topK, topP, minP = 0 } = request;
+  const { repetitionPenalty = 1, frequencyPenalty = 0, presencePenalty = 0, topLogProbabilities = 0 } = request;
+  const biases = Object.entries(request.logitBias ?? {});
   const wrong =
     (prompt.length === 0 && '`prompt` must have a token; start with the end-of-text token for a free answer') ||
     (!(Number.isInteger(maxTokens) && maxTokens > 0) && '`maxTokens` must be 1 or more') ||
     (!(Number.isFinite(temperature) && temperature >= 0) && '`temperature` must be 0 or more') ||
     (!(Number.isInteger(topK) && topK >= 0) && '`topK` must be 0 (all) or more') ||
-    (!(topP > 0 && topP <= 1) && '`topP` must be above 0 and at most 1');
+    (!(topP > 0 && topP <= 1) && '`topP` must be above 0 and at most 1') ||
+    (!(minP >= 0 && minP <= 1) && '`minP` must be from 0 to 1') ||
+    (!(repetitionPenalty > 0 && repetitionPenalty < Infinity) && '`repetitionPenalty` must be above 0') ||
+    (!Number.isFinite(frequencyPenalty + presencePenalty) && 'the penalties must be numbers') ||
+    (!biases.every(([, bias]) => Number.isFinite(bias)) && '`logitBias` must give a number to each token') ||
+    (!(Number.isInteger(topLogProbabilities) && topLogProbabilities >= 0) &&
+      '`topLogProbabilities` must be a count, 0 or more');
   if (wrong) throw new ModelError('input-invalid', `The request cannot be answered: ${wrong}.`);
   checkTokens('prompt', prompt, config);
+  checkTokens(
+    'logitBias',
+    Int32Array.from(biases, ([token]) => Number(token)),
+    config,
+  );
 }

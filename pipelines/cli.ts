@@ -4,6 +4,7 @@ import { checkpointsCommand } from './commands/checkpoints.ts';
 import { deadLettersCommand } from './commands/deadletters.ts';
 import { generateCommand } from './commands/generate.ts';
 import { lintCommand } from './commands/lint.ts';
+import { planCommand } from './commands/plan.ts';
 import { produceCommand } from './commands/produce.ts';
 import { tailCommand } from './commands/tail.ts';
 import { upCommand } from './commands/up.ts';
@@ -30,6 +31,7 @@ export async function main(argv: readonly string[]): Promise<number> {
     tailCommand(),
     generateCommand(),
     lintCommand(),
+    planCommand(),
     checkpointsCommand(),
     deadLettersCommand(),
   ]) {

@@ -81,11 +81,17 @@ export class KafkaCluster {
     });
   }
 
-  /** How many partitions the topic has. Rejects with `topic-missing`. */
+  /** How many partitions the topic has now. Rejects with `topic-missing`. */
   partitionsOf(topic: string): Promise<number> {
     return this.run(topic, async (cluster) => {
+      const [nodeId = ''] = cluster.getNodeIds();
+      const broker = await cluster.findBroker({ nodeId });
+      const { topicMetadata } = await broker.metadata([topic]);
+      const count = topicMetadata[0]?.partitionMetadata.length ?? 0;
       await cluster.addMultipleTargetTopics([topic]);
-      return cluster.findTopicPartitionMetadata(topic).length;
+      // So that who leads a partition that was added is known too.
+      if (cluster.findTopicPartitionMetadata(topic).length !== count) await cluster.refreshMetadata();
+      return count;
     });
   }
 

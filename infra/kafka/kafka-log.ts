@@ -113,7 +113,7 @@ class KafkaLog implements TopicLog {
   topic(name: string): Observable<Topic> {
     return defer(async () => {
       this.#checkOpen();
-      return { name, partitions: await this.#topics.partitionsOf(name), log: this };
+      return { name, partitions: await this.#topics.look(name), log: this };
     });
   }
 

@@ -18,7 +18,7 @@ const BROKER_DEFAULT = -1;
 /** `ConfigResourceTypes.TOPIC`, which kafkajs does not export in a way that ES modules see. */
 const TOPIC_RESOURCE = 2;
 
-/** The topics of a cluster. How many partitions one has is asked once. */
+/** The topics of a cluster. How many partitions one has is asked once, and again when somebody looks. */
 export class KafkaTopics {
   readonly #cluster: KafkaCluster;
   readonly #kafka: Kafka;
@@ -54,6 +54,12 @@ export class KafkaTopics {
     const known = this.#known.get(name) ?? (await this.#cluster.partitionsOf(name));
     this.#known.set(name, known);
     return known;
+  }
+
+  /** The number of its partitions now: some may have been added, or the topic deleted. Rejects with `topic-missing`. */
+  async look(name: string): Promise<number> {
+    this.#known.delete(name);
+    return this.partitionsOf(name);
   }
 
   /** What the topic drops by now, whoever has set it. Rejects with `topic-missing`. */

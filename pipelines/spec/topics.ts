@@ -6,7 +6,8 @@ import type { ByteSize, Duration } from '../../operators/units.ts';
 
 /** A topic of a graph: how it is made where it is missing, and what its values are. */
 export interface TopicSpec {
-  readonly partitions: number;
+  /** When absent, as many as it has, and one when it is made. */
+  readonly partitions?: number | undefined;
   readonly retentionBytes?: ByteSize | undefined;
   readonly retentionTime?: Duration | undefined;
   /** Text is read and reports are written as JSON when absent. */
@@ -18,7 +19,7 @@ export interface TopicSpec {
 }
 
 export const topicSchema: z.ZodType<TopicSpec> = z.strictObject({
-  partitions: z.int().min(1).max(1024).default(1),
+  partitions: z.int().min(1).max(1024).optional(),
   retentionBytes: byteSizeSchema.optional(),
   retentionTime: durationSchema.optional(),
   format: z.enum(['text', 'json', 'avro']).optional(),

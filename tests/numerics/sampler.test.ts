@@ -159,6 +159,27 @@ describe('requests', () => {
     sampler.dispose();
   });
 
+  test('say how likely each token was, and leave out what has been said when told so', () => {
+    const sampler = createSampler();
+    sampler.load(path);
+    sampler.submit('one', request([1, 2], { topLogProbabilities: 3, presencePenalty: 100, maxTokens: 8 }));
+    const deltas = Array.from({ length: 8 }, () => sampler.step()).flat();
+    const tokens = deltas.flatMap((delta) => [...delta.tokens]);
+    expect(new Set(tokens).size).toBe(8);
+    const weights = tinyWeights(tinyConfig, 7);
+    deltas.forEach(({ logProbabilities: [chosen] = [] }, at) => {
+      const text = tf.tensor2d([[1, 2, ...tokens.slice(0, at)]], undefined, 'int32');
+      const probabilities = tf.tidy(() => tf.softmax(forward(weights, tinyConfig, text)).dataSync());
+      const last = Array.from(probabilities.slice(-tinyConfig.vocabSize));
+      const best = last.toSorted((a, b) => b - a).slice(0, 3);
+      expect(Math.exp(chosen?.logProbability ?? 0)).toBeCloseTo(last[tokens[at] ?? 0] ?? 0, 5);
+      expect(chosen?.top.map(({ logProbability }) => Math.exp(logProbability))).toEqual(
+        best.map((p) => expect.closeTo(p, 5)),
+      );
+    });
+    sampler.dispose();
+  });
+
   test('end at a stop token, which is not part of the answer', () => {
     const [first = 0, second = 0] = greedily(tinyConfig, [1, 2], 2);
     const expected = first === second ? [] : [first];
@@ -179,6 +200,11 @@ describe('requests', () => {
     ['a negative temperature', request([1], { temperature: -1 })],
     ['half a k', request([1], { topK: 0.5 })],
     ['no share', request([1], { topP: 0 })],
+    ['a share above one', request([1], { minP: 1.5 })],
+    ['a repetition penalty of 0', request([1], { repetitionPenalty: 0 })],
+    ['a penalty that is no number', request([1], { presencePenalty: NaN })],
+    ['a bias for a token beyond the vocabulary', request([1], { logitBias: { 17: 1 } })],
+    ['half a probability', request([1], { topLogProbabilities: 0.5 })],
   ])('with %s are refused', (_, asked) => {
     const sampler = createSampler();
     sampler.load(path);

@@ -9,6 +9,7 @@ import { MemoryCheckpoints, MemoryDeadLetters, MemoryLedger } from './memory-sto
 export function memoryServices(): Services {
   return {
     jobId: 'job',
+    lineage: 0,
     log: new MemoryLog(),
     formats: { of: () => plainFormat },
     clock: { nowMs: () => 0 },
@@ -21,5 +22,6 @@ export function memoryServices(): Services {
     batch: { rows: 2, context: 4 },
     restore: null,
     maxSteps: Infinity,
+    assignments: null,
   };
 }
