@@ -1,4 +1,7 @@
 export { replaceFile } from './durable-files.ts';
+export { multipliesBfloat16, thisMachine } from './machine.ts';
+export type { Machine } from './machine.ts';
+export { userCache } from './user-cache.ts';
 export { avroFormat, loadAvroSchema, ownSchemaNames, SchemaRegistry } from './avro/index.ts';
 export type { SchemaRegistryOptions } from './avro/index.ts';
 export { openEmbeddedLog } from './embedded-log/index.ts';
@@ -13,5 +16,7 @@ export { lockJob } from './job-lock.ts';
 export type { JobLock } from './job-lock.ts';
 export { startSampler } from './processes/sampler.ts';
 export type { SamplerProcess, SamplerProcessOptions } from './processes/sampler.ts';
+export { startTuner } from './processes/tuner.ts';
+export type { Tuner } from './processes/tuner.ts';
 export { startTrainer } from './processes/trainer.ts';
 export type { TrainerProcess, TrainerProcessOptions } from './processes/trainer.ts';

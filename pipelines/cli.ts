@@ -10,6 +10,8 @@ import { tailCommand } from './commands/tail.ts';
 import { upCommand } from './commands/up.ts';
 import { version } from './version.ts';
 
+export { engineRows } from './commands/engine-rows.ts';
+
 /** Exit codes: done; something failed; the command itself was wrong. */
 const FAILED = 1;
 const BAD_USAGE = 2;

@@ -91,6 +91,8 @@ export const tokenizerSpecSchema: z.ZodType<TokenizerSpec> = z.discriminatedUnio
   z.strictObject({ kind: z.literal('file'), path: z.string() }),
 ]);
 
+const eagerWord = z.literal('eager').transform(() => ({ mode: 'eager' }) as const);
+
 /** All of a graph but its streams, whose operators each have a schema of their own. */
 export const graphHeadSchema: z.ZodType<GraphHead> = z.strictObject({
   name: z.string().regex(/^[\w.-]+$/, 'may hold letters, digits, dots, dashes and underscores'),
@@ -102,7 +104,7 @@ export const graphHeadSchema: z.ZodType<GraphHead> = z.strictObject({
       accumulate: z.int().positive().default(1),
       ema: emaSchema.optional(),
       speak: z.enum(['ema', 'last']).optional(),
-      engine: z.union([z.literal('auto'), engineSchema]).default('auto'),
+      engine: z.union([z.literal('auto'), eagerWord, engineSchema]).default('auto'),
     })
     .refine(({ ema, speak }) => speak !== 'ema' || ema !== undefined, {
       path: ['speak'],
