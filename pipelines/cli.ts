@@ -1,6 +1,7 @@
 import { Command, CommanderError } from 'commander';
 import { MillraceError } from '../operators/errors.ts';
 import { checkpointsCommand } from './commands/checkpoints.ts';
+import { deadLettersCommand } from './commands/deadletters.ts';
 import { generateCommand } from './commands/generate.ts';
 import { lintCommand } from './commands/lint.ts';
 import { planCommand } from './commands/plan.ts';
@@ -34,6 +35,7 @@ export async function main(argv: readonly string[]): Promise<number> {
     lintCommand(),
     planCommand(),
     checkpointsCommand(),
+    deadLettersCommand(),
   ]) {
     program.addCommand(command.exitOverride().showHelpAfterError('(add --help for what can be said here)'));
   }

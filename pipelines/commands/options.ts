@@ -1,8 +1,8 @@
 import { InvalidArgumentError, Option } from 'commander';
 import { durationSchema, toMs } from '../../operators/units.ts';
+import { isBroker } from '../spec/kafka.ts';
 import { parseEngineWords } from '../spec/engine-words.ts';
 import type { EngineWords } from '../spec/engine-words.ts';
-import { isBroker } from '../spec/graph.ts';
 import type { From } from '../topics/follow.ts';
 
 /** Parsers of option values. What they refuse is bad usage: commander prints the reason, and the exit code is 2. */

@@ -4,10 +4,11 @@ import type { Outage } from '../../infra/index.ts';
 import type { PresetName } from '../../model/presets.ts';
 import type { EngineSettings } from '../../model/settings.ts';
 import { toMs } from '../../operators/units.ts';
-import { DEFAULT_PATIENCE } from '../spec/graph.ts';
+import { DEFAULT_PATIENCE } from '../spec/kafka.ts';
 import type { EngineWords } from '../spec/engine-words.ts';
 import type { Graph } from '../spec/graph.ts';
 import { currentJob, dataFolder } from '../job/job-folder.ts';
+import { placeOf } from '../job/open-log.ts';
 import type { LogPlace } from '../job/open-log.ts';
 import { openJob } from '../job/open-job.ts';
 import { runJob } from '../job/run-job.ts';
@@ -88,7 +89,7 @@ async function run(file: string | undefined, options: UpOptions, stop: AbortSign
   });
   const onWarning = (message: string): void => reporter.warn(message);
   const { fresh = false, maxSteps = Infinity, untilIdle: untilIdleMs = Infinity } = options;
-  const place = { dataDir: options.dataDir, brokers: options.brokers ?? graph.kafka?.brokers };
+  const place = placeOf(graph, options);
   try {
     const onEvent = reporter.event.bind(reporter);
     const brokers = {
