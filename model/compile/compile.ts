@@ -43,10 +43,7 @@ export function compile<I extends string, O extends string, V extends string = n
   const program = new Program(programSpec);
   return Object.assign((given: Tensors<I>) => program.run('call', given), {
     read: (names?: readonly V[]): Record<V, Tensor> => Object.assign({}, program.read(names)),
-    write: (values: { readonly [K in V]?: Tensor }) => {
-      const given: Tensors = Object.assign({}, values);
-      program.write(given);
-    },
+    write: (values: { readonly [K in V]?: Tensor }) => program.write(values),
     dispose: () => program.dispose(),
   });
 }
