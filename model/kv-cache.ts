@@ -19,7 +19,7 @@ import { head, hiddenStates, rotationOf } from './transformer.ts';
 export type KvCache = readonly KeyValue[];
 
 export interface Prefilled {
-  /** Of the token behind `last`, `[1, V]`. */
+  /** Of the tokens behind the wanted ones, `[W, V]`. */
   readonly logits: Tensor;
   /** Of the chunk's tokens, `[1, G, T, D]` in each layer. */
   readonly cache: KvCache;
@@ -31,13 +31,13 @@ export interface Chunk {
   readonly past: KvCache;
   /** How many positions of the past there are, `[1]`. */
   readonly start: Tensor;
-  /** Index of the token whose next one is wanted, `[1]`; what stands behind it is padding. */
-  readonly last: Tensor;
+  /** Indices of the tokens whose next ones are wanted, `[W]`. What is behind the last of them may be padding. */
+  readonly wanted: Tensor;
 }
 
 /** Runs a chunk of one prompt, behind what is known of it already. */
 export function prefill(parameters: Parameters, config: ModelConfig, chunk: Chunk): Prefilled {
-  const { ids_T, past, start, last } = chunk;
+  const { ids_T, past, start, wanted } = chunk;
   const own = causalBias(ids_T.size);
   const earlier = hide(tf.range(0, roomOf(past), 1, 'int32').less(start));
   const cache: KeyValue[] = [];
@@ -50,7 +50,7 @@ export function prefill(parameters: Parameters, config: ModelConfig, chunk: Chun
       return attendTo(q_BGRTD, before ? [{ ...before, bias: earlier }, all] : [all]);
     },
   });
-  return { logits: head(parameters, config, embed(x_TC, last)), cache };
+  return { logits: head(parameters, config, embed(x_TC, wanted)), cache };
 }
 
 export interface Memory {

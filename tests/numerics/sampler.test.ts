@@ -180,6 +180,23 @@ describe('requests', () => {
     sampler.dispose();
   });
 
+  test.each(engines)('%s, score their own prompt', (_, engine) => {
+    const sampler = createSampler(engine);
+    sampler.load(path);
+    const prompt = [3, 1, 4, 1, 5];
+    sampler.submit('one', request(prompt, { topPromptLogProbabilities: 2, maxTokens: 2 }));
+    const [first, second] = [sampler.step()[0], sampler.step()[0]];
+    const text = tf.tensor2d([prompt], undefined, 'int32');
+    const logits = tf.tidy(() => tf.logSoftmax(forward(tinyWeights(tinyConfig, 7), tinyConfig, text)).dataSync());
+    const expected = prompt.slice(1).map((token, at) => logits[at * tinyConfig.vocabSize + token] ?? 0);
+    expect(first?.promptLogProbabilities?.map(({ token }) => token)).toEqual(prompt.slice(1));
+    const scored = first?.promptLogProbabilities?.map(({ logProbability }) => logProbability);
+    expect(scored).toEqual(expected.map((each) => expect.closeTo(each, 4)));
+    expect(first?.promptLogProbabilities?.[0]?.top).toHaveLength(2);
+    expect(second).not.toHaveProperty('promptLogProbabilities');
+    sampler.dispose();
+  });
+
   test('end at a stop token, which is not part of the answer', () => {
     const [first = 0, second = 0] = greedily(tinyConfig, [1, 2], 2);
     const expected = first === second ? [] : [first];
