@@ -22,6 +22,7 @@ export type ErrorCode =
   | 'no-answer'
   | 'non-finite-loss'
   | 'offset-out-of-range'
+  | 'plan-refused'
   | 'process-died'
   | 'producer-fenced'
   | 'prompt-invalid'

@@ -9,6 +9,7 @@ export const ingestKind: OperatorKind = defineKind({
   summary: 'Emits the records of topics, with barriers and ticks among them.',
   input: 'topics',
   output: 'record',
+  state: 'the next offset of each partition, and its place in the ledger',
   config: z.strictObject({
     topics: z.array(z.string()).min(1).describe('Topics to read.'),
     window: byteSizeSchema.default('256KB').describe('Bytes in flight from here to the end of the stream.'),

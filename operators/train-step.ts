@@ -268,6 +268,7 @@ export const trainStepKind: OperatorKind = defineKind({
   summary: 'Trains on each batch: first the exam, then the lesson.',
   input: 'token-batch',
   output: 'step-report',
+  state: 'weights, optimizer, counters, and the batches that wait',
   config: z.strictObject({
     depth: z.int().positive().default(2).describe('Batches that the trainer has at once.'),
   }),

@@ -4,12 +4,15 @@ import type { Outage } from '../../infra/index.ts';
 import { toMs } from '../../operators/units.ts';
 import { DEFAULT_PATIENCE } from '../spec/graph.ts';
 import type { Graph } from '../spec/graph.ts';
+import { currentJob, dataFolder } from '../job/job-folder.ts';
 import type { LogPlace } from '../job/open-log.ts';
 import { openJob } from '../job/open-job.ts';
 import { runJob } from '../job/run-job.ts';
+import { currentGraph, graphVersion, readGraphOf } from '../redeploy/graph-history.ts';
+import type { Plan } from '../redeploy/plan.ts';
 import { createReporter } from '../terminal/status-line.ts';
 import { readGraph } from './lint.ts';
-import { brokersOption, dataDirOption, integer, milliseconds } from './options.ts';
+import { brokersOption, collect, dataDirOption, integer, milliseconds } from './options.ts';
 import { inSession } from './session.ts';
 
 interface UpOptions extends LogPlace {
@@ -22,6 +25,7 @@ interface UpOptions extends LogPlace {
   readonly patience?: number;
   readonly wait?: true;
   readonly fresh?: true;
+  readonly discard: readonly string[];
   readonly json?: true;
 }
 
@@ -34,7 +38,10 @@ const FAREWELL = 'Making a savepoint... (Ctrl-C again ends at once; only work si
 export function upCommand(): Command {
   return new Command('up')
     .description('Run a graph: stream text into training, and answers out. Goes on where it was stopped.')
-    .argument('[graph]', 'a graph as YAML or JSON; by default one that learns from the State of the Union addresses')
+    .argument(
+      '[graph]',
+      "a graph as YAML or JSON; by default the job's, or one that learns from the State of the Union addresses",
+    )
     .addOption(dataDirOption())
     .addOption(brokersOption())
     .addOption(new Option('--preset <name>', "the model's size").choices(['nano', 'small', 'base']))
@@ -44,6 +51,7 @@ export function upCommand(): Command {
     .option('--patience <time>', 'wait so long for Kafka brokers that do not answer (default: 5m)', milliseconds)
     .option('--wait', 'wait for brokers also at the start, where otherwise some seconds must do')
     .option('--fresh', 'start a new job on the topics as they are')
+    .option('--discard <uid>', 'an operator whose state a changed graph may lose (may be given again)', collect, [])
     .option('--json', 'print events as JSON, one a line')
     .addHelpText(
       'after',
@@ -66,7 +74,7 @@ function up(file: string | undefined, options: UpOptions): Promise<void> {
 }
 
 async function run(file: string | undefined, options: UpOptions, stop: AbortSignal): Promise<void> {
-  const graph = withOverrides(readGraph(file ?? DEFAULT_GRAPH), options);
+  const graph = withOverrides(await graphFor(file, options), options);
   const reporter = createReporter({
     mode: options.json ? 'json' : process.stdout.isTTY ? 'tty' : 'plain',
     out: process.stdout,
@@ -82,7 +90,9 @@ async function run(file: string | undefined, options: UpOptions, stop: AbortSign
       waitForBrokers: options.wait ?? false,
       onOutage: (outage: Outage): void => onEvent({ event: 'outage', ...outage }),
     };
-    const job = await openJob({ graph, place, fresh, brokers, onWarning, signal: stop });
+    const onPlan = (plan: Plan): void => onEvent({ event: 'plan', plan });
+    const { discard } = options;
+    const job = await openJob({ graph, place, fresh, discard, brokers, onPlan, onWarning, signal: stop });
     if (!job) {
       onWarning('Stopped before anything was trained.');
       return;
@@ -98,6 +108,14 @@ async function run(file: string | undefined, options: UpOptions, stop: AbortSign
   } finally {
     reporter.close();
   }
+}
+
+/** What is named, else the graph of the job that is there, else the one that comes with Millrace. */
+async function graphFor(file: string | undefined, { dataDir, fresh }: UpOptions): Promise<Graph> {
+  if (file !== undefined) return readGraph(file);
+  const job = fresh ? null : currentJob(dataFolder(dataDir));
+  const current = job && (await currentGraph(job));
+  return job && current ? readGraphOf(await graphVersion(job, current.version)) : readGraph(DEFAULT_GRAPH);
 }
 
 function withOverrides(graph: Graph, { preset, seed }: UpOptions): Graph {

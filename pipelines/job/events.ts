@@ -1,10 +1,12 @@
 import type { EngineSettings } from '../../model/settings.ts';
 import type { CutReason } from '../../operators/index.ts';
+import type { Plan } from '../redeploy/plan.ts';
 
 /**
  * What `millrace up --json` prints, one object a line. Fields are only ever added; README describes each.
  */
 export type JobEvent =
+  | PlanEvent
   | ReadyEvent
   | StepEvent
   | LagEvent
@@ -14,6 +16,12 @@ export type JobEvent =
   | DeploymentEvent
   | OutageEvent
   | SummaryEvent;
+
+/** The job was given another graph than it had: what becomes of each operator. */
+export interface PlanEvent {
+  readonly event: 'plan';
+  readonly plan: Plan;
+}
 
 export interface ReadyEvent {
   readonly event: 'ready';

@@ -19,9 +19,10 @@ import type { Report } from '../../operators/types.ts';
 import type { JobEvent, SummaryEvent } from './events.ts';
 import { JobReports } from './job-reports.ts';
 import type { OpenJob } from './open-job.ts';
-import { has, openStream, trainingStream } from './open-stream.ts';
+import { openStream } from './open-stream.ts';
 import { runStream } from './run-stream.ts';
 import type { Step } from '../spec/graph.ts';
+import { has, trainingStream } from '../spec/streams.ts';
 import { untilQuiet } from './until-quiet.ts';
 import { Voice } from './voice.ts';
 

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import type { OperatorKind } from '../../operators/kind.ts';
+import type { Json } from '../../operators/types.ts';
 import { byteSizeSchema, durationSchema } from '../../operators/units.ts';
 import type { ByteSize, Duration } from '../../operators/units.ts';
 import { schemaRegistrySchema } from './schema-registry.ts';
@@ -135,6 +136,16 @@ export const graphHeadSchema: z.ZodType<GraphHead> = z.strictObject({
 
 export function isBroker(text: string): boolean {
   return /^(?:[\w.-]+|\[[\da-fA-F:]+\]):\d{1,5}$/.test(text);
+}
+
+/** A graph as the document that says it, every default written out; what `lintGraph` reads is the same graph again. */
+export function graphDocument({ streams, ...head }: Graph): Json {
+  const steps = Object.entries(streams).map(([name, stream]) => [
+    name,
+    stream.map(({ uid, kind, config }) => ({ uid, [kind.kind]: config })),
+  ]);
+  // Through text, so that what is left out is not there, and nothing is shared with the graph.
+  return z.json().parse(JSON.parse(JSON.stringify({ ...head, streams: Object.fromEntries(steps) })));
 }
 
 /** Identifies what a graph says: the same for the same graph, whatever its text looks like. */

@@ -12,6 +12,7 @@ import type {
 } from '../job/events.ts';
 import { describeEngine } from '../job/describe-engine.ts';
 import { count, counted, duration, figure, figures, oneLine, printable, rate, size, worstLag } from './format.ts';
+import { planLines } from './plan-view.ts';
 import type { Style } from './style.ts';
 
 /** Characters of an answer that a sample shows. */
@@ -20,6 +21,8 @@ const SAMPLE_LENGTH = 400;
 /** An event as people read it, without a line end; a step with the figure of its window, which the step has not. */
 export function eventLine(event: JobEvent, windowBitsPerByte: number | null, style: Style): string {
   switch (event.event) {
+    case 'plan':
+      return `The graph is not the one that the job had.\n${planLines(event.plan).trimEnd()}`;
     case 'ready':
       return readyLine(event, style);
     case 'step':

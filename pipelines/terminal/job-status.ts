@@ -38,6 +38,7 @@ export class JobStatus {
       case 'outage':
         this.#awayFromMs = event.state === 'waiting' ? nowMs : null;
         return;
+      case 'plan':
       case 'ready':
       case 'deadletter':
       case 'deployment':

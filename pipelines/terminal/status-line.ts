@@ -124,6 +124,7 @@ function isShownAbove(event: JobEvent): boolean {
       return event.reason === 'savepoint';
     case 'deployment':
       return event.outcome === 'restarted';
+    case 'plan':
     case 'ready':
     case 'generation':
     case 'deadletter':

@@ -9,6 +9,7 @@ import { MemoryCheckpoints, MemoryDeadLetters, MemoryLedger } from './memory-sto
 export function memoryServices(): Services {
   return {
     jobId: 'job',
+    lineage: 0,
     log: new MemoryLog(),
     formats: { of: () => plainFormat },
     clock: { nowMs: () => 0 },
