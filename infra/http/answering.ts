@@ -18,7 +18,7 @@ export interface SpeakingModel {
 
 export interface AnsweringOptions {
   readonly model: SpeakingModel;
-  readonly sampler: Sampler;
+  readonly sampler: Pick<Sampler, 'sample'>;
   readonly tokenizer: Tokenizer;
   /** Answers under way at once; whoever asks for more is told to come back. */
   readonly maxAnswers: number;

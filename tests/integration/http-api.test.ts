@@ -5,6 +5,7 @@ import { Observable, concatMap, finalize, from, of, timer } from 'rxjs';
 import { afterEach, expect, test } from 'vitest';
 import { openHttpServer } from '../../infra/http/index.ts';
 import type { HttpOptions, HttpServer } from '../../infra/http/index.ts';
+import type { ChosenProbability } from '../../model/log-probabilities.ts';
 import type { SampleDelta, SampleRequest, Sampler } from '../../operators/ports.ts';
 import { byteTokenizer } from '../support/byte-tokenizer.ts';
 
@@ -41,19 +42,18 @@ function sayer(text: string, everyMs = 0): Spy {
   return spy;
 }
 
+function score(token: number): ChosenProbability {
+  return { token, logProbability: -0.5, top: [] };
+}
+
 function deltasFor(request: SampleRequest, text: string): SampleDelta[] {
   const bytes = [...Buffer.from(text)].slice(0, request.maxTokens);
-  const score = (token: number): { token: number; logProbability: number; top: [] } => ({
-    token,
-    logProbability: -0.5,
-    top: [],
-  });
   return bytes.map((byte, at) => ({
     tokens: Int32Array.of(byte),
     ...(request.topLogProbabilities === undefined ? {} : { logProbabilities: [score(byte)] }),
     ...(at > 0 || request.topPromptLogProbabilities === undefined
       ? {}
-      : { promptLogProbabilities: [...request.prompt.slice(1)].map(score) }),
+      : { promptLogProbabilities: Array.from(request.prompt.slice(1), score) }),
     weights: { id: 'c7', step: 42 },
     finish: at < bytes.length - 1 ? null : bytes.length < Buffer.byteLength(text) ? 'length' : 'stop',
   }));
@@ -231,7 +231,10 @@ test('without weights nothing is said, and the probe tells so', async () => {
 });
 
 test('others are not let in without a token, nor is a port taken twice', async () => {
-  await expect(serve(sayer('x'), { host: '0.0.0.0' })).rejects.toMatchObject({ code: 'bad-usage', message: expect.stringMatching(/token/) });
+  await expect(serve(sayer('x'), { host: '0.0.0.0' })).rejects.toMatchObject({
+    code: 'bad-usage',
+    message: expect.stringMatching(/token/),
+  });
   await serve(sayer('x'));
   const taken = Number(new URL(server?.url ?? '').port);
   const first = server;

@@ -111,6 +111,18 @@ describe('a long answer', () => {
     sampler.dispose();
   });
 
+  test.each(engines)('%s, leaves no more room behind than the others need', (_, engine) => {
+    const sampler = createSampler(engine);
+    sampler.load(path);
+    sampler.submit('long', request(long, { maxTokens: 3 }));
+    sampler.submit('short', request([1, 2], { maxTokens: 40 }));
+    sampler.submit('other', request([3], { maxTokens: 5 }));
+    const answers = steps(sampler);
+    expect(answers.get('long')?.tokens).toEqual(greedily(config, long, 3));
+    expect(answers.get('short')?.tokens).toEqual(greedily(config, [1, 2], 40));
+    sampler.dispose();
+  });
+
   test('in bfloat16 is near: every token is among the likeliest of the whole forward pass', () => {
     const sampler = createSampler(compiledDecoding('bf16'));
     sampler.load(path);
