@@ -70,10 +70,13 @@ export function typeOf(error: unknown): string | null {
   return root instanceof Error && 'type' in root && typeof root.type === 'string' ? root.type : null;
 }
 
-/** The error behind "number of retries exceeded" and behind the lists that the admin client rejects with. */
+/** Names that kafkajs gives to errors in which it wraps another, however little they then say of it. */
+const WRAPPERS = new Set(['KafkaJSNumberOfRetriesExceeded', 'KafkaJSNonRetriableError']);
+
+/** The error behind those that kafkajs wraps around it, and behind the lists that the admin client rejects with. */
 export function rootOf(error: unknown): unknown {
   if (!(error instanceof Error)) return error;
-  if (error.name === 'KafkaJSNumberOfRetriesExceeded' && error.cause) return rootOf(error.cause);
+  if (WRAPPERS.has(error.name) && error.cause) return rootOf(error.cause);
   if ('errors' in error && Array.isArray(error.errors) && error.errors.length > 0) return rootOf(error.errors[0]);
   return error;
 }
