@@ -1,4 +1,6 @@
 export { replaceFile } from './durable-files.ts';
+export { openAnswerBook } from './answer-book/index.ts';
+export type { AnswerBookOptions } from './answer-book/index.ts';
 export { openEmbeddedLog } from './embedded-log/index.ts';
 export type { Durability, EmbeddedLogOptions } from './embedded-log/index.ts';
 export { openKafkaLog } from './kafka/index.ts';

@@ -2,7 +2,17 @@ import type { OperatorFunction } from 'rxjs';
 import type { z } from 'zod';
 import type { Element, Uid } from './flow.ts';
 import type { Formats } from './formats.ts';
-import type { CheckpointStore, Clock, DeadLetters, Ledger, Sampler, TopicLog, Trainer, Tokenizer } from './ports.ts';
+import type {
+  AnswerBook,
+  CheckpointStore,
+  Clock,
+  DeadLetters,
+  Ledger,
+  Sampler,
+  TopicLog,
+  Trainer,
+  Tokenizer,
+} from './ports.ts';
 import type { Snapshot } from './types.ts';
 
 /** What may flow between two operators of a graph. */
@@ -33,6 +43,8 @@ export interface Services {
   readonly store: CheckpointStore;
   readonly trainer: Trainer;
   readonly sampler: Sampler;
+  /** Null in a stream that does not commit answers. */
+  readonly answers: AnswerBook | null;
   /** Shape of a batch, from the model. */
   readonly batch: { readonly rows: number; readonly context: number };
   /** The cut to go on from, or null for a job that starts anew. */

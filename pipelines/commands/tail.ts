@@ -21,7 +21,8 @@ With --json, each line has topic, partition, offset, timestamp, key, value and h
 list in JSON is given as such, other text as text, and bytes that are no text as {"base64": "..."}.
 
 Examples:
-  millrace tail generations                         what the model says, as it says it
+  millrace tail generations                         the model's answers, each once, when it is whole
+  millrace tail generations-live                    what the model says, as it says it
   millrace tail metrics --from earliest --json | jq .value.bitsPerByte
   millrace tail text --from 1200 --partition 0 --max 1
   millrace tail deadletters --until-end

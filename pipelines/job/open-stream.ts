@@ -1,13 +1,14 @@
 import { join } from 'node:path';
-import { openCheckpointStore, startSampler, startTrainer } from '../../infra/index.ts';
+import { openAnswerBook, openCheckpointStore, startSampler, startTrainer } from '../../infra/index.ts';
 import { MillraceError } from '../../operators/errors.ts';
+import type { AnswerBook } from '../../operators/index.ts';
 import type { Services } from '../../operators/kind.ts';
 import { graphHash } from '../spec/graph.ts';
 import type { Graph, Step } from '../spec/graph.ts';
 import type { JobReports } from './job-reports.ts';
 import type { OpenJob } from './open-job.ts';
 import { positionsOf, reachedIn, requireOwners } from './restored-cut.ts';
-import { composeStream } from './run-stream.ts';
+import { composeStream, topicsRead } from './run-stream.ts';
 import type { OpenStream } from './run-stream.ts';
 import { version } from '../version.ts';
 import type { Voice } from './voice.ts';
@@ -39,6 +40,7 @@ export async function openStream(options: StreamOptions): Promise<OpenStream> {
   const restore = await store.latest();
   if (restore) requireOwners(restore, name, steps);
   if (has(steps, 'trainStep')) reports.restored(restore, reachedIn(restore, steps), positionsOf(restore, steps));
+  const answers = await bookOf(job, steps);
   const trainer = has(steps, 'trainStep')
     ? await startTrainer({ settings: job.settings, stagingDir: job.folder.staging, logger })
     : null;
@@ -54,6 +56,7 @@ export async function openStream(options: StreamOptions): Promise<OpenStream> {
     ledger: job.ledgerOf(name),
     store,
     batch: job.batch,
+    answers,
     restore,
     maxSteps: options.maxSteps,
     get trainer() {
@@ -67,7 +70,7 @@ export async function openStream(options: StreamOptions): Promise<OpenStream> {
     flow: composeStream(steps, services),
     close: async () => {
       listening?.unsubscribe();
-      await Promise.all([trainer?.close(), sampler?.close()]);
+      await Promise.all([trainer?.close(), sampler?.close(), answers?.close()]);
     },
   };
 }
@@ -84,6 +87,13 @@ export function trainingStream({ streams }: Graph): readonly [string, readonly S
 /** The training stream's checkpoints are the job's; the others keep theirs beside them. */
 function checkpointsOf({ folder }: OpenJob, name: string, steps: readonly Step[]): string {
   return has(steps, 'trainStep') ? folder.checkpoints : join(folder.root, 'streams', name);
+}
+
+/** The book of a stream that commits answers; it is the operator's, like a state. */
+async function bookOf({ folder, log }: OpenJob, steps: readonly Step[]): Promise<AnswerBook | null> {
+  const answering = steps.find(({ kind }) => kind.kind === 'publishAnswers');
+  if (!answering) return null;
+  return openAnswerBook(log, { group: `${folder.id}/${answering.uid}`, topics: topicsRead(steps) });
 }
 
 function started<T>(process: T | null, name: string): T {

@@ -41,7 +41,7 @@ const SPEAK = `
     - { uid: tokenize-prompt, tokenizePrompt: {} }
     - { uid: generate, generate: {} }
     - { uid: detokenize, detokenize: {} }
-    - { uid: answers, publish: { topic: generations, exactlyOnce: false } }
+    - { uid: answers, publishAnswers: { topic: generations } }
     - { uid: offsets, checkpoint: { every: 1s, keep: 2 } }
 `;
 
