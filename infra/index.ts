@@ -1,10 +1,12 @@
 export { replaceFile } from './durable-files.ts';
 export { openAnswerBook } from './answer-book/index.ts';
 export type { AnswerBookOptions } from './answer-book/index.ts';
+export { avroFormat, loadAvroSchema, ownSchemaNames, SchemaRegistry } from './avro/index.ts';
+export type { SchemaRegistryOptions } from './avro/index.ts';
 export { openEmbeddedLog } from './embedded-log/index.ts';
 export type { Durability, EmbeddedLogOptions } from './embedded-log/index.ts';
 export { openKafkaLog } from './kafka/index.ts';
-export type { KafkaLogOptions } from './kafka/index.ts';
+export type { KafkaLogOptions, Outage } from './kafka/index.ts';
 export { logDeadLetters } from './log-dead-letters.ts';
 export { logLedger } from './log-ledger.ts';
 export { openCheckpointStore, readManifest } from './checkpoint-store/index.ts';

@@ -13,6 +13,11 @@ const entrySchema = z.discriminatedUnion('kind', [
     count: z.int().positive(),
   }),
   z.strictObject({ kind: z.literal('tick'), atMs: z.number() }),
+  z.strictObject({ kind: z.literal('short'), count: z.int().nonnegative() }),
+  z.strictObject({
+    kind: z.literal('undo'),
+    to: z.strictObject({ entry: z.int().nonnegative(), played: z.int().nonnegative() }),
+  }),
 ]);
 
 /**

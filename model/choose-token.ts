@@ -5,30 +5,30 @@ export interface ChooseSettings {
   readonly topK: number;
   /** Only the likeliest tokens that together reach this probability (Holtzman et al. 2020); 1 for all. */
   readonly topP: number;
+  /** Only tokens at least this likely, as a share of the likeliest one's probability (Nguyen et al. 2024); 0 for all. */
+  readonly minP?: number | undefined;
 }
 
 /**
- * The next token, drawn from softmax(logits / temperature) within top-k and then top-p. `uniform` in `[0, 1)` decides;
- * the function itself has no randomness. Among equal logits the lower token comes first.
+ * The next token, drawn from softmax(logits / temperature) within top-k, then top-p, then min-p. `uniform` in `[0, 1)`
+ * decides; the function itself has no randomness. Among equal logits the lower token comes first.
  */
 export function chooseToken(logits: Float32Array, settings: ChooseSettings, uniform: number): number {
   const best = likeliest(logits);
   if (settings.temperature === 0) return best;
   const top = logits[best] ?? 0;
-  const tokens = candidates(logits, settings);
-  const weights = tokens.map((token) => Math.exp(((logits[token] ?? -Infinity) - top) / settings.temperature));
-  const kept = settings.topP < 1 ? nucleusSize(weights, settings.topP) : weights.length;
-  const total = sum(weights.slice(0, kept));
-
-  let left = uniform * total;
-  for (let i = 0; i < kept; i++) {
-    left -= weights[i] ?? 0;
-    if (left < 0) return tokens[i] ?? best;
+  // The likeliest token's weight is 1.
+  const weights = Float64Array.from(logits, (logit) => Math.exp((logit - top) / settings.temperature));
+  const kept = keptTokens(weights, settings);
+  let left = uniform * kept.reduce((total, token) => total + (weights[token] ?? 0), 0);
+  for (const token of kept) {
+    left -= weights[token] ?? 0;
+    if (left < 0) return token;
   }
   return best;
 }
 
-function likeliest(logits: Float32Array): number {
+export function likeliest(logits: Float32Array): number {
   let best = 0;
   for (let token = 1; token < logits.length; token++) {
     if ((logits[token] ?? -Infinity) > (logits[best] ?? -Infinity)) best = token;
@@ -36,22 +36,51 @@ function likeliest(logits: Float32Array): number {
   return best;
 }
 
-/** All tokens where nothing is cut off, else the k likeliest, best first. */
-function candidates(logits: Float32Array, { topK, topP }: ChooseSettings): number[] {
-  const tokens = Array.from(logits, (_, token) => token);
-  if (topK === 0 && topP >= 1) return tokens;
-  tokens.sort((a, b) => (logits[b] ?? -Infinity) - (logits[a] ?? -Infinity) || a - b);
-  return topK > 0 ? tokens.slice(0, topK) : tokens;
+/** The `count` tokens of the greatest weight, best first; the lower one of two equals. */
+export function bestTokens(weights: Float64Array, count: number): number[] {
+  return bestFirst(weights, (found) => found >= count).slice(0, count);
 }
 
-/** How many of the sorted weights it takes to reach the share; at least one. */
-function nucleusSize(weights: readonly number[], share: number): number {
-  const goal = share * sum(weights);
+/** All tokens in their order where nothing is cut off, else the kept ones, best first. */
+function keptTokens(weights: Float64Array, { topK, topP, minP = 0 }: ChooseSettings): number[] {
+  if (topK === 0 && topP >= 1 && minP === 0) return Array.from(weights.keys());
+  const limit = topK === 0 ? weights.length : topK;
+  const share = topP * sum(weights);
+  const isShareOfAll = topK === 0 && topP < 1;
+  const best = bestFirst(weights, (found, reached) => found >= limit || (isShareOfAll && reached >= share));
+  const likely = best.slice(0, limit);
+  const goal = isShareOfAll ? share : topP * sum(likely.map((token) => weights[token] ?? 0));
   let reached = 0;
-  const last = weights.findIndex((weight) => (reached += weight) >= goal);
-  return last < 0 ? weights.length : last + 1;
+  const last = topP < 1 ? likely.findIndex((token) => (reached += weights[token] ?? 0) >= goal) : -1;
+  const nucleus = last < 0 ? likely : likely.slice(0, last + 1);
+  return nucleus.filter((token) => (weights[token] ?? 0) >= minP);
 }
 
-function sum(values: readonly number[]): number {
-  return values.reduce((total, value) => total + value, 0);
+/**
+ * Tokens best first, as many as are enough: lowers a bar until they are, since a few hundred matter where a vocabulary
+ * has tens of thousands, and sorting all of them for every token would cost more than the model.
+ */
+function bestFirst(weights: Float64Array, isEnough: (found: number, reached: number) => boolean): number[] {
+  for (let bar = FIRST_BAR; ; bar = bar < LAST_BAR ? 0 : bar / 100) {
+    const tokens: number[] = [];
+    let reached = 0;
+    for (let token = 0; token < weights.length; token++) {
+      const weight = weights[token] ?? 0;
+      if (weight < bar) continue;
+      tokens.push(token);
+      reached += weight;
+    }
+    if (bar === 0 || isEnough(tokens.length, reached)) {
+      return tokens.toSorted((a, b) => (weights[b] ?? 0) - (weights[a] ?? 0) || a - b);
+    }
+  }
+}
+
+const FIRST_BAR = 0.01;
+const LAST_BAR = 1e-12;
+
+function sum(values: Iterable<number>): number {
+  let total = 0;
+  for (const value of values) total += value;
+  return total;
 }

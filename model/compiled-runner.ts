@@ -2,12 +2,24 @@ import type { Tensor } from '@tensorflow/tfjs-node';
 import { compileProgram } from './compile/index.ts';
 import type { FunctionSpec, OptimizeOptions, Program, TensorSpec, Tensors, Traced } from './compile/index.ts';
 import { parameterShapes } from './config.ts';
+import { moveEma } from './ema.ts';
+import { ModelError } from './errors.ts';
+import { countTargets, lossOf } from './loss.ts';
 import type { Parameters } from './parameters.ts';
-import type { ModelState, StepFigures, StepRunner, StepRunnerFactory, StepScalars, Values } from './step-runner.ts';
+import { StateCapture } from './state-capture.ts';
+import { statePartsOf } from './step-runner.ts';
+import type {
+  ModelState,
+  RunnerConfig,
+  StatePart,
+  StepFigures,
+  StepRunner,
+  StepRunnerFactory,
+  StepScalars,
+} from './step-runner.ts';
 import { tf } from './tf.ts';
 import { toBatchTensors, toParameters } from './to-tensors.ts';
 import { trainStep } from './train-step.ts';
-import type { TrainStepConfig } from './train-step.ts';
 import type { StepInput } from './types.ts';
 
 /**
@@ -18,41 +30,47 @@ export function compiledRunner(options: OptimizeOptions = {}): StepRunnerFactory
   return (config) => new CompiledRunner(config, options);
 }
 
-const PARTS = ['weights', 'mean', 'meanSquare'] as const;
-type Part = (typeof PARTS)[number];
-
-type StepInputName = 'ids' | 'targets' | 'lossMask' | 'lr' | 'biasCorrection1' | 'biasCorrection2';
+type BatchInputName = 'ids' | 'targets' | 'lossMask';
+type ScalarInputName = 'lr' | 'biasCorrection1' | 'biasCorrection2' | 'emaDecay';
+type StepInputName = BatchInputName | ScalarInputName;
 type Figure = 'loss' | 'gradNorm' | 'finite';
-type Step<I extends string> = FunctionSpec<I, Figure>;
 
-interface Steps extends Readonly<Record<string, FunctionSpec<string, string>>> {
-  readonly plain: Step<StepInputName>;
-  readonly segmented: Step<StepInputName | 'segments'>;
+/** With and without documents whose borders attention stops at. */
+interface Functions<I extends string, O extends string> extends Readonly<Record<string, FunctionSpec<string, string>>> {
+  readonly plain: FunctionSpec<I, O>;
+  readonly segmented: FunctionSpec<I | 'segments', O>;
 }
 
 class CompiledRunner implements StepRunner {
+  readonly #config: RunnerConfig;
+  readonly #options: OptimizeOptions;
+  readonly #parts: readonly StatePart[];
   readonly #shapes: ReadonlyMap<string, readonly number[]>;
-  readonly #program: Program<Steps>;
+  readonly #program: Program<Functions<StepInputName, Figure>>;
+  #evaluation: Program<Functions<string, 'loss'>> | undefined;
 
-  constructor(config: TrainStepConfig, options: OptimizeOptions) {
+  constructor(config: RunnerConfig, options: OptimizeOptions) {
+    this.#config = config;
+    this.#options = options;
+    this.#parts = statePartsOf(config);
     this.#shapes = parameterShapes(config.model);
     this.#program = compileProgram({
       name: 'The training step',
-      variables: variableSpecs(this.#shapes),
+      variables: variableSpecs(this.#shapes, this.#parts),
       functions: stepFunctions(config),
       ...options,
     });
   }
 
   load(state: ModelState): void {
-    for (const part of PARTS) {
-      const tensors = toParameters(state[part], this.#shapes);
-      this.#program.write(Object.fromEntries(Object.entries(tensors).map(([name, t]) => [variable(part, name), t])));
+    for (const part of this.#parts) {
+      const tensors = toParameters(state[part] ?? state.weights, this.#shapes);
+      this.#program.write(named(part, tensors));
       tf.dispose(tensors);
     }
   }
 
-  run(batch: StepInput, { lr, biasCorrection1, biasCorrection2 }: StepScalars): StepFigures {
+  run(batch: StepInput, { lr, biasCorrection1, biasCorrection2, emaDecay = 1 }: StepScalars): StepFigures {
     return tf.tidy(() => {
       const { segments, ...tensors } = toBatchTensors(batch);
       const inputs = {
@@ -60,6 +78,7 @@ class CompiledRunner implements StepRunner {
         lr: tf.scalar(lr),
         biasCorrection1: tf.scalar(biasCorrection1),
         biasCorrection2: tf.scalar(biasCorrection2),
+        emaDecay: tf.scalar(emaDecay),
       };
       const { loss, gradNorm, finite } = segments
         ? this.#program.run('segmented', { ...inputs, segments })
@@ -68,41 +87,54 @@ class CompiledRunner implements StepRunner {
     });
   }
 
-  read(): ModelState {
-    return {
-      weights: this.#download('weights'),
-      mean: this.#download('mean'),
-      meanSquare: this.#download('meanSquare'),
-    };
+  /**
+   * In a session of its own, which is given the step's weights: one more function in the step's session would have that
+   * compiled anew.
+   */
+  evaluate(batch: StepInput): number {
+    this.#evaluation ??= compileProgram({
+      name: 'The evaluation',
+      variables: {},
+      functions: evaluationFunctions(this.#config, this.#shapes),
+      ...this.#options,
+    });
+    const evaluation = this.#evaluation;
+    return tf.tidy(() => {
+      const { segments, ...tensors } = toBatchTensors(batch);
+      const inputs = { ...tensors, ...this.#program.read(this.#variables('weights')) };
+      const { loss } = segments
+        ? evaluation.run('segmented', { ...inputs, segments })
+        : evaluation.run('plain', inputs);
+      return value(loss);
+    });
+  }
+
+  capture(): StateCapture {
+    const parts = this.#parts.map((part) => [part, partOf(this.#program.read(this.#variables(part)), part)] as const);
+    return new StateCapture(Object.fromEntries(parts));
   }
 
   dispose(): void {
     this.#program.dispose();
+    this.#evaluation?.dispose();
   }
 
-  #download(part: Part): Values {
-    const names = [...this.#shapes.keys()];
-    const tensors = this.#program.read(names.map((name) => variable(part, name)));
-    const values = Object.values(tensors).map((tensor) => tensor.dataSync<'float32'>().slice());
-    tf.dispose(tensors);
-    return new Map(names.map((name, at) => [name, values[at] ?? new Float32Array()]));
+  #variables(part: StatePart): readonly string[] {
+    return [...this.#shapes.keys()].map((name) => variable(part, name));
   }
 }
 
-function stepFunctions(config: TrainStepConfig): Steps {
-  const int = { dtype: 'int32' } as const;
-  const float = { dtype: 'float32' } as const;
-  const scalar = { shape: [], dtype: 'float32' } as const;
-  const inputs = {
-    ids: int,
-    targets: int,
-    lossMask: float,
-    lr: scalar,
-    biasCorrection1: scalar,
-    biasCorrection2: scalar,
-  };
-  const step = (batch: Tensors<StepInputName> & { readonly segments?: Tensor }, variables: Tensors): Traced<Figure> => {
-    const state = (part: Part): Parameters => partOf(variables, part);
+const int = { dtype: 'int32' } as const;
+const float = { dtype: 'float32' } as const;
+const scalar = { shape: [], dtype: 'float32' } as const;
+const batchInputs = { ids: int, targets: int, lossMask: float };
+
+type Batch = Tensors<BatchInputName> & { readonly segments?: Tensor };
+
+function stepFunctions(config: RunnerConfig): Functions<StepInputName, Figure> {
+  const inputs = { ...batchInputs, lr: scalar, biasCorrection1: scalar, biasCorrection2: scalar, emaDecay: scalar };
+  const step = (batch: Batch & Tensors<ScalarInputName>, variables: Tensors): Traced<Figure> => {
+    const state = (part: StatePart): Parameters => partOf(variables, part);
     const moments = { mean: state('mean'), meanSquare: state('meanSquare') };
     const { loss, gradNorm, finite, ...next } = trainStep(config, state('weights'), moments, {
       ...batch,
@@ -114,6 +146,7 @@ function stepFunctions(config: TrainStepConfig): Steps {
       ...named('weights', next.parameters),
       ...named('mean', next.moments.mean),
       ...named('meanSquare', next.moments.meanSquare),
+      ...named('ema', moveEma(state('ema'), next.parameters, batch.emaDecay.asScalar(), finite)),
     };
     return { outputs: { loss, gradNorm, finite }, assign };
   };
@@ -123,24 +156,44 @@ function stepFunctions(config: TrainStepConfig): Steps {
   };
 }
 
-function variable(part: Part, name: string): string {
+function evaluationFunctions(
+  { model }: RunnerConfig,
+  shapes: ReadonlyMap<string, readonly number[]>,
+): Functions<string, 'loss'> {
+  const inputs = { ...batchInputs, ...variableSpecs(shapes, ['weights']) };
+  const evaluate = ({ ids, targets, lossMask, segments, ...weights }: Tensors): Traced<'loss'> => {
+    if (!ids || !targets || !lossMask)
+      throw new ModelError('input-invalid', 'A batch has ids, targets and a loss mask.');
+    const batch = { ids, targets, lossMask, ...(segments && { segments }) };
+    return { outputs: { loss: lossOf(partOf(weights, 'weights'), model, batch, countTargets(lossMask)) } };
+  };
+  return {
+    plain: { inputs, fn: evaluate },
+    segmented: { inputs: { ...inputs, segments: int }, fn: evaluate },
+  };
+}
+
+function variable(part: StatePart, name: string): string {
   return `${part}/${name}`;
 }
 
-function variableSpecs(shapes: ReadonlyMap<string, readonly number[]>): Record<string, TensorSpec> {
-  const specs = PARTS.flatMap((part) =>
+function variableSpecs(
+  shapes: ReadonlyMap<string, readonly number[]>,
+  parts: readonly StatePart[],
+): Record<string, TensorSpec> {
+  const specs = parts.flatMap((part) =>
     [...shapes].map(([name, shape]): [string, TensorSpec] => [variable(part, name), { shape, dtype: 'float32' }]),
   );
   return Object.fromEntries(specs);
 }
 
-function partOf(variables: Tensors, part: Part): Parameters {
+function partOf(variables: Tensors, part: StatePart): Parameters {
   const prefix = variable(part, '');
   const own = Object.entries(variables).filter(([name]) => name.startsWith(prefix));
   return Object.fromEntries(own.map(([name, tensor]) => [name.slice(prefix.length), tensor]));
 }
 
-function named(part: Part, parameters: Parameters): Tensors {
+function named(part: StatePart, parameters: Parameters): Tensors {
   return Object.fromEntries(Object.entries(parameters).map(([name, tensor]) => [variable(part, name), tensor]));
 }
 

@@ -1,94 +1,193 @@
 import type { Tensor } from '@tensorflow/tfjs-node';
-import { parameterShapes } from './config.ts';
 import type { ModelConfig } from './config.ts';
-import { decodeNext, joinCaches, pickRows, prefill, roomOf, widenCache } from './kv-cache.ts';
+import type { DecodeEngine } from './decode-engine.ts';
+import { emptyCache, foldTail, joinCaches, mapCache, pickRows, withRoom } from './kv-cache.ts';
 import type { KvCache } from './kv-cache.ts';
-import type { Parameters } from './parameters.ts';
 import type { Values } from './step-runner.ts';
 import { tf } from './tf.ts';
-import { toParameters } from './to-tensors.ts';
+
+/** Positions of the tail: a fold copies the whole past, so it shouldn't come often; and every step writes all of these. */
+const TAIL = 16;
+/** Tokens of a prompt that run at once, and the shorter lengths that the last of them are padded to. */
+const CHUNKS = [16, 32, 64, 128, 256] as const;
+const LONGEST_CHUNK = 256;
+/** Room of a past is a power of two, this at least: few shapes, so few graphs. */
+const SMALLEST_ROOM = 32;
+
+interface Row {
+  /** Where it stands in the tensors. */
+  readonly slot: number;
+  /** Positions that it has in the past. */
+  readonly length: number;
+}
 
 /**
- * Holds the weights and the cache of the rows that generate; what goes in and out are plain arrays. The seam at which a
- * compiled decoder takes the place of this one.
+ * The rows that generate, and what they remember; tokens go in and logits come out, all as plain arrays. Every tensor has
+ * as many rows as the next power of two, so that rows come and go without new graphs.
  */
-export interface Decoder {
-  /** Adds a row below the others, to grow to `length` tokens at most; gives the logits of its next token. */
-  start(tokens: Int32Array, length: number): Float32Array;
-  /** Takes one token for each row, in order, and gives the logits of each one's next. */
-  advance(tokens: Int32Array): readonly Float32Array[];
-  /** Drops all rows but these. */
-  keep(rows: readonly number[]): void;
-  dispose(): void;
-}
-
-/** Rooms are powers of two, so that few shapes occur; this is the smallest. */
-const smallestRoom = 32;
-
-/** Runs operation by operation. */
-export function eagerDecoder(config: ModelConfig, weights: Values): Decoder {
-  return new EagerDecoder(config, weights);
-}
-
-class EagerDecoder implements Decoder {
+export class Decoder {
   readonly #config: ModelConfig;
-  readonly #parameters: Parameters;
-  #cache: KvCache = [];
-  /** Tokens that each row has in the cache. */
-  #lengths: number[] = [];
+  readonly #engine: DecodeEngine;
+  #rows: readonly Row[] = [];
+  #past: KvCache = [];
+  #tail: KvCache = [];
+  /** Positions of the tail that are in use, by all rows alike. */
+  #used = 0;
 
-  constructor(config: ModelConfig, weights: Values) {
+  constructor(config: ModelConfig, engine: DecodeEngine) {
     this.#config = config;
-    this.#parameters = toParameters(weights, parameterShapes(config));
+    this.#engine = engine;
   }
 
-  start(tokens: Int32Array, length: number): Float32Array {
-    const room = Math.max(roomFor(length), roomOf(this.#cache));
-    const logits = tf.tidy(() => {
-      const ids = tf.tensor2d(tokens.slice(), [1, tokens.length], 'int32');
-      const fresh = prefill(this.#parameters, this.#config, ids, room);
-      const joined = this.#lengths.length > 0 ? joinCaches(widenCache(this.#cache, room), fresh.cache) : fresh.cache;
-      this.#replace(joined);
-      return read(fresh.logits);
+  /** Takes weights. What the rows remember came from the old ones, so there are no rows afterwards. */
+  load(weights: Values): void {
+    this.keep([]);
+    this.#engine.load(weights);
+  }
+
+  /** Adds a row for each prompt below the others, and gives the logits of each one's next token. */
+  start(prompts: readonly Int32Array[]): readonly Float32Array[] {
+    if (prompts.length === 0) return [];
+    return untracked(() => {
+      const fresh = prompts.map((prompt) => this.#prefill(prompt));
+      const lengths = [...this.#lengths(), ...prompts.map((prompt) => prompt.length)];
+      const room = roomFor(lengths);
+      const old = this.#rows.length > 0 ? [pickRows(this.#folded(room), this.#slots())] : [];
+      const news = fresh.map(({ cache }, at) => withRoom(cache, prompts[at]?.length ?? 0, room));
+      this.#place(joinCaches([...old, ...news], 0), lengths);
+      return fresh.map(({ logits }) => logits);
     });
-    this.#lengths.push(tokens.length);
-    return logits;
   }
 
+  /** Takes one token for each row, in order, and gives the logits of each one's next. */
   advance(tokens: Int32Array): readonly Float32Array[] {
-    const logits = tf.tidy(() => {
-      const ids = tf.tensor1d(tokens.slice(), 'int32');
-      const positions = tf.tensor1d(Int32Array.from(this.#lengths), 'int32');
-      const decoded = decodeNext(this.#parameters, this.#config, this.#cache, ids, positions);
-      this.#replace(decoded.cache);
-      return read(decoded.logits);
+    return untracked(() => {
+      if (this.#used === TAIL) this.#fold();
+      const ids = new Int32Array(rowsOf(this.#past));
+      const lengths = new Int32Array(ids.length);
+      this.#rows.forEach(({ slot, length }, at) => {
+        ids[slot] = tokens[at] ?? 0;
+        lengths[slot] = length;
+      });
+      const memory = {
+        past: this.#past,
+        tail: this.#tail,
+        lengths_B: tf.tensor1d(lengths, 'int32'),
+        used: tf.tensor1d([this.#used], 'int32'),
+      };
+      const { logits, tail } = this.#engine.decode(memory, tf.tensor1d(ids, 'int32'));
+      this.#replace(this.#past, tail);
+      this.#used += 1;
+      const all = read(logits);
+      const { vocabSize } = this.#config;
+      return this.#rows.map(({ slot }) => all.subarray(slot * vocabSize, (slot + 1) * vocabSize));
     });
-    const { vocabSize } = this.#config;
-    this.#lengths = this.#lengths.map((length) => length + 1);
-    return this.#lengths.map((_, row) => logits.subarray(row * vocabSize, (row + 1) * vocabSize));
   }
 
+  /** Drops all rows but these. Tensors shrink only when half of them would do. */
   keep(rows: readonly number[]): void {
-    if (rows.length === this.#lengths.length) return;
-    tf.tidy(() => this.#replace(rows.length > 0 ? pickRows(this.#cache, rows) : []));
-    this.#lengths = rows.map((row) => this.#lengths[row] ?? 0);
+    this.#rows = rows.flatMap((at) => this.#rows[at] ?? []);
+    if (rows.length === 0) {
+      this.#replace([], []);
+      this.#used = 0;
+    } else if (powerOfTwo(rows.length) < rowsOf(this.#past)) tf.tidy(() => this.#fold());
   }
 
   dispose(): void {
-    this.#replace([]);
-    this.#lengths = [];
-    tf.dispose(this.#parameters);
+    this.keep([]);
+    this.#engine.dispose();
   }
 
-  #replace(cache: KvCache): void {
-    const old = this.#cache;
-    this.#cache = cache.map(({ k_BGSD, v_BGSD }) => ({ k_BGSD: tf.keep(k_BGSD), v_BGSD: tf.keep(v_BGSD) }));
-    for (const { k_BGSD, v_BGSD } of old) tf.dispose([k_BGSD, v_BGSD]);
+  #prefill(prompt: Int32Array): { readonly logits: Float32Array; readonly cache: KvCache } {
+    let [cache, logits]: [KvCache, Float32Array] = [[], new Float32Array()];
+    for (let start = 0; start < prompt.length; start += LONGEST_CHUNK) {
+      const tokens = prompt.subarray(start, start + LONGEST_CHUNK);
+      const ids = new Int32Array(CHUNKS.find((size) => size >= tokens.length) ?? LONGEST_CHUNK);
+      ids.set(tokens);
+      const chunk = {
+        ids_T: tf.tensor1d(ids, 'int32'),
+        past: cache,
+        start: tf.tensor1d([start], 'int32'),
+        last: tf.tensor1d([tokens.length - 1], 'int32'),
+      };
+      const prefilled = this.#engine.prefill(chunk);
+      cache = start === 0 ? prefilled.cache : joinCaches([cache, prefilled.cache], 2);
+      logits = read(prefilled.logits);
+    }
+    return { logits, cache };
+  }
+
+  /** Moves the tail into the past, and the rows together. */
+  #fold(): void {
+    const lengths = this.#lengths();
+    this.#place(pickRows(this.#folded(roomFor(lengths)), this.#slots()), lengths);
+  }
+
+  #folded(room: number): KvCache {
+    const lengths = new Int32Array(rowsOf(this.#past));
+    for (const { slot, length } of this.#rows) lengths[slot] = length;
+    const counts = { lengths_B: tf.tensor1d(lengths, 'int32'), used: tf.tensor1d([this.#used], 'int32') };
+    return foldTail({ ...counts, past: this.#past, tail: this.#tail }, room);
+  }
+
+  /** Begins a new tail behind a past of just these rows. */
+  #place(past: KvCache, lengths: readonly number[]): void {
+    const rows = powerOfTwo(lengths.length);
+    const spare = rows - lengths.length;
+    const padded = mapCache(past, (x) =>
+      x.pad([
+        [0, spare],
+        [0, 0],
+        [0, 0],
+        [0, 0],
+      ]),
+    );
+    this.#replace(padded, emptyCache(this.#config, rows, TAIL));
+    this.#rows = lengths.map((length, slot) => ({ slot, length }));
+    this.#used = 0;
+  }
+
+  /** All positions of each row, those in the tail included. */
+  #lengths(): readonly number[] {
+    return this.#rows.map(({ length }) => length + this.#used);
+  }
+
+  #slots(): readonly number[] {
+    return this.#rows.map(({ slot }) => slot);
+  }
+
+  #replace(past: KvCache, tail: KvCache): void {
+    const old = [...tensorsOf(this.#past), ...tensorsOf(this.#tail)];
+    const kept = new Set([...tensorsOf(past), ...tensorsOf(tail)].map((tensor) => tf.keep(tensor)));
+    this.#past = past;
+    this.#tail = tail;
+    for (const tensor of old) if (!kept.has(tensor)) tensor.dispose();
   }
 }
 
-function roomFor(length: number): number {
-  return Math.max(smallestRoom, 2 ** Math.ceil(Math.log2(length)));
+/** `tf.tidy` for results without tensors, through which it would look number by number. */
+function untracked<T>(body: () => T): T {
+  const results: T[] = [];
+  tf.tidy(() => void results.push(body()));
+  const [result] = results;
+  if (result === undefined) throw new RangeError('The body has no result');
+  return result;
+}
+
+function tensorsOf(cache: KvCache): readonly Tensor[] {
+  return cache.flatMap(({ k_BGSD, v_BGSD }) => [k_BGSD, v_BGSD]);
+}
+
+function rowsOf(cache: KvCache): number {
+  return cache[0]?.k_BGSD.shape[0] ?? 0;
+}
+
+function roomFor(lengths: readonly number[]): number {
+  return Math.max(SMALLEST_ROOM, powerOfTwo(Math.max(...lengths)));
+}
+
+function powerOfTwo(least: number): number {
+  return 2 ** Math.ceil(Math.log2(least));
 }
 
 function read(logits: Tensor): Float32Array {

@@ -1,26 +1,34 @@
 import type { Tensor } from '@tensorflow/tfjs-node';
 import { parameterShapes } from './config.ts';
+import { moveEma } from './ema.ts';
+import { countTargets, lossOf } from './loss.ts';
 import { mapParameters } from './parameters.ts';
 import type { Parameters } from './parameters.ts';
-import type { ModelState, StepFigures, StepRunner, StepScalars, Values } from './step-runner.ts';
+import { StateCapture } from './state-capture.ts';
+import { statePartsOf } from './step-runner.ts';
+import type { ModelState, RunnerConfig, StatePart, StepFigures, StepRunner, StepScalars } from './step-runner.ts';
 import { tf } from './tf.ts';
 import { trainStep } from './train-step.ts';
-import type { Moments, TrainStepConfig } from './train-step.ts';
 import { toBatchTensors, toParameters } from './to-tensors.ts';
 import type { StepInput } from './types.ts';
 
+type State = Readonly<Record<StatePart, Parameters>>;
+const nothing: State = { weights: {}, mean: {}, meanSquare: {}, ema: {} };
+
 /** Runs the step operation by operation: the readable reference that a compiled step is held to. */
-export function eagerRunner(config: TrainStepConfig): StepRunner {
-  let parameters: Parameters = {};
-  let moments: Moments = { mean: {}, meanSquare: {} };
-  const disposeState = (): void => tf.dispose([parameters, moments.mean, moments.meanSquare]);
-  const upload = (values: Values): Parameters => toParameters(values, parameterShapes(config.model));
+export function eagerRunner(config: RunnerConfig): StepRunner {
+  const parts = statePartsOf(config);
+  const shapes = parameterShapes(config.model);
+  let state = nothing;
+  const replace = (next: State): void => {
+    for (const part of parts) tf.dispose(state[part]);
+    state = next;
+  };
 
   return {
-    load(state: ModelState): void {
-      disposeState();
-      parameters = upload(state.weights);
-      moments = { mean: upload(state.mean), meanSquare: upload(state.meanSquare) };
+    load(values: ModelState): void {
+      const uploaded = parts.map((part) => [part, toParameters(values[part] ?? values.weights, shapes)] as const);
+      replace({ ...nothing, ...Object.fromEntries(uploaded) });
     },
 
     run(batch: StepInput, scalars: StepScalars): StepFigures {
@@ -31,29 +39,35 @@ export function eagerRunner(config: TrainStepConfig): StepRunner {
           biasCorrection1: tf.scalar(scalars.biasCorrection1),
           biasCorrection2: tf.scalar(scalars.biasCorrection2),
         };
-        const outcome = trainStep(config, parameters, moments, inputs);
-        disposeState();
-        parameters = mapParameters(outcome.parameters, tf.keep);
-        moments = {
+        const { weights, mean, meanSquare, ema } = state;
+        const outcome = trainStep(config, weights, { mean, meanSquare }, inputs);
+        const moved = moveEma(ema, outcome.parameters, tf.scalar(scalars.emaDecay ?? 1), outcome.finite);
+        replace({
+          weights: mapParameters(outcome.parameters, tf.keep),
           mean: mapParameters(outcome.moments.mean, tf.keep),
           meanSquare: mapParameters(outcome.moments.meanSquare, tf.keep),
-        };
+          ema: mapParameters(moved, tf.keep),
+        });
         return { loss: value(outcome.loss), gradNorm: value(outcome.gradNorm), finite: value(outcome.finite) === 1 };
       });
     },
 
-    read(): ModelState {
-      return { weights: download(parameters), mean: download(moments.mean), meanSquare: download(moments.meanSquare) };
+    evaluate(batch: StepInput): number {
+      return tf.tidy(() => {
+        const tensors = toBatchTensors(batch);
+        return value(lossOf(state.weights, config.model, tensors, countTargets(tensors.lossMask)));
+      });
     },
 
-    dispose: disposeState,
+    capture(): StateCapture {
+      const copies = parts.map((part) => [part, mapParameters(state[part], (tensor) => tensor.clone())] as const);
+      return new StateCapture(Object.fromEntries(copies));
+    },
+
+    dispose: () => replace(nothing),
   };
 }
 
 function value(scalar: Tensor): number {
   return scalar.dataSync()[0] ?? NaN;
-}
-
-function download(parameters: Parameters): Map<string, Float32Array> {
-  return new Map(Object.entries(parameters).map(([name, tensor]) => [name, tensor.dataSync<'float32'>().slice()]));
 }

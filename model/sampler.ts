@@ -1,26 +1,34 @@
+import { adjustLogits } from './adjust-logits.ts';
+import type { PenaltySettings } from './adjust-logits.ts';
 import { checkTokens } from './check-input.ts';
 import { chooseToken } from './choose-token.ts';
 import type { ChooseSettings } from './choose-token.ts';
 import type { ModelConfig } from './config.ts';
-import { eagerDecoder } from './decoder.ts';
-import type { Decoder } from './decoder.ts';
+import { eagerDecoding } from './decode-engine.ts';
+import type { DecodeEngineFactory } from './decode-engine.ts';
+import { Decoder } from './decoder.ts';
 import { ModelError } from './errors.ts';
+import { logProbabilities } from './log-probabilities.ts';
+import type { ChosenProbability } from './log-probabilities.ts';
 import { Random } from './random.ts';
-import type { Values } from './step-runner.ts';
 import { readWeights, requireSameModel } from './weights/weights-file.ts';
 
-export interface SamplerRequest extends ChooseSettings {
+export interface SamplerRequest extends ChooseSettings, PenaltySettings {
   readonly prompt: Int32Array;
   readonly maxTokens: number;
   readonly seed: number;
   /** Tokens that end the answer; they are not part of it. */
   readonly stopTokens: readonly number[];
+  /** Also how likely each token was, and so many of the likeliest; by the model alone, before any setting. */
+  readonly topLogProbabilities?: number | undefined;
 }
 
 export interface SamplerDelta {
   readonly id: string;
   /** None when a stop token came. */
   readonly tokens: Int32Array;
+  /** Of each token, when the request asks for them. */
+  readonly logProbabilities?: readonly ChosenProbability[];
   /** Set on a request's last delta: a stop token; or `maxTokens`, or the context is full. */
   readonly finish: 'stop' | 'length' | null;
 }
@@ -50,10 +58,9 @@ export interface ModelSampler {
   dispose(): void;
 }
 
-export function createSampler(
-  decoderOf: (config: ModelConfig, weights: Values) => Decoder = eagerDecoder,
-): ModelSampler {
-  return new Sampler(decoderOf);
+/** A sampler without weights. The engine decides how the forward pass runs: see `compiledDecoding`. */
+export function createSampler(engineOf: DecodeEngineFactory = eagerDecoding): ModelSampler {
+  return new Sampler(engineOf);
 }
 
 interface Speaker {
@@ -62,20 +69,21 @@ interface Speaker {
   readonly random: Random;
   /** Prompt and answer so far. */
   readonly tokens: number[];
+  readonly promptLength: number;
   /** `tokens` grows to this. */
   readonly length: number;
 }
 
 class Sampler implements ModelSampler {
-  readonly #decoderOf: (config: ModelConfig, weights: Values) => Decoder;
+  readonly #engineOf: DecodeEngineFactory;
   #model: { readonly config: ModelConfig; readonly decoder: Decoder } | null = null;
   /** Not in the decoder yet. */
   #waiting: Speaker[] = [];
   /** One for each row of the decoder. */
   #speaking: Speaker[] = [];
 
-  constructor(decoderOf: (config: ModelConfig, weights: Values) => Decoder) {
-    this.#decoderOf = decoderOf;
+  constructor(engineOf: DecodeEngineFactory) {
+    this.#engineOf = engineOf;
   }
 
   get busy(): boolean {
@@ -85,9 +93,8 @@ class Sampler implements ModelSampler {
   load(path: string): { readonly config: ModelConfig } {
     const { config, weights } = readWeights(path);
     if (this.#model) requireSameModel(path, config, this.#model.config);
-    const decoder = this.#decoderOf(config, weights);
-    this.#model?.decoder.dispose();
-    this.#model = { config, decoder };
+    this.#model ??= { config, decoder: new Decoder(config, this.#engineOf(config)) };
+    this.#model.decoder.load(weights);
     this.#waiting = [...this.#speaking, ...this.#waiting];
     this.#speaking = [];
     return { config };
@@ -102,7 +109,8 @@ class Sampler implements ModelSampler {
     const reserved = Math.min(request.maxTokens, Math.floor(config.maxContext / 2));
     const tokens = Array.from(request.prompt.subarray(-(config.maxContext - reserved)));
     const length = Math.min(config.maxContext, tokens.length + request.maxTokens);
-    this.#waiting.push({ id, request, random: new Random(request.seed), tokens, length });
+    const random = new Random(request.seed);
+    this.#waiting.push({ id, request, random, tokens, promptLength: tokens.length, length });
   }
 
   cancel(id: string): void {
@@ -121,11 +129,12 @@ class Sampler implements ModelSampler {
         if (speaker) deltas.push(speak(speaker, logits));
       });
     }
-    for (const speaker of this.#waiting) {
-      const logits = decoder.start(Int32Array.from(speaker.tokens), speaker.length);
-      this.#speaking.push(speaker);
-      deltas.push(speak(speaker, logits));
-    }
+    const starting = this.#waiting;
+    decoder.start(starting.map(({ tokens }) => Int32Array.from(tokens))).forEach((logits, at) => {
+      const speaker = starting[at];
+      if (speaker) deltas.push(speak(speaker, logits));
+    });
+    this.#speaking.push(...starting);
     this.#waiting = [];
     const finished = new Set(deltas.filter((delta) => delta.finish).map((delta) => delta.id));
     this.#keep((speaker) => !finished.has(speaker.id));
@@ -154,20 +163,39 @@ class Sampler implements ModelSampler {
 /** Draws the next token and adds it to what has been said. */
 function speak(speaker: Speaker, logits: Float32Array): SamplerDelta {
   const { id, request, random, tokens, length } = speaker;
-  const token = chooseToken(logits, request, random.uniform());
+  const token = chooseToken(adjustLogits(logits, request, speaker), request, random.uniform());
   if (request.stopTokens.includes(token)) return { id, tokens: new Int32Array(), finish: 'stop' };
   tokens.push(token);
-  return { id, tokens: Int32Array.of(token), finish: tokens.length >= length ? 'length' : null };
+  const top = request.topLogProbabilities;
+  return {
+    id,
+    tokens: Int32Array.of(token),
+    ...(top === undefined ? {} : { logProbabilities: [logProbabilities(logits, token, top)] }),
+    finish: tokens.length >= length ? 'length' : null,
+  };
 }
 
 function checkRequest(request: SamplerRequest, config: ModelConfig): void {
-  const { prompt, maxTokens, temperature, topK, topP } = request;
+  const { prompt, maxTokens, temperature, topK, topP, minP = 0 } = request;
+  const { repetitionPenalty = 1, frequencyPenalty = 0, presencePenalty = 0, topLogProbabilities = 0 } = request;
+  const biases = Object.entries(request.logitBias ?? {});
   const wrong =
     (prompt.length === 0 && '`prompt` must have a token; start with the end-of-text token for a free answer') ||
     (!(Number.isInteger(maxTokens) && maxTokens > 0) && '`maxTokens` must be 1 or more') ||
     (!(Number.isFinite(temperature) && temperature >= 0) && '`temperature` must be 0 or more') ||
     (!(Number.isInteger(topK) && topK >= 0) && '`topK` must be 0 (all) or more') ||
-    (!(topP > 0 && topP <= 1) && '`topP` must be above 0 and at most 1');
+    (!(topP > 0 && topP <= 1) && '`topP` must be above 0 and at most 1') ||
+    (!(minP >= 0 && minP <= 1) && '`minP` must be from 0 to 1') ||
+    (!(repetitionPenalty > 0 && repetitionPenalty < Infinity) && '`repetitionPenalty` must be above 0') ||
+    (!Number.isFinite(frequencyPenalty + presencePenalty) && 'the penalties must be numbers') ||
+    (!biases.every(([, bias]) => Number.isFinite(bias)) && '`logitBias` must give a number to each token') ||
+    (!(Number.isInteger(topLogProbabilities) && topLogProbabilities >= 0) &&
+      '`topLogProbabilities` must be a count, 0 or more');
   if (wrong) throw new ModelError('input-invalid', `The request cannot be answered: ${wrong}.`);
   checkTokens('prompt', prompt, config);
+  checkTokens(
+    'logitBias',
+    Int32Array.from(biases, ([token]) => Number(token)),
+    config,
+  );
 }

@@ -35,6 +35,8 @@ export interface TrainerSettings {
   readonly schedule: ScheduleSettings;
   /** Parts that a batch is worked off in; must divide its rows. */
   readonly accumulate: number;
+  /** Keeps a running mean of the weights beside them, of which so much stays at each update; none when absent. */
+  readonly ema?: number | undefined;
   /** Op by op when absent. */
   readonly engine?: EngineSettings | undefined;
 }
@@ -60,12 +62,15 @@ export const engineSchema: z.ZodType<EngineSettings> = z.discriminatedUnion('mod
   }),
 ]);
 
+export const emaSchema: z.ZodType<number> = z.number().gt(0).lt(1);
+
 export const trainerSettingsSchema: z.ZodType<TrainerSettings> = z.strictObject({
   model: modelConfigSchema,
   seed: z.int(),
   optimizer: optimizerSchema,
   schedule: scheduleSchema,
   accumulate: z.int().positive(),
+  ema: emaSchema.optional(),
   engine: engineSchema.optional(),
 });
 

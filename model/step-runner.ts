@@ -1,3 +1,4 @@
+import type { StateCapture } from './state-capture.ts';
 import type { TrainStepConfig } from './train-step.ts';
 import type { StepInput } from './types.ts';
 
@@ -10,13 +11,19 @@ export interface ModelState {
   /** Running mean of each gradient, and of its square. */
   readonly mean: Values;
   readonly meanSquare: Values;
+  /** Running mean of the weights, where one is kept. */
+  readonly ema?: Values;
 }
+
+export type StatePart = keyof ModelState;
 
 /** What the trainer tells a step besides its batch; see AdamWInputs. */
 export interface StepScalars {
   readonly lr: number;
   readonly biasCorrection1: number;
   readonly biasCorrection2: number;
+  /** Share of the weights' running mean that stays; only where one is kept. */
+  readonly emaDecay?: number;
 }
 
 export interface StepFigures {
@@ -28,13 +35,26 @@ export interface StepFigures {
 
 /**
  * Carries out `trainStep` and holds the state between steps: op by op, or compiled into one graph. Arrays that are
- * handed over stay the caller's and may be reused; arrays that are handed out are the caller's too.
+ * handed over stay the caller's and may be reused.
  */
 export interface StepRunner {
   load(state: ModelState): void;
   run(batch: StepInput, scalars: StepScalars): StepFigures;
-  read(): ModelState;
+  /** Mean cross-entropy of the batch in nats, as a step's loss; changes nothing. */
+  evaluate(batch: StepInput): number;
+  /** The state as it is now, whatever steps follow. Costs little: values are read out as they are taken. */
+  capture(): StateCapture;
   dispose(): void;
 }
 
-export type StepRunnerFactory = (config: TrainStepConfig) => StepRunner;
+export interface RunnerConfig extends TrainStepConfig {
+  /** Keeps a running mean of the weights; `StepScalars.emaDecay` says how it moves. */
+  readonly ema?: number | undefined;
+}
+
+export type StepRunnerFactory = (config: RunnerConfig) => StepRunner;
+
+/** The parts of the state that a runner holds. */
+export function statePartsOf({ ema }: RunnerConfig): readonly StatePart[] {
+  return ema === undefined ? ['weights', 'mean', 'meanSquare'] : ['weights', 'mean', 'meanSquare', 'ema'];
+}

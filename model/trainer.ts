@@ -3,19 +3,22 @@ import { z } from 'zod';
 import { checkStepInput } from './check-input.ts';
 import { compiledRunner } from './compiled-runner.ts';
 import { parameterShapes } from './config.ts';
+import type { ModelConfig } from './config.ts';
 import { eagerRunner } from './eager-runner.ts';
 import { ModelError } from './errors.ts';
 import { initialWeights } from './init.ts';
-import { readOptimizer, writeOptimizer } from './weights/optimizer-file.ts';
+import { emaDecayAt } from './ema.ts';
+import { readOptimizer, streamOptimizer } from './weights/optimizer-file.ts';
 import { rateFraction } from './schedule.ts';
 import { parseTrainerSettings } from './settings.ts';
 import type { EngineSettings, TrainerSettings } from './settings.ts';
-import type { ModelState, StepRunner, StepRunnerFactory } from './step-runner.ts';
+import type { ModelState, StepRunner, StepRunnerFactory, Values } from './step-runner.ts';
 import type { StepInput, StepResult } from './types.ts';
-import { readWeights, requireSameModel, writeWeights } from './weights/weights-file.ts';
+import { readWeights, requireSameModel, streamWeights } from './weights/weights-file.ts';
 
 const weightsFile = 'weights.safetensors';
 const optimizerFile = 'optimizer.safetensors';
+const emaFile = 'ema.safetensors';
 
 /** What training counts. JSON can carry it. */
 export type TrainerState = {
@@ -50,8 +53,13 @@ export interface ModelTrainer {
   restore(snapshot: StoredSnapshot | null): void;
   /** Throws `shape-mismatch` or `input-invalid` for a batch that the model cannot take; it has then done nothing. */
   step(input: StepInput): StepResult;
-  /** Writes weights and optimizer into the directory. Errors of the disk are thrown unchanged. */
-  snapshot(directory: string): TrainerSnapshot;
+  /** The batch's loss as a step would report it, without the step. Throws as `step` does. */
+  evaluate(input: StepInput): number;
+  /**
+   * Writes weights, optimizer and the running mean of the weights, where one is kept, into the directory: as they are at
+   * the call, whatever steps follow while it writes. Rejects with errors of the disk as they are.
+   */
+  snapshot(directory: string): Promise<TrainerSnapshot>;
   dispose(): void;
 }
 
@@ -91,7 +99,7 @@ class Trainer implements ModelTrainer {
 
   step(input: StepInput): StepResult {
     const state = this.#restored();
-    const { model, optimizer, schedule } = this.#settings;
+    const { model, optimizer, schedule, ema } = this.#settings;
     checkStepInput(input, model);
     const tokens = input.lossMask.reduce((sum, counted) => sum + counted, 0);
     const lr = optimizer.learningRate * rateFraction(schedule, state.tokens + tokens);
@@ -99,6 +107,7 @@ class Trainer implements ModelTrainer {
       lr,
       biasCorrection1: 1 - optimizer.beta1 ** (state.updates + 1),
       biasCorrection2: 1 - optimizer.beta2 ** (state.updates + 1),
+      ...(ema === undefined ? {} : { emaDecay: emaDecayAt(ema, state.updates) }),
     });
     this.#state = {
       format: 1,
@@ -109,13 +118,27 @@ class Trainer implements ModelTrainer {
     return { step: this.#state.steps, loss, gradNorm, lr, tokens, skipped: !finite };
   }
 
-  snapshot(directory: string): TrainerSnapshot {
+  evaluate(input: StepInput): number {
+    this.#restored();
+    checkStepInput(input, this.#settings.model);
+    return this.#runner.evaluate(input);
+  }
+
+  async snapshot(directory: string): Promise<TrainerSnapshot> {
     const state = this.#restored();
-    const { weights, mean, meanSquare } = this.#runner.read();
-    const files = [weightsFile, optimizerFile].map((name) => ({ name, path: join(directory, name) }));
-    writeWeights(join(directory, weightsFile), { config: this.#settings.model, weights });
-    writeOptimizer(join(directory, optimizerFile), parameterShapes(this.#settings.model), { mean, meanSquare });
-    return { state, files };
+    const { model } = this.#settings;
+    const capture = this.#runner.capture();
+    const path = (name: string): string => join(directory, name);
+    const names = [weightsFile, optimizerFile, ...(capture.has('ema') ? [emaFile] : [])];
+    try {
+      await streamWeights(path(weightsFile), model, (name) => capture.take('weights', name));
+      const take = capture.take.bind(capture);
+      await streamOptimizer(path(optimizerFile), parameterShapes(model), take);
+      if (capture.has('ema')) await streamWeights(path(emaFile), model, (name) => capture.take('ema', name));
+    } finally {
+      capture.dispose();
+    }
+    return { state, files: names.map((name) => ({ name, path: path(name) })) };
   }
 
   dispose(): void {
@@ -131,15 +154,23 @@ class Trainer implements ModelTrainer {
   #fresh(): ModelState {
     const weights = initialWeights(this.#settings.model, this.#settings.seed);
     const zeros = new Map([...weights].map(([name, values]) => [name, new Float32Array(values.length)]));
-    return { weights, mean: zeros, meanSquare: zeros };
+    return { weights, mean: zeros, meanSquare: zeros, ema: weights };
   }
 
+  /** A running mean that is kept from now on begins with the weights. */
   #read(files: Readonly<Record<string, string>>): ModelState {
-    const path = fileOf(files, weightsFile);
-    const { config, weights } = readWeights(path);
-    requireSameModel(path, config, this.#settings.model);
-    return { weights, ...readOptimizer(fileOf(files, optimizerFile), parameterShapes(config)) };
+    const { model, ema } = this.#settings;
+    const weights = readSameModel(fileOf(files, weightsFile), model);
+    const moments = readOptimizer(fileOf(files, optimizerFile), parameterShapes(model));
+    const kept = ema === undefined ? undefined : files[emaFile];
+    return { weights, ...moments, ema: kept === undefined ? weights : readSameModel(kept, model) };
   }
+}
+
+function readSameModel(path: string, model: ModelConfig): Values {
+  const { config, weights } = readWeights(path);
+  requireSameModel(path, config, model);
+  return weights;
 }
 
 function parseState(state: unknown): TrainerState {

@@ -1,6 +1,8 @@
 import type { Tensor } from '@tensorflow/tfjs-node';
+import { attendTo, causalBias } from './attention.ts';
+import type { KeyValue } from './attention.ts';
 import type { ModelConfig } from './config.ts';
-import { embed, rmsNorm, rotate } from './ops.ts';
+import { embed, rmsNorm, rotate, swiGlu } from './ops.ts';
 import type { Rotation } from './ops.ts';
 import { parameter } from './parameters.ts';
 import type { Parameters } from './parameters.ts';
@@ -18,19 +20,12 @@ import { tf } from './tf.ts';
  * A linear layer holds its weight as [out, in].
  */
 
-export interface KeyValue {
-  readonly k_BGSD: Tensor;
-  readonly v_BGSD: Tensor;
-}
-
 /** What the positions of one pass know of one another. */
 export interface Context {
-  /** Where each position stands, as angles; broadcast against `[B, G, R, T, D]`. */
+  /** Where each position stands, as angles; broadcast against `[B, G, R, T, D/2]`. */
   readonly rotation: Rotation;
-  /** 0 where a position may look, a large negative number where not; broadcast against `[B, G, R, T, S]`. */
-  readonly bias: Tensor;
-  /** Takes a layer's new keys and values and gives all to attend to. Absent: the new ones are all. */
-  readonly remember?: (layer: number, fresh: KeyValue) => KeyValue;
+  /** What the queries of a layer find, `[B, G, R, T, D]` in and out: among its new keys, or others that are remembered. */
+  readonly attend: (layer: number, q_BGRTD: Tensor, fresh: KeyValue) => Tensor;
 }
 
 export interface ForwardOptions {
@@ -49,7 +44,9 @@ export function forward(
 ): Tensor {
   const [, length = 0] = ids_BT.shape;
   const positions = options.positions_BT ?? tf.range(0, length, 1, 'int32').expandDims(0);
-  const context = { rotation: rotationOf(config, positions), bias: causalBias(length, options.segments_BT) };
+  const bias = causalBias(length, options.segments_BT);
+  const attend: Context['attend'] = (_, q_BGRTD, fresh) => attendTo(q_BGRTD, [{ ...fresh, bias }]);
+  const context = { rotation: rotationOf(config, positions), attend };
   return head(parameters, config, hiddenStates(parameters, config, ids_BT, context));
 }
 
@@ -71,31 +68,13 @@ export function head(parameters: Parameters, config: ModelConfig, x_NC: Tensor):
   return linear(x_NC, weight(parameters, config.tieEmbeddings ? 'model.embed_tokens' : 'lm_head'));
 }
 
-/** Rotary embedding `[B, 1, 1, T, D]`: pair i of a position turns by position / theta^(2i/D). */
+/** Rotary embedding `[B, 1, 1, T, D/2]`: pair i of a position turns by position / theta^(2i/D). */
 export function rotationOf(config: ModelConfig, positions_BT: Tensor): Rotation {
   const [rows = 0, length = 0] = positions_BT.shape;
   const half = config.headDim / 2;
   const frequencies = Array.from({ length: half }, (_, i) => config.ropeTheta ** (-i / half));
   const angles = positions_BT.toFloat().reshape([rows, 1, 1, length, 1]).mul(tf.tensor1d(frequencies));
-  const [cos, sin] = [angles.cos(), angles.sin()];
-  return { cos_TD: tf.concat([cos, cos], -1), sin_TD: tf.concat([sin.neg(), sin], -1) };
-}
-
-/** Added to scores that must not count: exp of it is exactly 0, and it is finite in bfloat16 too. */
-const unseen = -1e9;
-
-/** Every position sees itself and what came before it, within its own document where segments are given. */
-export function causalBias(length: number, segments_BT?: Tensor): Tensor {
-  const order = tf.range(0, length, 1, 'int32');
-  const past_TS = order.expandDims(1).greaterEqual(order.expandDims(0));
-  if (!segments_BT) return hide(past_TS);
-  const sameDocument_BTS = segments_BT.expandDims(2).equal(segments_BT.expandDims(1));
-  return hide(past_TS.logicalAnd(sameDocument_BTS).reshape([-1, 1, 1, length, length]));
-}
-
-/** The bias that lets through only where `visible` is true. */
-export function hide(visible: Tensor): Tensor {
-  return tf.scalar(1).sub(visible.toFloat()).mul(unseen);
+  return { cos_TE: angles.cos(), sin_TE: angles.sin() };
 }
 
 interface Place {
@@ -109,39 +88,30 @@ function attention(block: (name: string) => Tensor, config: ModelConfig, x_NC: T
   const { rows, layer, context } = place;
   const [positions = 0] = x_NC.shape;
   const length = positions / rows;
-  const shared = config.heads / kvHeads;
 
   const project = (name: string, heads: number): Tensor =>
-    linear(x_NC, block(`self_attn.${name}_proj`)).reshape([positions, heads, headDim]);
-  const normed = (name: string, x_NHD: Tensor): Tensor =>
-    config.qkNorm ? norm(x_NHD, block(`self_attn.${name}_norm`), config) : x_NHD;
-  const spread = (x_NHD: Tensor, perKey: number): Tensor =>
-    x_NHD.reshape([rows, length, kvHeads, perKey, headDim]).transpose([0, 2, 3, 1, 4]);
+    linear(x_NC, block(`self_attn.${name}_proj`))
+      .reshape([rows, length, kvHeads, heads / kvHeads, headDim])
+      .transpose([0, 2, 3, 1, 4]);
+  const normed = (name: string, x_BGRTD: Tensor): Tensor =>
+    config.qkNorm ? norm(x_BGRTD, block(`self_attn.${name}_norm`), config) : x_BGRTD;
 
-  const q_BGRTD = rotate(spread(normed('q', project('q', config.heads)), shared), context.rotation);
-  const k_BGRTD = rotate(spread(normed('k', project('k', kvHeads)), 1), context.rotation);
-  const v_BGRTD = spread(project('v', kvHeads), 1);
+  const q_BGRTD = rotate(normed('q', project('q', config.heads)), context.rotation);
+  const k_BGRTD = rotate(normed('k', project('k', kvHeads)), context.rotation);
+  const v_BGRTD = project('v', kvHeads);
   const keyShape = [rows, kvHeads, length, headDim];
   const fresh = { k_BGSD: k_BGRTD.reshape(keyShape), v_BGSD: v_BGRTD.reshape(keyShape) };
-  const { k_BGSD, v_BGSD } = context.remember?.(layer, fresh) ?? fresh;
-
-  // Query heads that share a key head stand below one another, so that no key is copied.
-  const stacked = [rows, kvHeads, shared * length, headDim];
-  const scores = q_BGRTD.reshape(stacked).matMul(k_BGSD, false, true).reshape([rows, kvHeads, shared, length, -1]);
-  const weights_BGRTS = tf.softmax(scores.mul(headDim ** -0.5).add(context.bias));
-  const mixed = weights_BGRTS.reshape([rows, kvHeads, shared * length, -1]).matMul(v_BGSD);
-  const y_NC = mixed
-    .reshape([rows, kvHeads, shared, length, headDim])
+  const y_NC = context
+    .attend(layer, q_BGRTD, fresh)
     .transpose([0, 3, 1, 2, 4])
     .reshape([positions, config.heads * headDim]);
   return linear(y_NC, block('self_attn.o_proj'));
 }
 
-/** SwiGLU (Shazeer 2020). */
 function mlp(block: (name: string) => Tensor, x_NC: Tensor): Tensor {
   const gate_NF = linear(x_NC, block('mlp.gate_proj'));
   const up_NF = linear(x_NC, block('mlp.up_proj'));
-  return linear(gate_NF.mul(gate_NF.sigmoid()).mul(up_NF), block('mlp.down_proj'));
+  return linear(swiGlu(gate_NF, up_NF), block('mlp.down_proj'));
 }
 
 function norm(x: Tensor, gain: Tensor, config: ModelConfig): Tensor {

@@ -52,12 +52,15 @@ export const batchKind: OperatorKind = defineKind({
   summary: 'Packs documents into rows of tokens, without padding.',
   input: 'tokenized-document',
   output: 'token-batch',
+  state: 'the batch that has begun',
   config: z.strictObject({
     rows: z.int().positive().optional().describe("Rows of a batch; the preset's if absent."),
     context: z.int().positive().optional().describe("Tokens of a row; the preset's if absent."),
     isolate: z.boolean().default(false).describe('Stops attention at document borders.'),
     maxWait: durationSchema.optional().describe('Trains on a batch that is not full after this long. Never if absent.'),
   }),
+  refusalOf: (state, { rows, context }, model) =>
+    Packer.refusalOf({ rows: rows ?? model.rows, context: context ?? model.context }, state),
   build: (uid, { rows, context, isolate, maxWait }, services) =>
     batch({
       uid,

@@ -48,7 +48,7 @@ function toDocument(record: LogRecord, format: TopicFormat, maxBytes: number): D
 
 function documentOf(record: LogRecord, content: Content, format: TopicFormat, value: Uint8Array): Document {
   const { topic, partition, offset, timestampMs } = record;
-  const text = textIn(content, format);
+  const text = textIn(content, format, value);
   if (text === '') throw new MillraceError('record-empty', 'The text of the record is empty.');
   const byteCount = textFieldOf(format) === null ? value.byteLength : Buffer.byteLength(text);
   return { text, byteCount, at: { topic, partition, offset }, timestampMs };

@@ -1,4 +1,5 @@
 import type { Observable } from 'rxjs';
+import type { Position } from './ports.ts';
 import type { CutReason, Snapshot } from './types.ts';
 import type { Window } from './window.ts';
 
@@ -23,6 +24,11 @@ export interface Item<T> {
 export interface Restore {
   readonly kind: 'restore';
   readonly states: ReadonlyMap<Uid, Snapshot>;
+  /**
+   * Greater than in the run before when what had followed the cut was undone: what follows it now is something else. As
+   * long as it stays the same, the stream repeats itself.
+   */
+  readonly timeline: number;
   readonly source: Source;
 }
 
@@ -53,8 +59,13 @@ export interface Source {
   readonly window: Window;
   /** Asks the source to let down a barrier as soon as it can. Periodic requests that wait are merged into one. */
   requestCut(reason: CutReason): void;
-  /** Tells the source that a cut is safe, so that it may report its offsets to the log for people to see. */
+  /**
+   * Tells the source that a cut is stored, so that it reports its offsets to the log: for people to see, and, where
+   * partitions are shared, to make the cut count. Rejects with `group-fenced` when it does not.
+   */
   cutCommitted(barrier: Barrier): Promise<void>;
+  /** The next offsets of the partitions that are read now. */
+  reads(): readonly Position[];
 }
 
 export function isItem<T>(element: Element<T>): element is Item<T> {

@@ -22,6 +22,7 @@ export interface Formats {
   of(topic: string): TopicFormat;
 }
 
+const REPLACEMENT = '\uFFFD';
 const HALF_CHARACTER = /\p{Surrogate}/u;
 
 /** The field that has the text, unless the graph names another. */
@@ -88,11 +89,14 @@ export function textFieldOf({ name, field }: TopicFormat): string | null {
 
 /**
  * The text of a document that a value of this format carries. Throws `field-missing` where it has none, and
- * `record-not-utf8` for half a character, which JSON can hold and UTF-8 can't.
+ * `record-not-utf8` for half a character, which JSON can hold and UTF-8 can't, and for bytes that are none, which Avro's
+ * reader replaces.
  */
-export function textIn(content: Content, format: TopicFormat): string {
+export function textIn(content: Content, format: TopicFormat, value: Uint8Array): string {
   const field = textFieldOf(format);
   const text = typeof content === 'string' && field === null ? content : textAt(content, field ?? TEXT_FIELD);
+  const isReplaced = format.name === 'avro' && text.includes(REPLACEMENT) && !Buffer.from(value).includes(text);
+  if (isReplaced) throw new MillraceError('record-not-utf8', `What stands at ${field} is not UTF-8 text.`);
   if (field === null || !HALF_CHARACTER.test(text)) return text;
   throw new MillraceError(
     'record-not-utf8',

@@ -165,6 +165,7 @@ export const generateKind: OperatorKind = defineKind({
   summary: 'Answers prompts with the newest weights, token by token.',
   input: 'tokenized-prompt',
   output: 'token-delta',
+  state: 'the prompts without a whole answer yet',
   config: z.strictObject({
     concurrency: z.int().positive().default(8).describe('Prompts that are answered at once.'),
   }),

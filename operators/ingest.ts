@@ -1,16 +1,21 @@
-import { Observable, switchMap, toArray } from 'rxjs';
+import { Observable, firstValueFrom, from, fromEvent, race, switchMap, timer, toArray } from 'rxjs';
 import type { OperatorFunction, Subscriber } from 'rxjs';
-import { z } from 'zod';
+import { allPartitions } from './assignments.ts';
 import { MillraceError } from './errors.ts';
 import type { Barrier, Element, Source, Uid } from './flow.ts';
-import type { Clock, Ledger, LedgerEntry, LogReader, Position, Topic } from './ports.ts';
-import { readState } from './stateful.ts';
+import { findStart, positionsOf } from './ingest-start.ts';
+import { ingestSnapshot, ingestStateIn, placeOf } from './ingest-state.ts';
+import { Ownership } from './ownership.ts';
+import type { Assignment, Assignments, Clock, Ledger, LedgerEntry, LogReader, Position, Topic } from './ports.ts';
+import { Positions } from './positions.ts';
+import { keyOf } from './standing.ts';
+import type { Run, Standing } from './standing.ts';
+import { isTopicMissing, topicDeleted } from './topic-missing.ts';
 import type { CutReason, LogRecord, Snapshot } from './types.ts';
-import { byteSizeSchema, durationSchema, toBytes, toMs } from './units.ts';
+import { toBytes, toMs } from './units.ts';
 import type { ByteSize, Duration } from './units.ts';
+import { WantedCuts } from './wanted-cuts.ts';
 import { Window } from './window.ts';
-import { defineKind } from './kind.ts';
-import type { OperatorKind } from './kind.ts';
 
 export interface IngestOptions {
   readonly uid?: Uid;
@@ -18,7 +23,7 @@ export interface IngestOptions {
   readonly window?: ByteSize;
   /** The cut to go on from; a job that starts anew has none. */
   readonly restore?: { readonly states: ReadonlyMap<Uid, Snapshot> } | null;
-  /** Where partitions that the cut does not know are read from. */
+  /** Where topics that the cut does not know are read from. Partitions that are added to a topic are read from their start. */
   readonly from?: 'earliest' | 'latest';
   /** This job's own ledger. Makes the order across partitions, and the ticks, repeatable; a restart may differ without. */
   readonly ledger?: Ledger;
@@ -26,6 +31,8 @@ export interface IngestOptions {
   readonly tickEvery?: Duration;
   /** Group under which offsets are reported to the log after each cut. Recovery never reads them. */
   readonly group?: string;
+  /** Which partitions are read, where the topics are shared with other processes; all of them by default. */
+  readonly assignments?: Assignments;
   readonly clock?: Clock;
 }
 
@@ -34,27 +41,19 @@ const RUN_RECORDS = 512;
 const RUN_BYTES = 256 * 1024;
 /** How long one poll waits at most; a wanted cut interrupts it. */
 const POLL_MS = 1000;
-
-/** Periodic requests are content with any cut; a savepoint and a final cut are each waited for by somebody. */
-const PERIODIC: readonly CutReason[] = ['steps', 'timer'];
-const CUT_ORDER: readonly CutReason[] = ['savepoint', 'final', ...PERIODIC];
-
-const stateSchema = z.object({
-  positions: z.array(z.object({ topic: z.string(), partition: z.number().int(), offset: z.number().int() })),
-  /** Ledger position of the entry that is being played, and how many of its records have been. */
-  ledger: z.number().int(),
-  played: z.number().int(),
-  /** Partition that the last run came from; the next one's turn is next. */
-  lastRun: z.string().nullable(),
-});
+/** How long the cut may take that saves what was read of a topic before it was deleted. */
+const LAST_CUT_MS = 60_000;
 
 /**
  * Emits the records of the topics that it is given: a restore mark, then records with barriers and ticks among them.
  *
  * Order: by offset within a partition; partitions take turns, and the order that came about is in the ledger before the
  * first record that it concerns is emitted. After a restart the ledger is played again, then the stream is live.
- * Backpressure: pulls nothing, and emits nothing, while the window is overdrawn. Errors: those of the log end the flow.
- * Completion: never; unsubscribing stops the reader. Snapshot: the next offset of every partition, the ledger's position.
+ * Partitions come and go with the assignment, always at a cut: one that is given away ends with it, and nothing is emitted
+ * from there until the next assignment is known.
+ * Backpressure: pulls nothing, and emits nothing, while the window is overdrawn. Errors: those of the log and of the
+ * assignment end the flow; a topic that was deleted does so behind a last cut. Completion: never; unsubscribing stops the
+ * reader. Snapshot: the next offset of every partition, the ledger's position.
  *
  * @example
  * log.topic('text').pipe(ingest({ window: '1MB', restore: await store.latest() }), decode())
@@ -81,14 +80,21 @@ class RecordSource implements Source {
   readonly #options: IngestOptions;
   readonly #uid: Uid;
   readonly #subscriber: Subscriber<Element<LogRecord>>;
-  readonly #positions = new Map<string, Position>();
+  readonly #assignments: Assignments;
+  readonly #ownership: Ownership;
+  readonly #positions = new Positions();
   readonly #clock: Clock;
   readonly #stopped = new AbortController();
-  readonly #wantedCuts = new Set<CutReason>();
+  readonly #wantedCuts = new WantedCuts();
+  /** What to do when a cut is stored that somebody in here waits for. */
+  readonly #onCommitted = new WeakMap<Barrier, () => void>();
+  #reader: LogReader | null = null;
+  #failure: MillraceError | null = null;
   #wake: () => void = () => {};
   #ledgerPosition = 0;
   #played = 0;
   #lastRun: string | null = null;
+  #timeline = 0;
 
   constructor(topics: readonly Topic[], options: IngestOptions, subscriber: Subscriber<Element<LogRecord>>) {
     this.window = new Window(toBytes(options.window ?? '1MB'));
@@ -97,6 +103,12 @@ class RecordSource implements Source {
     this.#uid = options.uid ?? 'ingest';
     this.#subscriber = subscriber;
     this.#clock = options.clock ?? { nowMs: () => Date.now() };
+    this.#assignments = options.assignments ?? allPartitions(topics, { group: options.group });
+    this.#ownership = new Ownership(this.#assignments, {
+      wantHandOver: () => this.requestCut('handover'),
+      wake: () => this.#wake(),
+      fail: (error) => this.#fail(error),
+    });
   }
 
   requestCut(reason: CutReason): void {
@@ -105,28 +117,49 @@ class RecordSource implements Source {
   }
 
   async cutCommitted(barrier: Barrier): Promise<void> {
-    const [topic] = this.#topics;
     const snapshot = barrier.basket.get(this.#uid);
-    if (!this.#options.group || !topic || !snapshot) return;
-    await topic.log.commit(this.#options.group, positionsIn(this.#uid, snapshot));
+    if (!snapshot) return;
+    const state = ingestStateIn(this.#uid, snapshot);
+    try {
+      await this.#ownership.current?.commit(state.positions, placeOf(state));
+    } catch (error) {
+      // The error that this cut was made for says more.
+      if (this.#failure === null) throw error;
+    }
+    this.#onCommitted.get(barrier)?.();
+  }
+
+  reads(): readonly Position[] {
+    return this.#positions.all;
   }
 
   stop(): void {
     this.#stopped.abort();
+    this.#ownership.stop();
     this.#wake();
   }
 
   async run(): Promise<void> {
-    const [topic] = this.#topics;
-    if (!topic) throw new MillraceError('topic-missing', 'ingest was given no topic to read.');
-    const decided = await this.#findStart();
-    this.#subscriber.next({ kind: 'restore', states: this.#options.restore?.states ?? new Map(), source: this });
-    const reader = topic.log.reader([...this.#positions.values()]);
+    if (this.#topics.length === 0) throw new MillraceError('topic-missing', 'ingest was given no topic to read.');
+    const assignment = await this.#ownership.first;
+    const here = { uid: this.#uid, topics: this.#topics, assignments: this.#assignments, assignment };
+    const { state, standing, positions, timeline } = await findStart({ ...this.#options, ...here });
+    for (const position of positions) this.#positions.moveTo(position);
+    this.#ledgerPosition = state.ledger;
+    this.#lastRun = state.lastRun;
+    this.#timeline = timeline;
+    // Without the ledger that the cut was made with, its run is not gone on with: another one begins.
+    if (standing.entries.length > 0) this.#played = state.played;
+    const states = this.#options.restore?.states ?? new Map<Uid, Snapshot>();
+    this.#subscriber.next({ kind: 'restore', states, timeline, source: this });
     try {
-      await this.#replay(decided, reader);
-      await this.#live(reader);
+      await this.#openReader();
+      await this.#replay(standing);
+      await this.#live();
+    } catch (error) {
+      throw await this.#saveWhatWasRead(error);
     } finally {
-      await reader.close();
+      await this.#reader?.close();
     }
   }
 
@@ -134,41 +167,41 @@ class RecordSource implements Source {
     return this.#stopped.signal.aborted;
   }
 
-  /** Moves to the cut's positions, and returns what was decided after it. */
-  async #findStart(): Promise<readonly LedgerEntry[]> {
-    const snapshot = this.#options.restore?.states.get(this.#uid);
-    const state = snapshot ? readState(this.#uid, () => stateSchema.parse(snapshot.state)) : null;
-    for (const topic of this.#topics) {
-      for (const { partition, start, end } of await topic.log.offsets(topic.name)) {
-        const offset = this.#options.from === 'latest' ? end : start;
-        this.#moveTo({ topic: topic.name, partition, offset });
-      }
-    }
-    this.#ledgerPosition = state?.ledger ?? 0;
-    this.#lastRun = state?.lastRun ?? null;
-    const decided = (await this.#options.ledger?.read(this.#ledgerPosition)) ?? [];
-    // Without the ledger that the cut was made with, its run is not gone on with: another one begins.
-    if (state && decided.length > 0) this.#played = state.played;
-    const known = [...firstRuns(decided), ...(state?.positions ?? [])];
-    for (const position of known) if (this.#positions.has(keyOf(position))) this.#moveTo(position);
-    return decided;
+  async #openReader(): Promise<void> {
+    await this.#reader?.close();
+    this.#reader = null;
+    if (!this.#isStopped) this.#reader = this.#topics[0]?.log.reader(this.reads()) ?? null;
   }
 
-  async #replay(decided: readonly LedgerEntry[], reader: LogReader): Promise<void> {
-    for (const entry of decided) {
+  async #replay({ entries }: Standing): Promise<void> {
+    for (const entry of entries) {
+      if (entry) await this.#play(entry);
       if (this.#isStopped) return;
-      await this.#play(entry, reader);
+      if (this.#ownership.isHandedOver) {
+        throw new MillraceError(
+          'group-fenced',
+          'Partitions changed hands while what had been read of them before was played again. The stream begins anew from ' +
+            'the cut that was made for it.',
+        );
+      }
       this.#ledgerPosition += 1;
+      this.#played = 0;
     }
   }
 
-  async #live(reader: LogReader): Promise<void> {
+  async #live(): Promise<void> {
     const tickMs = this.#options.tickEvery === undefined ? Infinity : toMs(this.#options.tickEvery);
     let nextTickMs = this.#clock.nowMs() + tickMs;
+    await this.#dropOthers();
     while (!this.#isStopped) {
       await this.#letThrough();
+      const next = this.#ownership.next;
+      if (next) {
+        await this.#adopt(next);
+        continue;
+      }
       const waitMs = Math.max(0, Math.min(POLL_MS, nextTickMs - this.#clock.nowMs()));
-      const records = await this.#nextRun(reader, waitMs);
+      const records = await this.#nextRun(waitMs);
       const [first] = records;
       if (this.#isStopped) return;
       if (first) {
@@ -182,44 +215,67 @@ class RecordSource implements Source {
     }
   }
 
+  /** Goes on with other partitions, from a cut on. */
+  async #adopt(next: Assignment): Promise<void> {
+    const { known } = this.#positions;
+    const positions = await positionsOf(next, { topics: this.#topics, from: 'earliest', known });
+    if (!this.#ownership.isHandedOver) this.#cut('timer');
+    if (this.#isStopped || !this.#ownership.adopt(next)) return;
+    this.#positions.leaveOff(this.reads());
+    for (const position of positions) this.#positions.moveTo(position);
+    await this.#openReader();
+  }
+
+  /** What was only played again is read on by others. */
+  async #dropOthers(): Promise<void> {
+    const ours = new Set(this.#ownership.current?.partitions.map(keyOf));
+    const others = this.reads().filter((position) => !ours.has(keyOf(position)));
+    this.#positions.leaveOff(others);
+    if (others.length > 0) await this.#openReader();
+  }
+
   /**
    * Records of the partition whose turn it is, or of the next one that has any. So the order of what is already in the
    * log depends on nothing but the log; only what arrives while this waits is ordered by chance.
    */
-  async #nextRun(reader: LogReader, waitMs: number): Promise<readonly LogRecord[]> {
-    for (const partition of this.#turns()) {
-      const records = await reader.poll({ partition, maxRecords: RUN_RECORDS, maxBytes: RUN_BYTES, waitMs: 0 });
-      if (records.length > 0) return records;
-    }
-    if (this.#isStopped || this.#wantedCuts.size > 0) return [];
+  async #nextRun(waitMs: number): Promise<readonly LogRecord[]> {
+    const reader = this.#reader;
+    // Also a poll that does not wait for records may have to wait for the log itself.
     const interrupted = new AbortController();
     this.#wake = () => interrupted.abort();
-    return reader.poll({ maxRecords: RUN_RECORDS, maxBytes: RUN_BYTES, waitMs, signal: interrupted.signal });
-  }
-
-  #turns(): readonly Position[] {
-    const partitions = [...this.#positions.values()];
-    const last = partitions.findIndex((position) => keyOf(position) === this.#lastRun);
-    return [...partitions.slice(last + 1), ...partitions.slice(0, last + 1)];
+    const limits = { maxRecords: RUN_RECORDS, maxBytes: RUN_BYTES, signal: interrupted.signal };
+    for (const partition of this.#positions.inTurn(this.#lastRun)) {
+      const records = await reader?.poll({ ...limits, partition, waitMs: 0 });
+      if (records && records.length > 0) return records;
+    }
+    if (this.#isStopped || !this.#wantedCuts.isEmpty || this.#ownership.next || this.#failure !== null) return [];
+    if (reader && !this.#positions.isEmpty) return reader.poll({ ...limits, waitMs });
+    await firstValueFrom(race(timer(waitMs), fromEvent(interrupted.signal, 'abort')));
+    return [];
   }
 
   /** Something that another run could decide otherwise: first into the ledger, then into the stream. */
   async #decide(entry: LedgerEntry, records: readonly LogRecord[] = []): Promise<void> {
-    const after = (await this.#options.ledger?.append(entry)) ?? this.#ledgerPosition + 1;
+    let after = await this.#write(entry);
     this.#ledgerPosition = after - 1;
     if (entry.kind === 'tick') this.#tick(entry.atMs);
     else await this.#emitAll(records);
+    if (this.#isStopped) return;
+    if (this.#played < records.length) after = await this.#write({ kind: 'short', count: this.#played });
     this.#ledgerPosition = after;
     this.#endRun(entry);
   }
 
-  async #play(entry: LedgerEntry, reader: LogReader): Promise<void> {
-    if (entry.kind === 'tick') {
-      this.#tick(entry.atMs);
-      return;
-    }
-    while (this.#played < entry.count && !this.#isStopped) {
-      const records = await reader.poll({ partition: entry, maxRecords: entry.count - this.#played, waitMs: 0 });
+  /** Resolves with the position behind the entry. */
+  async #write(entry: LedgerEntry): Promise<number> {
+    return (await this.#options.ledger?.append(entry)) ?? this.#ledgerPosition + 1;
+  }
+
+  async #play(entry: LedgerEntry): Promise<void> {
+    if (entry.kind === 'tick') this.#tick(entry.atMs);
+    if (entry.kind !== 'run') return;
+    while (this.#played < entry.count && !this.#isStopped && !this.#ownership.isHandedOver) {
+      const records = await this.#pollFor(entry, entry.count - this.#played);
       const offset = records[0]?.offset ?? -1;
       // The run began at a record; after that a log may leave out offsets, as Kafka does for the marks of transactions.
       if (this.#played === 0 ? offset !== entry.from : offset < entry.from + this.#played) {
@@ -234,24 +290,38 @@ class RecordSource implements Source {
     this.#endRun(entry);
   }
 
+  /** Records of a run that is played again. Others may have read what lies between it and the run before. */
+  async #pollFor(run: Run, maxRecords: number): Promise<readonly LogRecord[]> {
+    const poll = async (): Promise<readonly LogRecord[]> =>
+      (await this.#reader?.poll({ partition: run, maxRecords, waitMs: 0 })) ?? [];
+    const records = await poll();
+    if (this.#played > 0 || (records[0]?.offset ?? Infinity) >= run.from) return records;
+    this.#positions.moveTo({ topic: run.topic, partition: run.partition, offset: run.from });
+    await this.#openReader();
+    return poll();
+  }
+
   #endRun(entry: LedgerEntry): void {
     this.#played = 0;
     if (entry.kind === 'run') this.#lastRun = keyOf(entry);
   }
 
-  /** Records of one partition. Waits only where it must: to wait for each would cost more than all else that is done here. */
+  /**
+   * Records of one partition, to the end or to where it is handed over. Waits only where it must: to wait for each would
+   * cost more than all else that is done here.
+   */
   async #emitAll(records: readonly LogRecord[]): Promise<void> {
     const [first] = records;
-    const partition = first ? keyOf(first) : '';
+    const key = first ? keyOf(first) : '';
     for (const record of records) {
       if (this.#mustWait) await this.#letThrough();
-      if (this.#isStopped) return;
-      this.#emit(record, partition);
+      if (this.#isStopped || this.#ownership.isHandedOver) return;
+      this.#emit(record, key);
     }
   }
 
   #emit(record: LogRecord, key: string): void {
-    this.#positions.set(key, { topic: record.topic, partition: record.partition, offset: record.offset + 1 });
+    this.#positions.moveTo({ topic: record.topic, partition: record.partition, offset: record.offset + 1 }, key);
     this.#played += 1;
     const bytes = (record.value?.byteLength ?? 0) + (record.key?.byteLength ?? 0);
     this.window.take(bytes);
@@ -263,65 +333,62 @@ class RecordSource implements Source {
   }
 
   get #mustWait(): boolean {
-    return this.#wantedCuts.size > 0 || !this.window.isOpen;
+    return !this.#wantedCuts.isEmpty || this.#ownership.isHandedOver || !this.window.isOpen;
   }
 
-  /** Returns when the window is open, or the source stopped; wanted cuts are made on the way, however full it is. */
+  /**
+   * Returns when the window is open, the source stopped, or partitions that were given back have been exchanged for others;
+   * wanted cuts are made on the way, however full the window is.
+   */
   async #letThrough(): Promise<void> {
     while (!this.#isStopped) {
-      const reason = CUT_ORDER.find((each) => this.#wantedCuts.has(each));
+      const reason = this.#wantedCuts.next;
+      const woken = new Promise<void>((resolve) => (this.#wake = resolve));
       if (reason) this.#cut(reason);
-      else if (this.window.isOpen) return;
-      else await Promise.race([this.window.opened(), new Promise<void>((resolve) => (this.#wake = resolve))]);
+      else if (this.#failure !== null) throw this.#failure;
+      else if (!this.#ownership.isHandedOver && this.window.isOpen) return;
+      else if (this.#ownership.isHandedOver && this.#ownership.next) return;
+      else await (this.#ownership.isHandedOver ? woken : Promise.race([this.window.opened(), woken]));
     }
   }
 
-  #cut(reason: CutReason): void {
-    for (const done of [reason, ...PERIODIC]) this.#wantedCuts.delete(done);
-    const positions = [...this.#positions.values()].map((position) => ({ ...position }));
-    const state = { positions, ledger: this.#ledgerPosition, played: this.#played, lastRun: this.#lastRun };
-    const basket = new Map<Uid, Snapshot>([[this.#uid, { state }]]);
-    this.#subscriber.next({ kind: 'barrier', reason, basket, source: this });
+  #cut(reason: CutReason, onCommitted?: () => void): void {
+    this.#wantedCuts.done(reason);
+    const basket = new Map([[this.#uid, this.#snapshot()]]);
+    const barrier: Barrier = { kind: 'barrier', reason, basket, source: this };
+    if (onCommitted) this.#onCommitted.set(barrier, onCommitted);
+    if (reason === 'handover') {
+      this.#ownership.barrierLetDown();
+      this.#onCommitted.set(barrier, () => this.#ownership.barrierCommitted());
+    }
+    this.#subscriber.next(barrier);
   }
 
-  #moveTo(position: Position): void {
-    this.#positions.set(keyOf(position), position);
+  #snapshot(): Snapshot {
+    const [ledger, played, lastRun, timeline] = [this.#ledgerPosition, this.#played, this.#lastRun, this.#timeline];
+    return ingestSnapshot({
+      positions: this.reads(),
+      ledger,
+      played,
+      lastRun,
+      timeline,
+      group: this.#assignments.group,
+    });
+  }
+
+  #fail(error: unknown): void {
+    if (isTopicMissing(error) && this.#reader) this.#failure = error;
+    else this.#subscriber.error(error);
+    this.#wake();
+  }
+
+  /** A topic that is deleted takes nothing with it of what was read: a last cut has that. */
+  async #saveWhatWasRead(error: unknown): Promise<unknown> {
+    if (!isTopicMissing(error) || this.#isStopped) return error;
+    this.#failure = error;
+    const stored = new Promise<void>((resolve) => this.#cut('timer', resolve));
+    const stopped = fromEvent(this.#stopped.signal, 'abort');
+    await firstValueFrom(race(from(stored), stopped, timer(LAST_CUT_MS)));
+    return topicDeleted(error);
   }
 }
-
-/** Where each partition was first read after a cut: the start of a partition that the cut does not know. */
-function firstRuns(entries: readonly LedgerEntry[]): readonly Position[] {
-  const runs = entries.filter((entry) => entry.kind === 'run').toReversed();
-  return runs.map(({ topic, partition, from }) => ({ topic, partition, offset: from }));
-}
-
-/** The next offsets to read, in the order of the partitions, as the snapshot that ingest put into a cut says. */
-export function positionsIn(uid: Uid, { state }: Snapshot): readonly Position[] {
-  return readState(uid, () => stateSchema.parse(state).positions);
-}
-
-function keyOf({ topic, partition }: { readonly topic: string; readonly partition: number }): string {
-  return `${topic}/${partition}`;
-}
-
-export const ingestKind: OperatorKind = defineKind({
-  kind: 'ingest',
-  summary: 'Emits the records of topics, with barriers and ticks among them.',
-  input: 'topics',
-  output: 'record',
-  config: z.strictObject({
-    topics: z.array(z.string()).min(1).describe('Topics to read.'),
-    window: byteSizeSchema.default('256KB').describe('Bytes in flight from here to the end of the stream.'),
-    from: z.enum(['earliest', 'latest']).default('earliest').describe('Where a job that starts anew begins.'),
-    tickEvery: durationSchema
-      .default('1s')
-      .describe('How often operators that wait (batch.maxWait) are told the time.'),
-    group: z
-      .string()
-      .optional()
-      .describe('Group under which offsets are reported for monitoring; the job id if absent.'),
-  }),
-  topicsOf: ({ topics }) => topics,
-  build: (uid, { window, from, tickEvery, group }, { restore, ledger, clock, jobId }) =>
-    ingest({ uid, window, from, tickEvery, restore, ledger, clock, group: group ?? jobId }),
-});

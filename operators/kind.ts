@@ -4,6 +4,7 @@ import type { Element, Uid } from './flow.ts';
 import type { Formats } from './formats.ts';
 import type {
   AnswerBook,
+  Assignments,
   CheckpointStore,
   Clock,
   DeadLetters,
@@ -13,7 +14,7 @@ import type {
   Trainer,
   Tokenizer,
 } from './ports.ts';
-import type { Snapshot } from './types.ts';
+import type { Json, Snapshot } from './types.ts';
 
 /** What may flow between two operators of a graph. */
 export type Payload =
@@ -33,6 +34,8 @@ export type Payload =
 /** What a graph's operators are given to work with. */
 export interface Services {
   readonly jobId: string;
+  /** Rises where a job's history is written anew from a cut: what it published behind that cut counts no more. */
+  readonly lineage: number;
   readonly log: TopicLog;
   /** How the values of each topic are read and written. */
   readonly formats: Formats;
@@ -50,7 +53,15 @@ export interface Services {
   /** The cut to go on from, or null for a job that starts anew. */
   readonly restore: { readonly states: ReadonlyMap<Uid, Snapshot> } | null;
   readonly maxSteps: number;
+  /** Which partitions the stream reads, where it shares its topics with other jobs; null where it reads all of them. */
+  readonly assignments: Assignments | null;
 }
+
+/**
+ * What it takes to change a setting of an operator that runs: told to it between two elements (`live`), a new operator
+ * over the state of the old one at a cut (`rebuild`), or it can't be changed without losing that state (`incompatible`).
+ */
+export type ChangeClass = 'live' | 'rebuild' | 'incompatible';
 
 /**
  * One kind of operator as graphs know it. Its schema is the one source of validation, lint and documentation; every
@@ -62,6 +73,12 @@ export interface OperatorKind {
   readonly input: Payload;
   readonly output: Payload;
   readonly config: z.ZodType;
+  /** What it puts into a cut, in a few words; null for an operator without memory. */
+  readonly state: string | null;
+  /** What it takes to change a setting. */
+  changeOf(setting: string): ChangeClass;
+  /** Why the state of a cut can't go on under a configuration; null where it can. */
+  refusalOf(state: Json, config: unknown, batch: Services['batch']): string | null;
   /** Topics that a configuration names, for lint to find those that are missing. */
   topicsOf(config: unknown): readonly string[];
   /** An operator from a configuration that `config` has parsed. */
@@ -77,15 +94,23 @@ interface KindDefinition<C extends z.ZodType> {
   readonly input: Payload;
   readonly output: Payload;
   readonly config: C;
+  readonly state?: string;
+  /** Settings that are not changed by a rebuild, which is what changes all others. */
+  readonly changes?: Readonly<Partial<Record<keyof z.output<C> & string, ChangeClass>>>;
+  refusalOf?(state: Json, config: z.output<C>, batch: Services['batch']): string | null;
   topicsOf?(config: z.output<C>): readonly string[];
   build(uid: Uid, config: z.output<C>, services: Services): OperatorFunction<never, Element<unknown>>;
 }
 
 /** Declares a kind with a typed configuration. */
 export function defineKind<C extends z.ZodType>(definition: KindDefinition<C>): OperatorKind {
-  const { config } = definition;
+  const { config, state = null } = definition;
+  const changes = new Map<string, ChangeClass | undefined>(Object.entries(definition.changes ?? {}));
   return {
     ...definition,
+    state,
+    changeOf: (setting) => changes.get(setting) ?? 'rebuild',
+    refusalOf: (json, given, batch) => definition.refusalOf?.(json, config.parse(given), batch) ?? null,
     topicsOf: (json) => definition.topicsOf?.(config.parse(json)) ?? [],
     build: (uid, json, services) => definition.build(uid, config.parse(json), services),
   };

@@ -85,10 +85,18 @@ export class Packer {
     };
   }
 
+  /** Why a snapshot can't be gone on with in batches of another size; null where it can. */
+  static refusalOf({ rows, context }: Pick<PackerOptions, 'rows' | 'context'>, json: Json): string | null {
+    const { ids } = stateSchema.parse(json);
+    if (ids.length < rows * context) return null;
+    return `the batch that has begun holds ${ids.length} tokens, which do not fit into ${rows} × ${context}`;
+  }
+
   static restored(options: PackerOptions, json: Json): Packer {
     const packer = new Packer(options);
     const { ids, targets, lossMask, segments, segment, ...rest } = stateSchema.parse(json);
-    if (ids.length >= packer.#size) throw new RangeError('The begun batch is larger than rows × context.');
+    const refusal = Packer.refusalOf(options, json);
+    if (refusal !== null) throw new RangeError(refusal);
     Object.assign(packer.#begun, rest, { filled: ids.length });
     packer.#begun.ids.set(ids);
     packer.#begun.targets.set(targets);

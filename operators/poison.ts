@@ -9,8 +9,11 @@ const POISON: ReadonlySet<ErrorCode> = new Set([
   'field-missing',
   'prompt-invalid',
   'record-empty',
+  'record-not-avro',
   'record-not-json',
   'record-not-utf8',
+  'schema-mismatch',
+  'schema-unknown',
 ]);
 
 export function isPoison(error: unknown): error is MillraceError {

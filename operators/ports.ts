@@ -94,6 +94,45 @@ export interface Transactions {
   close(): Promise<void>;
 }
 
+// ── Who reads what ───────────────────────────────────────────────────────────────────────────────────────────────
+
+/** A place in a ledger: so many records of an entry, and all entries before it. */
+export interface LedgerPlace {
+  readonly entry: number;
+  readonly played: number;
+}
+
+export interface AssignedPartition extends PartitionId {
+  /** Where whoever had it before has stopped; null where nobody has had it, or where only the cut says it. */
+  readonly offset: number | null;
+}
+
+/** Partitions that are ours to read until they are asked back. */
+export interface Assignment {
+  readonly partitions: readonly AssignedPartition[];
+  /**
+   * Reports what a cut has read; where the partitions are shared, this is what makes the cut count. Rejects with
+   * `group-fenced` when they are ours no more: then the cut is as if it had never been made.
+   */
+  commit(positions: readonly Position[], place: LedgerPlace): Promise<void>;
+}
+
+/** Says which partitions a source reads: all of its topics, or its share where several processes are one group. */
+export interface Assignments {
+  /** Null where nothing is shared: then every cut counts as soon as it is stored. */
+  readonly group: string | null;
+  /** Where the newest cut that counts has left the ledger; null when the group has never heard of this job. */
+  counted(): Promise<LedgerPlace | null>;
+  /**
+   * Emits the assignment, and each that takes its place. Where that may take partitions away, `handOver` is called before:
+   * it resolves when a cut that ends with them counts, and nothing more is read until the next assignment comes. Errors:
+   * `group-fenced` when the partitions were given to others without asking, `topic-missing`. One subscriber at a time.
+   */
+  watch(handOver: () => Promise<void>): Observable<Assignment>;
+}
+
+// ── Reading ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
 export interface PollOptions {
   /** Only this partition; otherwise whichever has records, in turn. */
   readonly partition?: PartitionId;
@@ -125,7 +164,12 @@ export interface Trainer {
   /** Starts from a snapshot of `snapshot()`, or from fresh weights when there is none. */
   restore(snapshot: Snapshot | null): Promise<void>;
   step(batch: StepInput): Promise<StepResult>;
-  /** Weights and optimizer as files, the schedule and counters as state: all that the next step depends on. */
+  /** The loss that a step would report of the batch, in nats per counted target; trains nothing. */
+  evaluate(batch: StepInput): Promise<number>;
+  /**
+   * Weights and optimizer as files, the schedule and counters as state: all that the next step depends on, as it is when
+   * the call's turn has come. Steps that are asked for meanwhile do not wait until the files are written.
+   */
   snapshot(): Promise<Snapshot>;
   close(): Promise<void>;
 }
@@ -199,8 +243,8 @@ export interface CheckpointStore {
   list(): Promise<readonly CheckpointInfo[]>;
   /** Rejects with `checkpoint-corrupt` when anything does not match its checksum. */
   read(id: string): Promise<Checkpoint>;
-  /** The newest intact one, or null. Corrupt ones on the way are reported to the logger. */
-  latest(): Promise<Checkpoint | null>;
+  /** The newest intact one that counts, or null. Corrupt ones on the way are reported to the logger. */
+  latest(counts?: (checkpoint: Checkpoint) => Promise<boolean>): Promise<Checkpoint | null>;
   /** Drops all but the newest `keep` periodic checkpoints; savepoints belong to the user and stay. */
   prune(keep: number): Promise<void>;
 }
@@ -208,8 +252,8 @@ export interface CheckpointStore {
 // ── Records of what happened ─────────────────────────────────────────────────────────────────────────────────────
 
 /**
- * What the source decided and another run could decide otherwise: the order of records across partitions, and ticks.
- * Written before anything that depends on it, replayed after a restart.
+ * What the source decided and another run could decide otherwise: the order of records across partitions, ticks, and what
+ * of it became void because partitions changed hands. Written before anything that depends on it, replayed after a restart.
  */
 export interface Ledger {
   /** Resolves with the position after the entry, once it will outlive the process. */
@@ -227,7 +271,11 @@ export type LedgerEntry =
       readonly from: number;
       readonly count: number;
     }
-  | { readonly kind: 'tick'; readonly atMs: number };
+  | { readonly kind: 'tick'; readonly atMs: number }
+  /** The run right before was handed over after so many of its records. */
+  | { readonly kind: 'short'; readonly count: number }
+  /** What stands between that place and here does not count: others went on with its partitions. */
+  | { readonly kind: 'undo'; readonly to: LedgerPlace };
 
 /** An answer, whole, as the records that hold it. */
 export interface Answer {

@@ -69,7 +69,7 @@ export function prompts(options: PromptsOptions): OperatorFunction<Element<LogRe
 
 function toPrompt(record: LogRecord, content: Content, format: TopicFormat, defaults: Settings): Prompt {
   try {
-    const { prompt: text, id, ...settings } = promptSchema.parse({ ...defaults, ...fieldsOf(content, format) });
+    const { prompt: text, id, ...settings } = promptSchema.parse({ ...defaults, ...fieldsOf(record, content, format) });
     const key = record.key === null ? undefined : new TextDecoder().decode(record.key);
     const { topic, partition, offset } = record;
     const at = { topic, partition, offset };
@@ -82,8 +82,8 @@ function toPrompt(record: LogRecord, content: Content, format: TopicFormat, defa
 }
 
 /** What a prompt says of itself. Null is what formats put where nothing was said. */
-function fieldsOf(content: Content, format: TopicFormat): object {
-  if (format.field !== null) return { prompt: textIn(content, format) };
+function fieldsOf({ value }: LogRecord, content: Content, format: TopicFormat): object {
+  if (format.field !== null) return { prompt: textIn(content, format, value ?? new Uint8Array()) };
   if (typeof content === 'string' && format.name !== 'json') {
     const text = withoutMark(content);
     return text.trimStart().startsWith('{') ? z.looseObject({}).parse(JSON.parse(text)) : { prompt: text };
@@ -114,5 +114,6 @@ export const promptsKind: OperatorKind = defineKind({
   input: 'record',
   output: 'prompt',
   config: settingsSchema,
+  changes: { maxTokens: 'live', temperature: 'live', topK: 'live', topP: 'live', seed: 'live' },
   build: (_uid, defaults, { deadLetters, formats }) => prompts({ deadLetters, defaults, formats }),
 });

@@ -104,6 +104,7 @@ export const publishKind: OperatorKind = defineKind({
   summary: 'Produces each report to a topic, as JSON unless the topic has another format, and passes it on.',
   input: 'any',
   output: 'any',
+  state: 'how many records it has published',
   config: z.strictObject({
     topic: z.string().describe('Topic to write to.'),
     exactlyOnce: z
@@ -112,12 +113,9 @@ export const publishKind: OperatorKind = defineKind({
       .describe('False for what does not repeat itself after a restart, as answers on their way do not.'),
   }),
   topicsOf: ({ topic }) => [topic],
-  build: (uid, config, { log, jobId, formats }) =>
-    publish<Report>({
-      uid,
-      ...config,
-      publisher: `${jobId}/${uid}`,
-      log,
-      toRecord: (report) => reportRecord(report, formats.of(config.topic)),
-    }),
+  build: (uid, config, { log, jobId, lineage, formats }) => {
+    const publisher = lineage === 0 ? `${jobId}/${uid}` : `${jobId}/${uid}@${lineage}`;
+    const toRecord: PublishOptions<Report>['toRecord'] = (report) => reportRecord(report, formats.of(config.topic));
+    return publish<Report>({ uid, ...config, publisher, log, toRecord });
+  },
 });

@@ -29,8 +29,10 @@ export interface TrainStepOptions {
  * Order: kept. Backpressure: a batch's bytes go back when its step is done. Errors: the trainer's end the flow; a batch
  * without a finite loss is undone by the trainer, its records go to the dead letters. Completion: after the last step.
  * Snapshot: weights, optimizer and counters, and the batches that wait. A barrier overtakes those (Flink's unaligned
- * barriers), so that a cut never takes longer than the steps under way, however much is in flight. Ticks overtake them
- * too, but never another mark; so they do not recur at the same place behind this operator.
+ * barriers), so that a cut never takes longer than the steps under way, however much is in flight. Training goes on while
+ * the snapshot's files are written, unless the cut is to be the last: the barrier leaves when they are, and what is done
+ * meanwhile is reported behind it.
+ * Ticks overtake what waits too, but never another mark; so they do not recur at the same place behind this operator.
  *
  * @example
  * flow.pipe(trainStep(await startTrainer(settings), { maxSteps: 1000 }))
@@ -62,11 +64,17 @@ class TrainLoop implements Listener<TokenBatch> {
   #source: Source | null = null;
   readonly #waiting: Item<TokenBatch>[] = [];
   readonly #marks: Overtaking[] = [];
-  /** Set while a restore or a snapshot is under way, which no step may cross. */
-  #exclusive = false;
+  /** Set while a restore is under way, which no step may cross. */
+  #isRestoring = false;
   #stepsUnderWay = 0;
-  /** Settles when the newest step has been reported; each waits for the one before it. */
-  #finished: Promise<void> = Promise.resolve();
+  /** Settles when the newest step is done and counted; each waits for the one before it. */
+  #counted: Promise<unknown> = Promise.resolve();
+  /** Settles when the newest element has been let out; each waits for the one before it. */
+  #letOut: Promise<void> = Promise.resolve();
+  /** Elements that are to be let out. */
+  #leaving = 0;
+  /** Barriers among them. */
+  readonly #barriersLeaving = new Set<Barrier>();
   #stepsDone = 0;
   #totals: StepTotals = { tokens: 0, bytes: 0, bits: 0 };
   #finalCutWanted = false;
@@ -86,7 +94,7 @@ class TrainLoop implements Listener<TokenBatch> {
         this.#waiting.push(element);
         break;
       case 'restore':
-        this.#exclusively(() => this.#restore(element));
+        this.#restore(element);
         break;
       case 'barrier':
       case 'tick':
@@ -101,29 +109,33 @@ class TrainLoop implements Listener<TokenBatch> {
   }
 
   #advance(): void {
-    if (this.#exclusive || this.#subscriber.closed) return;
+    if (this.#isRestoring || this.#subscriber.closed) return;
     const [next] = this.#marks;
     if (next) {
+      if (!this.#mayPass(next)) return;
+      this.#marks.shift();
       this.#letPass(next);
+      this.#advance();
       return;
     }
     while (this.#stepsUnderWay < (this.#options.depth ?? 2) && this.#mayStep()) this.#startStep();
     this.#wantFinalCut();
-    if (this.#sourceCompleted && !this.#mayStep() && this.#stepsUnderWay === 0) this.#subscriber.complete();
+    if (this.#sourceCompleted && !this.#mayStep() && this.#leaving === 0) this.#subscriber.complete();
+  }
+
+  /** Steps under way belong in front of a barrier. */
+  #mayPass({ mark }: Overtaking): boolean {
+    return mark.kind === 'tick' || this.#stepsUnderWay === 0;
   }
 
   #letPass({ mark, overtaken }: Overtaking): void {
-    if (mark.kind === 'tick') {
-      this.#marks.shift();
-      this.#subscriber.next(mark);
-      this.#advance();
-    } else if (this.#stepsUnderWay === 0) {
-      this.#marks.shift();
-      this.#exclusively(() => this.#snapshot(mark, overtaken));
-    }
+    if (mark.kind === 'barrier') this.#snapshot(mark, overtaken);
+    else if (this.#barriersLeaving.size > 0) this.#leave(async () => mark);
+    else this.#subscriber.next(mark);
   }
 
   #mayStep(): boolean {
+    if ([...this.#barriersLeaving].some(isLast)) return false;
     return this.#waiting.length > 0 && this.#stepsDone + this.#stepsUnderWay < this.#maxSteps;
   }
 
@@ -131,20 +143,40 @@ class TrainLoop implements Listener<TokenBatch> {
     const item = this.#waiting.shift();
     if (!item) return;
     this.#stepsUnderWay += 1;
-    this.#finished = this.#step(item, this.#finished);
-    this.#finished.catch((error: unknown) => this.#subscriber.error(error));
+    const counted = this.#count(item, this.#counted);
+    this.#counted = counted;
+    this.#leave(async () => {
+      const report = await counted;
+      if (report.skipped && !this.#subscriber.closed) await this.#rejectRecords(report);
+      return { kind: 'item', value: report, bytes: 0, source: item.source };
+    });
   }
 
-  async #step(item: Item<TokenBatch>, before: Promise<void>): Promise<void> {
+  /** Carries out a step, and counts it behind the one before. */
+  async #count(item: Item<TokenBatch>, before: Promise<unknown>): Promise<StepReport> {
     const result = await this.#trainer.step(item.value);
     await before;
-    if (this.#subscriber.closed) return;
     this.#stepsDone = result.step;
-    const report = this.#report(item.value, result);
-    if (result.skipped) await this.#rejectRecords(report);
     this.#stepsUnderWay -= 1;
     item.source.window.give(item.bytes);
-    this.#subscriber.next({ kind: 'item', value: report, bytes: 0, source: item.source });
+    const report = this.#report(item.value, result);
+    this.#advance();
+    return report;
+  }
+
+  /** Lets an element out, once it is there and those before it are out. */
+  #leave(element: () => Promise<Element<StepReport>>): void {
+    this.#leaving += 1;
+    this.#letOut = this.#emit(element(), this.#letOut);
+    this.#letOut.catch((error: unknown) => this.#subscriber.error(error));
+  }
+
+  async #emit(element: Promise<Element<StepReport>>, before: Promise<void>): Promise<void> {
+    const [ready] = await Promise.all([element, before]);
+    this.#leaving -= 1;
+    if (ready.kind === 'barrier') this.#barriersLeaving.delete(ready);
+    if (this.#subscriber.closed) return;
+    this.#subscriber.next(ready);
     this.#advance();
   }
 
@@ -187,12 +219,17 @@ class TrainLoop implements Listener<TokenBatch> {
     this.#source?.requestCut('final');
   }
 
-  async #restore(mark: Restore): Promise<void> {
+  #restore(mark: Restore): void {
     this.#source = mark.source;
-    const snapshot = mark.states.get(this.#uid);
-    const trainer = snapshot ? this.#resume(snapshot, mark.source) : null;
-    await this.#trainer.restore(trainer);
-    this.#subscriber.next(mark);
+    const restored = async (): Promise<void> => {
+      const snapshot = mark.states.get(this.#uid);
+      await this.#trainer.restore(snapshot ? this.#resume(snapshot, mark.source) : null);
+      this.#isRestoring = false;
+      this.#subscriber.next(mark);
+      this.#advance();
+    };
+    this.#isRestoring = true;
+    restored().catch((error: unknown) => this.#subscriber.error(error));
   }
 
   /** At once, so that a barrier right behind covers what waits. Returns the trainer's own snapshot. */
@@ -208,25 +245,22 @@ class TrainLoop implements Listener<TokenBatch> {
     return { ...snapshot, state: trainer };
   }
 
-  async #snapshot(barrier: Barrier, overtaken: readonly Item<TokenBatch>[]): Promise<void> {
+  /** The trainer takes the snapshot before any step that is asked for later, so that those need not wait for it. */
+  #snapshot(barrier: Barrier, overtaken: readonly Item<TokenBatch>[]): void {
     const waiting = overtaken.map((item) => batchToJson(item.value));
-    const { state: trainer, ...snapshot } = await this.#trainer.snapshot();
-    const state = { step: this.#stepsDone, totals: { ...this.#totals }, waiting, trainer };
-    barrier.basket.set(this.#uid, { ...snapshot, state });
-    this.#subscriber.next(barrier);
+    const counts = { step: this.#stepsDone, totals: { ...this.#totals } };
+    this.#barriersLeaving.add(barrier);
+    this.#leave(async () => {
+      const { state: trainer, ...snapshot } = await this.#trainer.snapshot();
+      barrier.basket.set(this.#uid, { ...snapshot, state: { ...counts, waiting, trainer } });
+      return barrier;
+    });
   }
+}
 
-  /** Runs `work` while no step is under way or begun. */
-  #exclusively(work: () => Promise<void>): void {
-    this.#exclusive = true;
-    work().then(
-      () => {
-        this.#exclusive = false;
-        this.#advance();
-      },
-      (error: unknown) => this.#subscriber.error(error),
-    );
-  }
+/** Whether a cut may be the one that the job ends with: a step behind it would be for nothing. */
+function isLast({ reason }: Barrier): boolean {
+  return reason === 'savepoint' || reason === 'final';
 }
 
 export const trainStepKind: OperatorKind = defineKind({
@@ -234,6 +268,7 @@ export const trainStepKind: OperatorKind = defineKind({
   summary: 'Trains on each batch: first the exam, then the lesson.',
   input: 'token-batch',
   output: 'step-report',
+  state: 'weights, optimizer, counters, and the batches that wait',
   config: z.strictObject({
     depth: z.int().positive().default(2).describe('Batches that the trainer has at once.'),
   }),

@@ -107,8 +107,8 @@ export interface CheckpointReport {
   readonly path: string;
 }
 
-/** Why a cut was made: by the clock, by the number of steps, or because somebody asked. */
-export type CutReason = 'timer' | 'steps' | 'savepoint' | 'final';
+/** Why a cut was made: by the clock, by the number of steps, because partitions change hands, or because somebody asked. */
+export type CutReason = 'timer' | 'steps' | 'handover' | 'savepoint' | 'final';
 
 /** A question to the model. */
 export interface Prompt {

@@ -3,6 +3,7 @@ import { MillraceError } from '../operators/errors.ts';
 import { checkpointsCommand } from './commands/checkpoints.ts';
 import { generateCommand } from './commands/generate.ts';
 import { lintCommand } from './commands/lint.ts';
+import { planCommand } from './commands/plan.ts';
 import { produceCommand } from './commands/produce.ts';
 import { tailCommand } from './commands/tail.ts';
 import { upCommand } from './commands/up.ts';
@@ -29,6 +30,7 @@ export async function main(argv: readonly string[]): Promise<number> {
     tailCommand(),
     generateCommand(),
     lintCommand(),
+    planCommand(),
     checkpointsCommand(),
   ]) {
     program.addCommand(command.exitOverride().showHelpAfterError('(add --help for what can be said here)'));

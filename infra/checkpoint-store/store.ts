@@ -88,10 +88,10 @@ class DirectoryStore implements CheckpointStore {
     );
   }
 
-  async latest(): Promise<Checkpoint | null> {
+  async latest(counts: (checkpoint: Checkpoint) => Promise<boolean> = async () => true): Promise<Checkpoint | null> {
     for (const id of (await this.#ids()).toReversed()) {
       const checkpoint = await this.#readOrReport(id);
-      if (checkpoint) return checkpoint;
+      if (checkpoint && (await counts(checkpoint))) return checkpoint;
     }
     return null;
   }

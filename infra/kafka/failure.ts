@@ -4,6 +4,8 @@ import { MillraceError } from '../../operators/errors.ts';
 export interface Concern {
   readonly brokers: readonly string[];
   readonly topic?: string;
+  /** How long it was tried. */
+  readonly waitedMs?: number;
 }
 
 const UNREACHABLE = new Set([
@@ -17,7 +19,7 @@ const UNREACHABLE = new Set([
 ]);
 
 /** Turns what kafkajs rejects with into an error of ours. Errors of our own pass unchanged. */
-export function kafkaFailure(error: unknown, { brokers, topic = '' }: Concern): MillraceError {
+export function kafkaFailure(error: unknown, { brokers, topic = '', waitedMs = 0 }: Concern): MillraceError {
   const root = rootOf(error);
   if (root instanceof MillraceError) return root;
   const reason = root instanceof Error ? root.message : String(root);
@@ -41,8 +43,8 @@ export function kafkaFailure(error: unknown, { brokers, topic = '' }: Concern): 
   if (root instanceof Error && UNREACHABLE.has(root.name)) {
     return new MillraceError(
       'broker-unreachable',
-      `No Kafka broker answers at ${brokers.join(', ')}: ${reason} Check the address (--brokers) and that the broker ` +
-        'runs; for a broker on this machine: npx millrace kafka up',
+      `No Kafka broker answers at ${brokers.join(', ')}${forSeconds(waitedMs)}: ${sentence(reason)} Check the address ` +
+        '(--brokers) and that the broker runs; for a broker on this machine: npx millrace kafka up',
       options,
     );
   }
@@ -79,4 +81,13 @@ export function rootOf(error: unknown): unknown {
   if (WRAPPERS.has(error.name) && error.cause) return rootOf(error.cause);
   if ('errors' in error && Array.isArray(error.errors) && error.errors.length > 0) return rootOf(error.errors[0]);
   return error;
+}
+
+/** Nothing, where it was hardly tried. */
+function forSeconds(ms: number): string {
+  return ms < 10_000 ? '' : `, tried for ${Math.round(ms / 1000)} s`;
+}
+
+function sentence(reason: string): string {
+  return /[.!?]$/.test(reason) ? reason : `${reason}.`;
 }

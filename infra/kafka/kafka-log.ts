@@ -21,6 +21,8 @@ import { KafkaCluster, kafkaClient } from './cluster.ts';
 import type { KafkaConnection } from './cluster.ts';
 import { kafkaFailure, topicMissing } from './failure.ts';
 import { commitPositions, committedPositions } from './groups.ts';
+import { Patience } from './patience.ts';
+import type { Outage } from './patience.ts';
 import { KafkaProducer } from './producer.ts';
 import { KafkaReader } from './reader.ts';
 import { toBuffer, toOutgoing } from './records.ts';
@@ -35,6 +37,12 @@ export interface KafkaLogOptions {
   readonly clientId?: string;
   /** How long a call is tried again while no broker answers; 30 s by default. */
   readonly patienceMs?: number;
+  /** Whether to be as patient from the beginning; otherwise some seconds must do to reach a first broker. */
+  readonly waitForBrokers?: boolean;
+  /** Told when no broker has answered for a second, and when one does again. */
+  readonly onOutage?: (outage: Outage) => void;
+  /** Once it aborts, nothing waits for brokers longer than some seconds more. */
+  readonly hurry?: AbortSignal;
 }
 
 const PATIENCE_MS = 30_000;
@@ -44,7 +52,7 @@ const VISIBLE_WITHIN_MS = 10_000;
 const LOOK_AGAIN_MS = 5;
 
 /**
- * Opens topics of a Kafka cluster as a log. Rejects with `broker-unreachable` within some seconds.
+ * Opens topics of a Kafka cluster as a log. Rejects with `broker-unreachable` within some seconds, unless told to wait.
  *
  * Guarantees. Order: by offset within a partition, with gaps, since transactions put their markers between records, and
  * compaction makes holes. Atomicity: the records of one `produce` become readable together or not at all. Durability: what
@@ -56,15 +64,18 @@ const LOOK_AGAIN_MS = 5;
  * `max.message.bytes`, `log-failed` with Kafka's own reason, and those named at `TopicLog`.
  */
 export async function openKafkaLog(options: KafkaLogOptions): Promise<TopicLog> {
-  const { brokers, clientId = 'millrace', patienceMs = PATIENCE_MS } = options;
+  const { brokers, clientId = 'millrace', patienceMs = PATIENCE_MS, waitForBrokers = false, onOutage, hurry } = options;
   if (brokers.length === 0) throw new MillraceError('bad-usage', 'Name at least one Kafka broker, as host:port.');
-  const knock = new KafkaCluster({ brokers, clientId, patienceMs: Math.min(patienceMs, OPENING_PATIENCE_MS) });
+  const patience = new Patience({ brokers, patienceMs, onOutage, hurry });
+  const brief = new Patience({ brokers, patienceMs: Math.min(patienceMs, OPENING_PATIENCE_MS) });
+  const knock = new KafkaCluster({ brokers, clientId, patience: waitForBrokers ? patience : brief });
   try {
-    await knock.run('', async () => undefined);
+    const isWanted = (): boolean => !hurry?.aborted;
+    await knock.run('', async () => undefined, isWanted);
   } finally {
     await knock.close();
   }
-  return new KafkaLog({ brokers, clientId, patienceMs });
+  return new KafkaLog({ brokers, clientId, patience });
 }
 
 class KafkaLog implements TopicLog {
@@ -79,10 +90,9 @@ class KafkaLog implements TopicLog {
 
   constructor(connection: KafkaConnection) {
     this.#connection = connection;
-    const kafka = kafkaClient(connection);
     this.#cluster = new KafkaCluster(connection);
-    this.#topics = new KafkaTopics(this.#cluster, kafka, connection.brokers);
-    this.#producer = new KafkaProducer(kafka, `${connection.clientId}-${randomUUID()}`);
+    this.#topics = new KafkaTopics(this.#cluster, kafkaClient(connection), connection.patience);
+    this.#producer = new KafkaProducer(connection, `${connection.clientId}-${randomUUID()}`);
   }
 
   async createTopic(name: string, settings: TopicSettings = {}): Promise<void> {
@@ -103,7 +113,7 @@ class KafkaLog implements TopicLog {
   topic(name: string): Observable<Topic> {
     return defer(async () => {
       this.#checkOpen();
-      return { name, partitions: await this.#topics.partitionsOf(name), log: this };
+      return { name, partitions: await this.#topics.look(name), log: this };
     });
   }
 

@@ -20,18 +20,14 @@ declare module 'kafkajs/src/cluster/index.js' {
     readonly retry: { readonly retries: number; readonly initialRetryTime: number; readonly maxRetryTime: number };
   }
 
-  export interface FetchedPartition {
-    readonly partition: number;
-    readonly messages: readonly RawMessage[];
-  }
-
-  export interface RawMessage {
-    readonly offset: string;
-    readonly timestamp: string;
-    readonly key: Buffer | null;
-    readonly value: Buffer | null;
-    readonly headers: Readonly<Record<string, unknown>>;
-    readonly batchContext?: { readonly firstOffset: string; readonly lastOffsetDelta: number };
+  /** A request, and what is made of its answer. */
+  export interface Exchange<T> {
+    readonly request: object;
+    readonly response: {
+      decode(payload: Buffer): Promise<T>;
+      /** Throws where the answer has the code of an error. */
+      parse(decoded: T): Promise<T>;
+    };
   }
 
   interface PerTopic<Partition> {
@@ -40,14 +36,10 @@ declare module 'kafkajs/src/cluster/index.js' {
   }
 
   export interface NodeConnection {
-    fetch(request: {
-      readonly isolationLevel: number;
-      readonly maxWaitTime: number;
-      readonly minBytes: number;
-      readonly maxBytes: number;
-      readonly topics: readonly PerTopic<{ partition: number; fetchOffset: string; maxBytes: number }>[];
-    }): Promise<{
-      readonly responses: readonly { readonly topicName: string; readonly partitions: readonly FetchedPartition[] }[];
+    readonly connectionPool: { send<T>(exchange: Exchange<T>): Promise<T> };
+    disconnect(): Promise<void>;
+    metadata(topics: readonly string[]): Promise<{
+      readonly topicMetadata: readonly { readonly topic: string; readonly partitionMetadata: readonly unknown[] }[];
     }>;
     offsetCommit(request: {
       readonly groupId: string;
@@ -70,6 +62,7 @@ declare module 'kafkajs/src/cluster/index.js' {
     refreshMetadata(): Promise<void>;
     refreshMetadataIfNecessary(): Promise<void>;
     readonly targetTopics: Set<string>;
+    getNodeIds(): readonly string[];
     addMultipleTargetTopics(topics: readonly string[]): Promise<void>;
     findTopicPartitionMetadata(topic: string): readonly { readonly partitionId: number; readonly leader: number }[];
     findBroker(node: { readonly nodeId: string }): Promise<NodeConnection>;
@@ -81,15 +74,32 @@ declare module 'kafkajs/src/cluster/index.js' {
   export default Cluster;
 }
 
-declare module 'kafkajs/src/consumer/batch.js' {
-  import type { FetchedPartition, RawMessage } from 'kafkajs/src/cluster/index.js';
+declare module 'kafkajs/src/protocol/requests/fetch/v11/request.js' {
+  export default function fetchRequest(fields: {
+    readonly replicaId: number;
+    readonly isolationLevel: number;
+    readonly maxWaitTime: number;
+    readonly minBytes: number;
+    readonly maxBytes: number;
+    readonly topics: readonly {
+      readonly topic: string;
+      readonly partitions: readonly { partition: number; fetchOffset: string; maxBytes: number }[];
+    }[];
+  }): object;
+}
 
-  /** Leaves out markers of transactions, records of aborted ones, and records before the wanted offset. */
-  class Batch {
-    constructor(topic: string, fetchedOffset: string, partition: FetchedPartition);
-    readonly messages: readonly RawMessage[];
-  }
-  export default Batch;
+declare module 'kafkajs/src/protocol/requests/fetch/v11/response.js' {
+  const response: {
+    parse<T extends { readonly responses: readonly { readonly partitions: readonly { errorCode: number }[] }[] }>(
+      decoded: T,
+    ): Promise<T>;
+  };
+  export default response;
+}
+
+declare module 'kafkajs/src/protocol/message/compression/index.js' {
+  /** The codec of a batch by its attributes, null where it is not compressed. Throws where there is none for it. */
+  export function lookupCodecByAttributes(attributes: number): { decompress(bytes: Buffer): Promise<Buffer> } | null;
 }
 
 declare module 'kafkajs/src/network/requestQueue/index.js' {

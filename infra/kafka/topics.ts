@@ -4,7 +4,8 @@ import { MillraceError } from '../../operators/errors.ts';
 import type { TopicRetention, TopicSettings } from '../../operators/ports.ts';
 import { checkTopicName, checkTopicSettings, definedRetention, topicMismatch } from '../topic-rules.ts';
 import type { KafkaCluster } from './cluster.ts';
-import { kafkaFailure, topicMissing } from './failure.ts';
+import { topicMissing } from './failure.ts';
+import type { Patience } from './patience.ts';
 
 /** As in the embedded log, and some room for what Kafka adds. */
 const MAX_RECORD_BYTES = 17 * 1024 * 1024;
@@ -17,18 +18,19 @@ const BROKER_DEFAULT = -1;
 /** `ConfigResourceTypes.TOPIC`, which kafkajs does not export in a way that ES modules see. */
 const TOPIC_RESOURCE = 2;
 
-/** The topics of a cluster. How many partitions one has is asked once. */
+/** The topics of a cluster. How many partitions one has is asked once, and again when somebody looks. */
 export class KafkaTopics {
   readonly #cluster: KafkaCluster;
   readonly #kafka: Kafka;
-  readonly #brokers: readonly string[];
+  readonly #patience: Patience;
   readonly #known = new Map<string, number>();
   #admin: Promise<Admin> | null = null;
+  #isClosed = false;
 
-  constructor(cluster: KafkaCluster, kafka: Kafka, brokers: readonly string[]) {
+  constructor(cluster: KafkaCluster, kafka: Kafka, patience: Patience) {
     this.#cluster = cluster;
     this.#kafka = kafka;
-    this.#brokers = brokers;
+    this.#patience = patience;
   }
 
   /** Topics that are made keep all records unless a retention is given: Kafka's own default drops them after a week. */
@@ -54,6 +56,12 @@ export class KafkaTopics {
     return known;
   }
 
+  /** The number of its partitions now: some may have been added, or the topic deleted. Rejects with `topic-missing`. */
+  async look(name: string): Promise<number> {
+    this.#known.delete(name);
+    return this.partitionsOf(name);
+  }
+
   /** What the topic drops by now, whoever has set it. Rejects with `topic-missing`. */
   async retentionOf(name: string): Promise<TopicRetention> {
     await this.partitionsOf(name);
@@ -70,6 +78,11 @@ export class KafkaTopics {
   }
 
   async close(): Promise<void> {
+    this.#isClosed = true;
+    await this.#disconnect();
+  }
+
+  async #disconnect(): Promise<void> {
     await this.#admin?.then((admin) => admin.disconnect()).catch(() => undefined);
   }
 
@@ -104,15 +117,19 @@ export class KafkaTopics {
     throw topicMissing(name);
   }
 
-  async #administer<T>(topic: string, work: (admin: Admin) => Promise<T>): Promise<T> {
-    this.#admin ??= connected(this.#kafka.admin());
-    try {
-      return await work(await this.#admin);
-    } catch (error) {
-      void this.close();
-      this.#admin = null;
-      throw kafkaFailure(error, { brokers: this.#brokers, topic });
-    }
+  #administer<T>(topic: string, work: (admin: Admin) => Promise<T>): Promise<T> {
+    return this.#patience.run({
+      topic,
+      work: async () => {
+        this.#admin ??= connected(this.#kafka.admin());
+        return work(await this.#admin);
+      },
+      onFailure: () => {
+        void this.#disconnect();
+        this.#admin = null;
+      },
+      isWanted: () => !this.#isClosed,
+    });
   }
 }
 

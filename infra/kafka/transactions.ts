@@ -7,9 +7,9 @@ import { producerFenced } from '../producer-fenced.ts';
 import { checkTransaction } from '../topic-rules.ts';
 import { coordinatesOf, sendInTransaction, toBatches } from './batches.ts';
 import type { Batch } from './batches.ts';
-import { kafkaClient } from './cluster.ts';
+import { SOME_RETRIES, kafkaClient } from './cluster.ts';
 import type { KafkaCluster, KafkaConnection } from './cluster.ts';
-import { isPassing, kafkaFailure, typeOf } from './failure.ts';
+import { isPassing, typeOf } from './failure.ts';
 import { allCommittedPositions, toTopicOffsets } from './groups.ts';
 import { TRANSACTION_TIMEOUT_MS, connectTransactional, disconnect } from './producers.ts';
 import type { Outgoing } from './records.ts';
@@ -25,10 +25,6 @@ export interface KafkaTransactionsOptions {
   readonly onClose: () => void;
 }
 
-/** kafkajs gives up soon, since it is this file that knows how to go on. */
-const KAFKAJS_PATIENCE_MS = 1000;
-const FIRST_DELAY_MS = 20;
-const MAX_DELAY_MS = 1000;
 const VISIBLE_WITHIN_MS = 10_000;
 const LOOK_AGAIN_MS = 5;
 
@@ -72,7 +68,7 @@ class KafkaTransactions implements Transactions {
 
   constructor(options: KafkaTransactionsOptions) {
     this.#options = options;
-    this.#kafka = kafkaClient({ ...options.connection, patienceMs: KAFKAJS_PATIENCE_MS });
+    this.#kafka = kafkaClient(options.connection, SOME_RETRIES);
   }
 
   async open(): Promise<void> {
@@ -153,21 +149,21 @@ class KafkaTransactions implements Transactions {
   }
 
   /** Does `work` until it goes well, fails for good, or the log's patience is over. */
-  async #again<T>(work: () => Promise<T>, attempt: Attempt | null = null): Promise<T> {
+  #again<T>(work: () => Promise<T>, attempt: Attempt | null = null): Promise<T> {
     const { connection, id } = this.#options;
-    const deadlineMs = performance.now() + connection.patienceMs;
-    for (let delayMs = FIRST_DELAY_MS; ; delayMs = Math.min(2 * delayMs, MAX_DELAY_MS)) {
-      try {
+    return connection.patience.run({
+      topic: id,
+      mayPass: isWorthAnother,
+      work: async () => {
         this.#checkOpen();
-        return await work();
-      } catch (error) {
-        await this.#drop();
-        if (this.#isFencedBy(error, attempt)) throw this.#fence(error);
-        const isLate = performance.now() + delayMs > deadlineMs;
-        if (isLate || !isWorthAnother(error)) throw kafkaFailure(error, { ...connection, topic: id });
-        await sleep(delayMs);
-      }
-    }
+        try {
+          return await work();
+        } catch (error) {
+          await this.#drop();
+          throw this.#isFencedBy(error, attempt) ? this.#fence(error) : error;
+        }
+      },
+    });
   }
 
   /** A transaction that took too long was ended by the broker, which it says in the same words. */

@@ -1,3 +1,4 @@
+import type { EngineSettings } from '../../model/settings.ts';
 import type { SamplerDelta, SamplerRequest } from '../../model/sampler.ts';
 import type { WeightsFile, WeightsVersion } from '../../operators/ports.ts';
 
@@ -8,7 +9,7 @@ export interface AnswerRequest {
 
 /** What the sampler process is asked for. `start` comes first, once. */
 export type SamplerMethods = {
-  readonly start: () => Promise<void>;
+  readonly start: (engine: EngineSettings | undefined) => Promise<void>;
   readonly load: (weights: WeightsFile) => void;
   /** Done when the answer is, or cancelled; its tokens come as events before that. */
   readonly answer: (request: AnswerRequest) => Promise<void>;

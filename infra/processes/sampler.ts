@@ -1,11 +1,14 @@
 import { Observable } from 'rxjs';
 import type { Subscriber } from 'rxjs';
+import type { EngineSettings } from '../../model/settings.ts';
 import type { Logger, SampleDelta, SampleRequest, Sampler, WeightsFile } from '../../operators/ports.ts';
 import { Host } from './host.ts';
 import type { SamplerEvent, SamplerMethods } from './sampler-protocol.ts';
 
 export interface SamplerProcessOptions {
   readonly logger: Logger;
+  /** As the trainer's: it speaks in the precision that it is taught in. Op by op when absent. */
+  readonly engine?: EngineSettings | undefined;
   /** Environment of the process, for instance `TF_NUM_INTRAOP_THREADS`. */
   readonly env?: Readonly<Record<string, string>>;
 }
@@ -23,7 +26,7 @@ const oneThread = { TF_NUM_INTRAOP_THREADS: '1', TF_NUM_INTEROP_THREADS: '1' };
  *
  * Rejects with `engine-missing` or `process-died`.
  */
-export async function startSampler({ logger, env = {} }: SamplerProcessOptions): Promise<SamplerProcess> {
+export async function startSampler({ logger, engine, env = {} }: SamplerProcessOptions): Promise<SamplerProcess> {
   const answers = new Map<string, Subscriber<SampleDelta>>();
   const host = new Host<SamplerMethods, SamplerEvent>({
     name: 'sampler',
@@ -35,7 +38,7 @@ export async function startSampler({ logger, env = {} }: SamplerProcessOptions):
     },
   });
   try {
-    await host.call('start', undefined);
+    await host.call('start', engine);
   } catch (error) {
     await host.close();
     throw error;

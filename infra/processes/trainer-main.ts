@@ -19,6 +19,7 @@ serve((): TrainerMethods => ({
   },
   restore: (snapshot) => started().restore(snapshot),
   step: (input) => started().step(input),
+  evaluate: (input) => started().evaluate(input),
   snapshot(directory) {
     mkdirSync(directory);
     return started().snapshot(directory);

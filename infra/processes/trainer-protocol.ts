@@ -7,6 +7,7 @@ export type TrainerMethods = {
   readonly start: (settings: TrainerSettings) => Promise<void>;
   readonly restore: (snapshot: StoredSnapshot | null) => void;
   readonly step: (input: StepInput) => StepResult;
-  /** Makes the directory and writes its files there. */
-  readonly snapshot: (directory: string) => TrainerSnapshot;
+  readonly evaluate: (input: StepInput) => number;
+  /** Makes the directory and writes its files there, as the model is at the call; steps may follow meanwhile. */
+  readonly snapshot: (directory: string) => Promise<TrainerSnapshot>;
 };

@@ -71,9 +71,12 @@ class ChildTrainer implements TrainerProcess {
     return this.#host.call('restore', { state: snapshot.state, files });
   }
 
-  step({ rows, context, ids, targets, lossMask, segments }: StepInput): Promise<StepResult> {
-    // Only these travel: a batch knows more, and all of it would be copied.
-    return this.#host.call('step', { rows, context, ids, targets, lossMask, ...(segments ? { segments } : {}) });
+  step(batch: StepInput): Promise<StepResult> {
+    return this.#host.call('step', toSend(batch));
+  }
+
+  evaluate(batch: StepInput): Promise<number> {
+    return this.#host.call('evaluate', toSend(batch));
   }
 
   async snapshot(): Promise<Snapshot> {
@@ -103,4 +106,9 @@ class ChildTrainer implements TrainerProcess {
   close(): Promise<void> {
     return this.#host.close();
   }
+}
+
+/** Only these travel: a batch knows more, and all of it would be copied. */
+function toSend({ rows, context, ids, targets, lossMask, segments }: StepInput): StepInput {
+  return { rows, context, ids, targets, lossMask, ...(segments ? { segments } : {}) };
 }

@@ -4,13 +4,18 @@ import { tf } from '../tf.ts';
 import type { TensorSpec } from './engine.ts';
 import type { GraphNode } from './ir.ts';
 import { optimize, type OptimizeOptions } from './optimize.ts';
+import { unpackedShape, unpackInputs } from './passes/unpack-inputs.ts';
 import { Session } from './session.ts';
 import { describe } from './nodes.ts';
 import { trace, type Specs, type Traced, type TracedFunction, type Tensors } from './trace.ts';
 import { VariableAccess } from './variables.ts';
 
 /** Type of an input. Without a shape, the function is compiled when it is first called. */
-export type InputSpec = Pick<TensorSpec, 'dtype'> & Partial<TensorSpec>;
+export type InputSpec = Pick<TensorSpec, 'dtype'> &
+  Partial<TensorSpec> & {
+    /** A float32 that is fed as bfloat16, two numbers to an int32 of half as many columns. */
+    readonly packed?: boolean;
+  };
 
 /** A function to compile, and what its inputs are. Other shapes of the inputs compile further graphs when they come. */
 export interface FunctionSpec<I extends string, O extends string, V extends string = string> {
@@ -117,12 +122,13 @@ export class Program<F extends FunctionSpecs> {
   #graphFor(name: string, given: Tensors): TracedFunction {
     const spec = this.#spec.functions[name];
     if (spec === undefined) throw new ModelError('input-invalid', `The program has no function ${name}.`);
-    const inputs = Object.entries(spec.inputs).map(([input, { dtype }]): [string, TensorSpec] => {
+    const inputs = Object.entries(spec.inputs).map(([input, { dtype, packed }]): [string, TensorSpec] => {
       const tensor = tensorNamed(given, input);
-      if (tensor.dtype === dtype) return [input, { shape: tensor.shape, dtype }];
+      if (packed && tensor.dtype === 'int32') return [input, { shape: unpackedShape(tensor.shape), dtype }];
+      if (!packed && tensor.dtype === dtype) return [input, { shape: tensor.shape, dtype }];
       throw new ModelError(
         'input-invalid',
-        `${name} takes ${dtype} as ${input}, not ${tensor.dtype}. Cast it before the call.`,
+        `${name} takes ${packed ? 'packed int32' : dtype} as ${input}, not ${tensor.dtype}. Cast it before the call.`,
       );
     });
     const key = keyOf(name, Object.fromEntries(inputs));
@@ -159,7 +165,9 @@ export class Program<F extends FunctionSpecs> {
     }
     const request = { name: `${name}.${this.#compiled.size}`, inputs, variables: this.#variables, captured };
     const traced = trace({ ...request, fn: (tensors, variables) => fn.fn(tensors, variables) });
-    const compiled = { ...traced, graph: optimize(traced.graph, this.#spec) };
+    const packed = Object.entries(fn.inputs).flatMap(([input, spec]) => (spec.packed ? [input] : []));
+    const graph = unpackInputs(traced.graph, new Set(packed.map((input) => traced.feeds.get(input))));
+    const compiled = { ...traced, graph: optimize(graph, this.#spec) };
     this.#compiled.set(keyOf(name, inputs), compiled);
     return compiled;
   }

@@ -1,6 +1,7 @@
-import { readSafetensors, writeSafetensors } from './safetensors.ts';
+import { readSafetensors } from './safetensors.ts';
+import { streamSafetensors } from './safetensors-stream.ts';
 import type { Values } from '../step-runner.ts';
-import { takeValues, withShapes } from './weights-file.ts';
+import { laterTensors, takeValues } from './weights-file.ts';
 
 type Shapes = ReadonlyMap<string, readonly number[]>;
 
@@ -11,15 +12,18 @@ export interface OptimizerValues {
 
 /** PyTorch's names of AdamW's two running means, behind the parameter's. */
 const endings = { mean: '.exp_avg', meanSquare: '.exp_avg_sq' } as const;
+const moments = ['mean', 'meanSquare'] as const;
 
-/** Writes the optimizer's running means of all parameters. */
-export function writeOptimizer(path: string, shapes: Shapes, values: OptimizerValues): void {
-  const mean = withShapes(addEnding(values.mean, endings.mean), addEnding(shapes, endings.mean));
-  const meanSquare = withShapes(
-    addEnding(values.meanSquare, endings.meanSquare),
-    addEnding(shapes, endings.meanSquare),
-  );
-  writeSafetensors(path, new Map([...mean, ...meanSquare]), { format: 'pt' });
+/** Writes the optimizer's running means of all parameters, slice by slice; see `streamSafetensors`. */
+export function streamOptimizer(
+  path: string,
+  shapes: Shapes,
+  take: (moment: keyof OptimizerValues, name: string) => Float32Array,
+): Promise<void> {
+  const tensors = moments.flatMap((moment) => [
+    ...laterTensors(addEnding(shapes, endings[moment]), (name) => take(moment, name.slice(0, -endings[moment].length))),
+  ]);
+  return streamSafetensors(path, new Map(tensors), { format: 'pt' });
 }
 
 /** Throws `weights-corrupt` or `weights-mismatch` when they are not all there, in the right shapes. */

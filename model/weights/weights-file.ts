@@ -3,6 +3,8 @@ import type { ModelConfig } from '../config.ts';
 import { ModelError } from '../errors.ts';
 import { readSafetensors, writeSafetensors } from './safetensors.ts';
 import type { TensorData } from './safetensors.ts';
+import { streamSafetensors } from './safetensors-stream.ts';
+import type { LaterTensor } from './safetensors-stream.ts';
 import type { Values } from '../step-runner.ts';
 
 /** Where the config stands in the metadata of a weights file. */
@@ -15,8 +17,24 @@ export interface WeightsFileContent {
 
 /** Writes weights with their config, so that the file alone makes a model. */
 export function writeWeights(path: string, { config, weights }: WeightsFileContent): void {
-  const metadata = { format: 'pt', [configKey]: JSON.stringify(config) };
-  writeSafetensors(path, withShapes(weights, parameterShapes(config)), metadata);
+  writeSafetensors(path, withShapes(weights, parameterShapes(config)), metadataOf(config));
+}
+
+/** The same file, slice by slice; see `streamSafetensors`. */
+export function streamWeights(path: string, config: ModelConfig, take: (name: string) => Float32Array): Promise<void> {
+  return streamSafetensors(path, laterTensors(parameterShapes(config), take), metadataOf(config));
+}
+
+/** Tensors of the given shapes whose values `take` will give. */
+export function laterTensors(
+  shapes: ReadonlyMap<string, readonly number[]>,
+  take: (name: string) => Float32Array,
+): Map<string, LaterTensor> {
+  return new Map([...shapes].map(([name, shape]) => [name, { dtype: 'F32', shape, take: () => take(name) }]));
+}
+
+function metadataOf(config: ModelConfig): Record<string, string> {
+  return { format: 'pt', [configKey]: JSON.stringify(config) };
 }
 
 /**
@@ -73,7 +91,7 @@ export function takeValues(
 }
 
 /** Values as tensors of the format, in the order of the shapes. */
-export function withShapes(values: Values, shapes: ReadonlyMap<string, readonly number[]>): Map<string, TensorData> {
+function withShapes(values: Values, shapes: ReadonlyMap<string, readonly number[]>): Map<string, TensorData> {
   const tensors = new Map<string, TensorData>();
   for (const [name, shape] of shapes) {
     const data = values.get(name);

@@ -2,10 +2,9 @@ import { Command } from 'commander';
 import type { Manifest } from '../../infra/index.ts';
 import { MillraceError } from '../../operators/errors.ts';
 import { age, count, figure, size, table } from '../terminal/format.ts';
-import { currentJob, dataFolder } from '../job/job-folder.ts';
-import type { JobFolder } from '../job/job-folder.ts';
 import { bytesOf, checkpointIds, inspectCheckpoint, trainedIn } from '../job/saved-checkpoints.ts';
 import type { SavedCheckpoint } from '../job/saved-checkpoints.ts';
+import { jobOf } from './current-job.ts';
 import { dataDirOption } from './options.ts';
 import { inSession } from './session.ts';
 import type { Session } from './session.ts';
@@ -73,15 +72,6 @@ async function inspectOne(session: Session, id: string, { dataDir, json }: Omit<
   const { path, manifest, problem } = checkpoint;
   if (problem !== null) throw new MillraceError('checkpoint-corrupt', problem);
   await session.print(json ? `${JSON.stringify(manifest, null, 2)}\n` : describe(path, manifest));
-}
-
-function jobOf(dataDir: string): JobFolder {
-  const job = currentJob(dataFolder(dataDir));
-  if (job) return job;
-  throw new MillraceError(
-    'bad-usage',
-    `No job has run on ${dataDir} yet. Start one with millrace up, or name another folder with --data-dir.`,
-  );
 }
 
 function toJson({ id, path, manifest, condition, problem }: SavedCheckpoint): object {

@@ -3,6 +3,9 @@ import { addAbortSignal } from 'node:stream';
 import { Command, Option } from 'commander';
 import { MillraceError } from '../../operators/errors.ts';
 import type { TopicLog } from '../../operators/ports.ts';
+import type { Formats } from '../../operators/formats.ts';
+import { promptContent } from '../../operators/prompts.ts';
+import type { PromptFields } from '../../operators/prompts.ts';
 import type { LogRecord } from '../../operators/types.ts';
 import { AnswerParts, GENERATIONS, GENERATIONS_LIVE } from '../topics/answer-parts.ts';
 import { follow, positionsFrom } from '../topics/follow.ts';
@@ -10,26 +13,22 @@ import { duration, printable } from '../terminal/format.ts';
 import { currentJob, dataFolder } from '../job/job-folder.ts';
 import { nameOf } from '../job/open-log.ts';
 import type { LogPlace } from '../job/open-log.ts';
+import { readable } from '../topics/encode.ts';
 import { readPublished } from '../topics/published.ts';
 import type { PublishedDelta } from '../topics/published.ts';
 import { isTerminal, styleFor } from '../terminal/style.ts';
+import { graphOption, topicsOf } from './graph-option.ts';
+import type { TopicFlags } from './graph-option.ts';
 import { brokersOption, dataDirOption, decimal, integer, milliseconds } from './options.ts';
 import { inSession, withTopic } from './session.ts';
 import type { Session } from './session.ts';
 
-interface GenerateFlags extends Settings, LogPlace {
+interface GenerateFlags extends Settings, TopicFlags {
   readonly timeout: number;
   readonly json?: true;
 }
 
-/** What a prompt record may say; where it does not, the job's graph decides. */
-interface Settings {
-  readonly maxTokens?: number;
-  readonly temperature?: number;
-  readonly topK?: number;
-  readonly topP?: number;
-  readonly seed?: number;
-}
+type Settings = Omit<PromptFields, 'prompt' | 'id'>;
 
 const PROMPTS = 'prompts';
 const MAX_PROMPT_BYTES = 1024 * 1024;
@@ -58,6 +57,7 @@ export function generateCommand(): Command {
         .argParser(milliseconds)
         .default(60_000, '60s'),
     )
+    .addOption(graphOption())
     .addOption(dataDirOption())
     .addOption(brokersOption())
     .option('--json', 'print each part of the answer as JSON, one a line')
@@ -66,11 +66,11 @@ export function generateCommand(): Command {
 }
 
 async function generate(session: Session, argument: string, flags: GenerateFlags): Promise<void> {
-  const { dataDir, brokers, timeout, json, ...settings } = flags;
-  const place = { dataDir, brokers };
+  const { graph, dataDir, brokers, timeout, json, ...settings } = flags;
+  const { place, formats } = topicsOf({ dataDir, brokers, ...(graph === undefined ? {} : { graph }) });
   const prompt = argument === '-' ? await readPrompt(session.signal) : argument;
   if (prompt.trim() === '') throw new MillraceError('bad-usage', 'The prompt is empty. Give the model some text.');
-  if (!brokers && !currentJob(dataFolder(dataDir))) {
+  if (!place.brokers && !currentJob(dataFolder(dataDir))) {
     throw new MillraceError(
       'no-answer',
       `No job has run on ${dataDir} yet. Start one with millrace up, and ask again.`,
@@ -81,8 +81,8 @@ async function generate(session: Session, argument: string, flags: GenerateFlags
     const positions = await positionsFrom(log, GENERATIONS, 'latest', null);
     const hasLive = (await log.topics()).some(({ name }) => name === GENERATIONS_LIVE);
     if (hasLive) positions.push(...(await positionsFrom(log, GENERATIONS_LIVE, 'latest', null)));
-    const id = await ask(log, prompt, settings);
-    const answer = deltasOf(id, follow(log, positions, session), timeout, place);
+    const id = await ask(log, formats, prompt, settings);
+    const answer = deltasOf(id, follow(log, positions, session), formats, timeout, place);
     if (!json) return printAnswer(session, prompt, answer);
     for await (const delta of answer) await session.print(`${JSON.stringify(delta)}\n`);
   });
@@ -111,13 +111,15 @@ async function printAnswer(session: Session, prompt: string, answer: AsyncIterab
 async function* deltasOf(
   id: string,
   batches: AsyncIterable<readonly LogRecord[]>,
+  formats: Formats,
   timeoutMs: number,
   place: LogPlace,
 ): AsyncGenerator<PublishedDelta> {
   const parts = new AnswerParts();
   let heardAtMs = performance.now();
   for await (const records of batches) {
-    for (const { topic, value } of records) {
+    for (const record of records) {
+      const { topic, value } = await readable(record, formats.of(record.topic));
       const delta = readPublished(value);
       if (delta?.event !== 'generation' || delta.id !== id) continue;
       yield* parts.push(topic, delta);
@@ -129,9 +131,11 @@ async function* deltasOf(
 }
 
 /** Produces the prompt, and returns its id. */
-async function ask(log: TopicLog, prompt: string, settings: Settings): Promise<string> {
+async function ask(log: TopicLog, formats: Formats, prompt: string, settings: Settings): Promise<string> {
   const id = `ask-${randomUUID().slice(0, 13)}`;
-  await log.produce(PROMPTS, [{ key: id, value: JSON.stringify({ prompt, id, ...settings }) }]);
+  const format = formats.of(PROMPTS);
+  const value = await format.write(promptContent({ prompt, id, ...settings }, format));
+  await log.produce(PROMPTS, [{ key: id, value }]);
   return id;
 }
 

@@ -16,5 +16,5 @@ export function graphOption(): Option {
 /** Where the topics are and how their values are written: by the graph, if one is named; flags go before it. */
 export function topicsOf({ graph: file, dataDir, brokers }: TopicFlags): { place: LogPlace; formats: Formats } {
   const graph = file === undefined ? null : readGraph(file);
-  return { place: { dataDir, brokers: brokers ?? graph?.kafka?.brokers }, formats: formatsOf(graph?.topics ?? {}) };
+  return { place: { dataDir, brokers: brokers ?? graph?.kafka?.brokers }, formats: formatsOf(graph ?? { topics: {} }) };
 }

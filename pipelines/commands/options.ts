@@ -52,6 +52,11 @@ export function from(text: string): From {
   throw new InvalidArgumentError('It must be earliest, latest, or an offset such as 1200.');
 }
 
+/** Of an option that may be given again: all of its values. */
+export function collect(value: string, previous: readonly string[]): readonly string[] {
+  return [...previous, value];
+}
+
 function brokers(text: string): readonly string[] {
   const list = text.split(',').map((each) => each.trim());
   if (list.every((each) => isBroker(each))) return list;

@@ -1,11 +1,10 @@
 import { existsSync } from 'node:fs';
 import type { Writable } from 'node:stream';
-import type { EmbeddedLogOptions } from '../../infra/index.ts';
 import { MillraceError } from '../../operators/errors.ts';
 import type { TopicLog } from '../../operators/ports.ts';
 import { dataFolder } from '../job/job-folder.ts';
 import { nameOf, openLog } from '../job/open-log.ts';
-import type { LogPlace } from '../job/open-log.ts';
+import type { LogOptions, LogPlace } from '../job/open-log.ts';
 
 /** As shells have it: 128, and the number of SIGINT. */
 const INTERRUPTED = 130;
@@ -59,7 +58,7 @@ export async function inSession(
 export async function withLog<T>(
   place: LogPlace,
   use: (log: TopicLog) => Promise<T>,
-  options: EmbeddedLogOptions = {},
+  options: LogOptions = {},
 ): Promise<T> {
   const log = await openLog(place, options);
   try {

@@ -1,14 +1,16 @@
 import { Command } from 'commander';
-import type { LogPlace } from '../job/open-log.ts';
 import { follow, positionsFrom } from '../topics/follow.ts';
 import type { From } from '../topics/follow.ts';
+import { readable } from '../topics/encode.ts';
 import { jsonView, readableView } from '../terminal/record-view.ts';
 import { isTerminal, styleFor } from '../terminal/style.ts';
+import { graphOption, topicsOf } from './graph-option.ts';
+import type { TopicFlags } from './graph-option.ts';
 import { brokersOption, dataDirOption, from, integer } from './options.ts';
 import { inSession, withTopic } from './session.ts';
 import type { Session } from './session.ts';
 
-interface TailFlags extends LogPlace {
+interface TailFlags extends TopicFlags {
   readonly from?: From;
   readonly partition?: number;
   readonly untilEnd?: true;
@@ -18,7 +20,8 @@ interface TailFlags extends LogPlace {
 
 const EXAMPLES = `
 With --json, each line has topic, partition, offset, timestamp, key, value and headers. A value that is an object or a
-list in JSON is given as such, other text as text, and bytes that are no text as {"base64": "..."}.
+list in JSON is given as such, other text as text, and bytes that are no text as {"base64": "..."}. Avro is shown as
+JSON where --graph names the topic's format.
 
 Examples:
   millrace tail generations                         the model's answers, each once, when it is whole
@@ -37,6 +40,7 @@ export function tailCommand(): Command {
     .option('--partition <n>', 'only this partition', integer(0))
     .option('--until-end', 'stop where the topic ends now')
     .option('--max <n>', 'stop after so many records', integer(1))
+    .addOption(graphOption())
     .addOption(dataDirOption())
     .addOption(brokersOption())
     .option('--json', 'print each record as JSON, one a line')
@@ -47,12 +51,14 @@ export function tailCommand(): Command {
 async function tail(session: Session, topic: string, flags: TailFlags): Promise<void> {
   const { untilEnd = false, max = Infinity, partition = null } = flags;
   const view = flags.json ? jsonView : readableView(styleFor(process.stdout), { nowMs: () => performance.now() });
-  await withTopic(flags, topic, async (log) => {
+  const { place, formats } = topicsOf(flags);
+  await withTopic(place, topic, async (log) => {
     const positions = await positionsFrom(log, topic, flags.from ?? (untilEnd ? 'earliest' : 'latest'), partition);
     if (isTerminal(process.stderr) && !untilEnd) process.stderr.write(`Following topic ${topic}; Ctrl-C ends.\n`);
     let left = max;
     for await (const records of follow(log, positions, { signal: session.signal, untilEnd })) {
-      const shown = view.show(records.slice(0, left));
+      const wanted = records.slice(0, left).map((record) => readable(record, formats.of(topic)));
+      const shown = view.show(await Promise.all(wanted));
       if (shown) await session.print(shown);
       left -= records.length;
       if (left <= 0) break;

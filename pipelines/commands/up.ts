@@ -1,12 +1,18 @@
 import { fileURLToPath } from 'node:url';
 import { Command, Option } from 'commander';
+import type { Outage } from '../../infra/index.ts';
+import { toMs } from '../../operators/units.ts';
+import { DEFAULT_PATIENCE } from '../spec/graph.ts';
 import type { Graph } from '../spec/graph.ts';
+import { currentJob, dataFolder } from '../job/job-folder.ts';
 import type { LogPlace } from '../job/open-log.ts';
 import { openJob } from '../job/open-job.ts';
 import { runJob } from '../job/run-job.ts';
+import { currentGraph, graphVersion, readGraphOf } from '../redeploy/graph-history.ts';
+import type { Plan } from '../redeploy/plan.ts';
 import { createReporter } from '../terminal/status-line.ts';
 import { readGraph } from './lint.ts';
-import { brokersOption, dataDirOption, integer, milliseconds } from './options.ts';
+import { brokersOption, collect, dataDirOption, integer, milliseconds } from './options.ts';
 import { inSession } from './session.ts';
 
 interface UpOptions extends LogPlace {
@@ -15,7 +21,11 @@ interface UpOptions extends LogPlace {
   readonly maxSteps?: number;
   /** Milliseconds. */
   readonly untilIdle?: number;
+  /** Milliseconds. */
+  readonly patience?: number;
+  readonly wait?: true;
   readonly fresh?: true;
+  readonly discard: readonly string[];
   readonly json?: true;
 }
 
@@ -28,14 +38,20 @@ const FAREWELL = 'Making a savepoint... (Ctrl-C again ends at once; only work si
 export function upCommand(): Command {
   return new Command('up')
     .description('Run a graph: stream text into training, and answers out. Goes on where it was stopped.')
-    .argument('[graph]', 'a graph as YAML or JSON; by default one that learns from the State of the Union addresses')
+    .argument(
+      '[graph]',
+      "a graph as YAML or JSON; by default the job's, or one that learns from the State of the Union addresses",
+    )
     .addOption(dataDirOption())
     .addOption(brokersOption())
     .addOption(new Option('--preset <name>', "the model's size").choices(['nano', 'small', 'base']))
     .option('--seed <n>', 'seed of the first weights', integer(0))
     .option('--max-steps <n>', 'end when the job has done so many steps in all', integer(1))
     .option('--until-idle <time>', 'end when everything is trained and nothing has arrived for so long', milliseconds)
+    .option('--patience <time>', 'wait so long for Kafka brokers that do not answer (default: 5m)', milliseconds)
+    .option('--wait', 'wait for brokers also at the start, where otherwise some seconds must do')
     .option('--fresh', 'start a new job on the topics as they are')
+    .option('--discard <uid>', 'an operator whose state a changed graph may lose (may be given again)', collect, [])
     .option('--json', 'print events as JSON, one a line')
     .addHelpText(
       'after',
@@ -44,7 +60,7 @@ Examples:
   millrace up
   millrace up --until-idle 5s --max-steps 200
   millrace up my-graph.yaml --preset nano --data-dir /var/lib/millrace
-  millrace up --brokers localhost:9092
+  millrace up --brokers localhost:9092 --patience 1h
   millrace up --json | jq 'select(.event == "step") | .bitsPerByte'
 
 Ctrl-C makes a savepoint and ends; a second one ends at once, and costs only the work since the last checkpoint.
@@ -58,7 +74,7 @@ function up(file: string | undefined, options: UpOptions): Promise<void> {
 }
 
 async function run(file: string | undefined, options: UpOptions, stop: AbortSignal): Promise<void> {
-  const graph = withOverrides(readGraph(file ?? DEFAULT_GRAPH), options);
+  const graph = withOverrides(await graphFor(file, options), options);
   const reporter = createReporter({
     mode: options.json ? 'json' : process.stdout.isTTY ? 'tty' : 'plain',
     out: process.stdout,
@@ -68,7 +84,15 @@ async function run(file: string | undefined, options: UpOptions, stop: AbortSign
   const { fresh = false, maxSteps = Infinity, untilIdle: untilIdleMs = Infinity } = options;
   const place = { dataDir: options.dataDir, brokers: options.brokers ?? graph.kafka?.brokers };
   try {
-    const job = await openJob({ graph, place, fresh, onWarning, signal: stop });
+    const onEvent = reporter.event.bind(reporter);
+    const brokers = {
+      patienceMs: options.patience ?? toMs(graph.kafka?.patience ?? DEFAULT_PATIENCE),
+      waitForBrokers: options.wait ?? false,
+      onOutage: (outage: Outage): void => onEvent({ event: 'outage', ...outage }),
+    };
+    const onPlan = (plan: Plan): void => onEvent({ event: 'plan', plan });
+    const { discard } = options;
+    const job = await openJob({ graph, place, fresh, discard, brokers, onPlan, onWarning, signal: stop });
     if (!job) {
       onWarning('Stopped before anything was trained.');
       return;
@@ -77,7 +101,6 @@ async function run(file: string | undefined, options: UpOptions, stop: AbortSign
     if (stop.aborted) farewell();
     else stop.addEventListener('abort', farewell);
     try {
-      const onEvent = reporter.event.bind(reporter);
       onEvent(await runJob({ job, maxSteps, untilIdleMs, onEvent, onWarning, stop }));
     } finally {
       await job.close();
@@ -85,6 +108,14 @@ async function run(file: string | undefined, options: UpOptions, stop: AbortSign
   } finally {
     reporter.close();
   }
+}
+
+/** What is named, else the graph of the job that is there, else the one that comes with Millrace. */
+async function graphFor(file: string | undefined, { dataDir, fresh }: UpOptions): Promise<Graph> {
+  if (file !== undefined) return readGraph(file);
+  const job = fresh ? null : currentJob(dataFolder(dataDir));
+  const current = job && (await currentGraph(job));
+  return job && current ? readGraphOf(await graphVersion(job, current.version)) : readGraph(DEFAULT_GRAPH);
 }
 
 function withOverrides(graph: Graph, { preset, seed }: UpOptions): Graph {

@@ -9,7 +9,8 @@ export async function createTopics(log: TopicLog, graph: Graph, onWarning: (mess
   const topics: Readonly<Record<string, TopicSpec>> = { [DEAD_LETTER_TOPIC]: { partitions: 1 }, ...graph.topics };
   for (const [name, spec] of Object.entries(topics)) {
     const wanted = retentionOf(spec);
-    await log.createTopic(name, { partitions: spec.partitions, ...wanted });
+    const { partitions } = spec;
+    await log.createTopic(name, { ...(partitions === undefined ? {} : { partitions }), ...wanted });
     if (Object.keys(wanted).length === 0) continue;
     const actual = await log.retention(name);
     const ignored = retentionSettings.filter(

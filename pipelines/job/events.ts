@@ -1,11 +1,27 @@
 import type { EngineSettings } from '../../model/settings.ts';
 import type { CutReason } from '../../operators/index.ts';
+import type { Plan } from '../redeploy/plan.ts';
 
 /**
  * What `millrace up --json` prints, one object a line. Fields are only ever added; README describes each.
  */
 export type JobEvent =
-  ReadyEvent | StepEvent | CheckpointEvent | GenerationEvent | DeadLetterEvent | DeploymentEvent | SummaryEvent;
+  | PlanEvent
+  | ReadyEvent
+  | StepEvent
+  | LagEvent
+  | CheckpointEvent
+  | GenerationEvent
+  | DeadLetterEvent
+  | DeploymentEvent
+  | OutageEvent
+  | SummaryEvent;
+
+/** The job was given another graph than it had: what becomes of each operator. */
+export interface PlanEvent {
+  readonly event: 'plan';
+  readonly plan: Plan;
+}
 
 export interface ReadyEvent {
   readonly event: 'ready';
@@ -34,9 +50,27 @@ export interface StepEvent {
   readonly bytes: number;
   readonly lr: number;
   readonly gradNorm: number | null;
-  /** Records in the ingested topics that no step has seen yet. */
+  /** Records of the partitions that are read which no step has seen yet. */
   readonly lag: number;
   readonly skipped: boolean;
+}
+
+/** Where each partition that is read stands. Told when it has changed, once a second at most. */
+export interface LagEvent {
+  readonly event: 'lag';
+  /** Over all partitions. */
+  readonly lag: number;
+  readonly partitions: readonly PartitionLag[];
+}
+
+export interface PartitionLag {
+  readonly topic: string;
+  readonly partition: number;
+  /** The next offset that no step has seen. */
+  readonly offset: number;
+  /** Where the partition ends. */
+  readonly end: number;
+  readonly lag: number;
 }
 
 export interface CheckpointEvent {
@@ -76,6 +110,17 @@ export interface DeploymentEvent {
   readonly reason?: string;
 }
 
+/** No broker answers, which is borne for a while; or one does again. */
+export type OutageEvent =
+  | {
+      readonly event: 'outage';
+      readonly state: 'waiting';
+      readonly reason: string;
+      /** How long it will be waited for, from the outage's beginning on. */
+      readonly patienceMs: number;
+    }
+  | { readonly event: 'outage'; readonly state: 'over'; readonly lastedMs: number };
+
 export interface SummaryEvent {
   readonly event: 'summary';
   readonly reason: 'interrupted' | 'idle' | 'max-steps';
@@ -89,4 +134,7 @@ export interface SummaryEvent {
   readonly bitsPerByteTotal: number | null;
   readonly bytesTotal: number;
   readonly checkpoint: string | null;
+  /** Of the partitions that were read last. */
+  readonly lag: number;
+  readonly partitions: readonly PartitionLag[];
 }

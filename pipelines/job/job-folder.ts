@@ -3,6 +3,8 @@ import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from '
 import { join } from 'node:path';
 import { z } from 'zod';
 import { MillraceError } from '../../operators/errors.ts';
+import type { Step } from '../spec/graph.ts';
+import { has } from '../spec/streams.ts';
 
 /** Where a data folder keeps what. One folder holds one log, and the jobs that were started on it one after another. */
 export interface DataFolder {
@@ -27,6 +29,8 @@ export interface JobFolder {
   readonly tokenizer: string;
   /** What the job began with. */
   readonly record: string;
+  /** The graphs that it has had, and which of them is its graph now. */
+  readonly graphs: string;
   /** Snapshots on their way into a checkpoint. */
   readonly staging: string;
 }
@@ -97,6 +101,11 @@ export function startJob(folder: DataFolder, log: LogKind): JobFolder {
   return job;
 }
 
+/** The training stream's checkpoints are the job's; the others keep theirs beside them. */
+export function checkpointsOf({ checkpoints, root }: JobFolder, name: string, steps: readonly Step[]): string {
+  return has(steps, 'trainStep') ? checkpoints : join(root, 'streams', name);
+}
+
 function jobFolder(folder: DataFolder, id: string, log: LogKind): JobFolder {
   const root = join(folder.jobs, id);
   return {
@@ -106,6 +115,7 @@ function jobFolder(folder: DataFolder, id: string, log: LogKind): JobFolder {
     checkpoints: join(root, 'checkpoints'),
     tokenizer: join(root, 'tokenizer.json'),
     record: join(root, 'record.json'),
+    graphs: join(root, 'graphs'),
     staging: join(root, 'staging'),
   };
 }

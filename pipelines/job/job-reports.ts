@@ -1,4 +1,4 @@
-import { exhaustMap, interval } from 'rxjs';
+import { EMPTY, catchError, exhaustMap, from, interval } from 'rxjs';
 import type { Subscription } from 'rxjs';
 import { countParameters } from '../../model/config.ts';
 import type { MillraceError } from '../../operators/errors.ts';
@@ -9,6 +9,7 @@ import type { JobEvent, SummaryEvent } from './events.ts';
 import type { OpenJob } from './open-job.ts';
 import { Progress } from './progress.ts';
 import type { Trained } from './saved-checkpoints.ts';
+import { spokenWeights } from './spoken-weights.ts';
 import type { Voice } from './voice.ts';
 
 export interface JobReportsOptions {
@@ -32,11 +33,13 @@ export class JobReports {
   #checkpoint: string | null = null;
   #hasCut = false;
   #isReady = false;
+  #source: Source | null = null;
+  #heardAtMs = performance.now();
 
   constructor(options: JobReportsOptions) {
     const { job, onEvent, onWarning } = options;
     this.#options = options;
-    this.#progress = new Progress(job.log, job.trainedTopics);
+    this.#progress = new Progress(job.log);
     this.logger = { info: () => {}, warn: onWarning };
     this.deadLetters = {
       async put(letter) {
@@ -45,9 +48,14 @@ export class JobReports {
       },
     };
     this.#lag = interval(LAG_EVERY_MS)
-      .pipe(exhaustMap(() => this.#progress.refreshLag()))
       // A log that fails here fails the streams too, and they say so better.
-      .subscribe({ error: () => {} });
+      .pipe(exhaustMap(() => from(this.#refreshLag()).pipe(catchError(() => EMPTY))))
+      .subscribe(() => (this.#heardAtMs = performance.now()));
+  }
+
+  /** When the log was last known to answer, by `performance.now()`. */
+  get heardAtMs(): number {
+    return this.#heardAtMs;
   }
 
   /** The training stream is about to go on from a cut, or to begin without one. */
@@ -58,7 +66,8 @@ export class JobReports {
   }
 
   /** The training stream flows: for the first time, or again after a fault. */
-  flowing(stream: string): void {
+  flowing(stream: string, source: Source): void {
+    this.#source = source;
     const { job, onEvent } = this.#options;
     if (!this.#isReady) {
       const { graph, folder, settings, dataDir } = job;
@@ -73,6 +82,7 @@ export class JobReports {
   }
 
   restarted(stream: string, { message }: MillraceError): void {
+    this.#source = null;
     this.#options.onEvent({ event: 'deployment', stream, outcome: 'restarted', reason: message });
   }
 
@@ -98,7 +108,9 @@ export class JobReports {
     if (answer) this.#options.onEvent(answer);
   }
 
-  summary(reason: SummaryEvent['reason']): SummaryEvent {
+  async summary(reason: SummaryEvent['reason']): Promise<SummaryEvent> {
+    // A log that can't say it any more is no reason to be silent about the rest.
+    await this.#refreshLag().catch(() => {});
     const { steps, tokens } = this.#progress.run;
     const seconds = (performance.now() - this.#startedMs) / 1000;
     const { totals } = this.#progress.reached;
@@ -113,6 +125,8 @@ export class JobReports {
       bitsPerByteTotal: totals.bytes > 0 ? totals.bits / totals.bytes : null,
       bytesTotal: totals.bytes,
       checkpoint: this.#checkpoint,
+      lag: this.#progress.lag,
+      partitions: this.#progress.lags,
     };
   }
 
@@ -120,11 +134,17 @@ export class JobReports {
     this.#lag.unsubscribe();
   }
 
+  async #refreshLag(): Promise<void> {
+    if (!this.#source || !(await this.#progress.refreshLag(this.#source.reads()))) return;
+    this.#options.onEvent({ event: 'lag', lag: this.#progress.lag, partitions: this.#progress.lags });
+  }
+
   get #step(): number {
     return this.#progress.reached.step;
   }
 
   #speakWith({ id, path }: Pick<CheckpointReport, 'id' | 'path'>): void {
-    this.#options.voice.offer({ id, step: this.#step, path: `${path}/weights.safetensors` });
+    const weights = spokenWeights(path, this.#options.job.graph.model);
+    this.#options.voice.offer({ id, step: this.#step, path: weights });
   }
 }

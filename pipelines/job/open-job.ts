@@ -1,14 +1,19 @@
 import { lockJob, logDeadLetters, logLedger } from '../../infra/index.ts';
+import type { KafkaLogOptions } from '../../infra/index.ts';
 import { presets } from '../../model/presets.ts';
 import type { TrainerSettings } from '../../model/settings.ts';
 import { MillraceError } from '../../operators/errors.ts';
-import type { DeadLetters, Formats, Ledger, NewRecord, Tokenizer, TopicLog } from '../../operators/index.ts';
+import type { DeadLetters, Formats, Ledger, NewRecord, Tokenizer, TopicLog, Uid } from '../../operators/index.ts';
 import { createTopics } from './create-topics.ts';
 import { feedOnce } from './feeds/feed.ts';
 import { sotuRecords } from './feeds/sotu.ts';
 import type { Graph } from '../spec/graph.ts';
 import { DEAD_LETTER_TOPIC } from '../spec/lint-topics.ts';
-import { encodeInput, formatsOf } from '../topics/formats.ts';
+import { encodeInput } from '../topics/encode.ts';
+import { formatsOf } from '../topics/formats.ts';
+import { adoptGraph } from '../redeploy/adopt-graph.ts';
+import type { AdoptedGraph } from '../redeploy/adopt-graph.ts';
+import type { Plan } from '../redeploy/plan.ts';
 import { dataFolder, goOnOrBegin } from './job-folder.ts';
 import type { JobFolder } from './job-folder.ts';
 import { openLog } from './open-log.ts';
@@ -25,6 +30,12 @@ export interface OpenJobOptions {
   readonly place: LogPlace;
   /** Starts a new job on the topics as they are, and leaves the old one's folder alone. */
   readonly fresh: boolean;
+  /** Uids whose state a changed graph may lose. */
+  readonly discard?: readonly Uid[];
+  /** Told what a changed graph changes, before it does. */
+  readonly onPlan?: (plan: Plan) => void;
+  /** How brokers are borne that do not answer; the embedded log has none. */
+  readonly brokers?: Pick<KafkaLogOptions, 'patienceMs' | 'waitForBrokers' | 'onOutage'>;
   readonly onWarning: (message: string) => void;
   readonly signal: AbortSignal;
 }
@@ -34,10 +45,12 @@ export interface OpenJob {
   readonly folder: JobFolder;
   readonly dataDir: string;
   readonly graph: Graph;
+  /** The graph's place in the job's history. */
+  readonly adopted: AdoptedGraph;
   readonly log: TopicLog;
   readonly formats: Formats;
   /** Each stream has a ledger of its own. */
-  ledgerOf(stream: string): Ledger;
+  ledgerOf(stream: string, log: TopicLog): Ledger;
   readonly deadLetters: DeadLetters;
   /** Topics that the training stream reads. */
   readonly trainedTopics: readonly string[];
@@ -49,7 +62,7 @@ export interface OpenJob {
 
 /** Opens the data folder's job, or begins one. Resolves with null when told to stop before it was ready. */
 export async function openJob(options: OpenJobOptions): Promise<OpenJob | null> {
-  const { graph, place, fresh, onWarning, signal } = options;
+  const { graph, place, fresh, discard = [], onPlan = () => {}, onWarning, signal } = options;
   const { dataDir, brokers } = place;
   const lock = await lockJob(dataDir);
   const closers: (() => Promise<void>)[] = [() => lock.release()];
@@ -58,11 +71,12 @@ export async function openJob(options: OpenJobOptions): Promise<OpenJob | null> 
   };
   try {
     const data = dataFolder(dataDir);
-    const log = await openLog(place);
+    const log = await openLog(place, { ...options.brokers, hurry: signal });
     closers.push(() => log.close());
     const folder = goOnOrBegin(data, brokers ? 'kafka' : 'embedded', fresh, onWarning);
+    const adopted = await adoptGraph({ job: folder, graph, discard, onPlan });
     await createTopics(log, graph, onWarning);
-    const formats = formatsOf(graph.topics);
+    const formats = formatsOf(graph);
     await feed(log, formats, graph, onWarning);
     const tokenizer = await prepareTokenizer({ graph, log, formats, path: folder.tokenizer, onWarning, signal });
     if (!tokenizer) {
@@ -74,17 +88,20 @@ export async function openJob(options: OpenJobOptions): Promise<OpenJob | null> 
       folder,
       dataDir,
       graph,
+      adopted,
       log,
       formats,
       tokenizer,
       trainedTopics: trainedTopics(graph),
-      ledgerOf: (stream) => logLedger(log, `ledger-${folder.id}-${stream}`),
+      ledgerOf: (stream, through) => logLedger(through, `ledger-${folder.id}-${stream}`),
       deadLetters: logDeadLetters(log, DEAD_LETTER_TOPIC),
       ...trainingOf(graph, tokenizer, begun),
       close,
     };
   } catch (error) {
     await close();
+    // Who leaves while brokers are waited for has not met with a fault.
+    if (signal.aborted && error instanceof MillraceError && error.code === 'broker-unreachable') return null;
     throw error;
   }
 }
@@ -138,6 +155,7 @@ function trainingOf(
     optimizer: { ...preset.optimizer, ...(model.learningRate ? { learningRate: model.learningRate } : {}) },
     schedule: preset.schedule,
     accumulate: model.accumulate,
+    ema: model.ema,
     engine,
   };
   return { settings, batch: { rows: preset.batchRows, context: preset.model.maxContext } };

@@ -1,5 +1,5 @@
 import { openEmbeddedLog, openKafkaLog } from '../../infra/index.ts';
-import type { EmbeddedLogOptions } from '../../infra/index.ts';
+import type { EmbeddedLogOptions, KafkaLogOptions } from '../../infra/index.ts';
 import type { TopicLog } from '../../operators/ports.ts';
 import { dataFolder } from './job-folder.ts';
 
@@ -9,8 +9,11 @@ export interface LogPlace {
   readonly brokers?: readonly string[] | undefined;
 }
 
-export function openLog({ dataDir, brokers }: LogPlace, options: EmbeddedLogOptions = {}): Promise<TopicLog> {
-  return brokers ? openKafkaLog({ brokers }) : openEmbeddedLog(dataFolder(dataDir).log, options);
+/** What either log may be told; each takes what concerns it. */
+export type LogOptions = EmbeddedLogOptions & Omit<KafkaLogOptions, 'brokers'>;
+
+export function openLog({ dataDir, brokers }: LogPlace, options: LogOptions = {}): Promise<TopicLog> {
+  return brokers ? openKafkaLog({ ...options, brokers }) : openEmbeddedLog(dataFolder(dataDir).log, options);
 }
 
 /** As people say it: the folder, or the brokers. */

@@ -1,14 +1,16 @@
-import { join } from 'node:path';
 import { openAnswerBook, openCheckpointStore, startSampler, startTrainer } from '../../infra/index.ts';
 import { MillraceError } from '../../operators/errors.ts';
 import type { AnswerBook } from '../../operators/index.ts';
 import type { Services } from '../../operators/kind.ts';
-import { graphHash } from '../spec/graph.ts';
-import type { Graph, Step } from '../spec/graph.ts';
+import { graphDocument, graphHash } from '../spec/graph.ts';
+import type { Step } from '../spec/graph.ts';
+import { has } from '../spec/streams.ts';
+import { checkpointsOf } from './job-folder.ts';
 import type { JobReports } from './job-reports.ts';
 import type { OpenJob } from './open-job.ts';
 import { positionsOf, reachedIn, requireOwners } from './restored-cut.ts';
 import { composeStream, topicsRead } from './run-stream.ts';
+import { streamLog } from './stream-log.ts';
 import type { OpenStream } from './run-stream.ts';
 import { version } from '../version.ts';
 import type { Voice } from './voice.ts';
@@ -26,39 +28,49 @@ export interface StreamOptions {
 export async function openStream(options: StreamOptions): Promise<OpenStream> {
   const { job, name, steps, voice, reports } = options;
   const { logger } = reports;
-  const store = await openCheckpointStore(checkpointsOf(job, name, steps), {
+  const store = await openCheckpointStore(checkpointsOf(job.folder, name, steps), {
     jobId: job.folder.id,
     logger,
     describe: {
       millrace: version,
-      graph: { name: job.graph.name, hash: graphHash(job.graph), stream: name },
+      graph: {
+        name: job.graph.name,
+        hash: graphHash(job.graph),
+        stream: name,
+        version: job.adopted.version,
+        document: graphDocument(job.graph),
+      },
       model: { ...job.settings.model },
       engine: { ...job.settings.engine },
     },
     files: [{ name: 'tokenizer.json', path: job.folder.tokenizer }],
   });
-  const restore = await store.latest();
+  const newest = await store.latest();
+  const restore = newest && (await job.adopted.withoutDiscarded(newest));
   if (restore) requireOwners(restore, name, steps);
   if (has(steps, 'trainStep')) reports.restored(restore, reachedIn(restore, steps), positionsOf(restore, steps));
   const answers = await bookOf(job, steps);
   const trainer = has(steps, 'trainStep')
     ? await startTrainer({ settings: job.settings, stagingDir: job.folder.staging, logger })
     : null;
-  const sampler = has(steps, 'generate') ? await startSampler({ logger }) : null;
+  const sampler = has(steps, 'generate') ? await startSampler({ logger, engine: job.settings.engine }) : null;
+  const log = streamLog(job.log, logger);
   const listening = sampler && voice.keepCurrent(sampler);
   const services: Services = {
     jobId: job.folder.id,
-    log: job.log,
+    lineage: job.adopted.lineage,
+    log,
     formats: job.formats,
     clock: { nowMs: () => Date.now() },
     tokenizer: job.tokenizer,
     deadLetters: reports.deadLetters,
-    ledger: job.ledgerOf(name),
+    ledger: job.ledgerOf(name, log),
     store,
     batch: job.batch,
     answers,
     restore,
     maxSteps: options.maxSteps,
+    assignments: null,
     get trainer() {
       return started(trainer, 'trainer');
     },
@@ -70,23 +82,9 @@ export async function openStream(options: StreamOptions): Promise<OpenStream> {
     flow: composeStream(steps, services),
     close: async () => {
       listening?.unsubscribe();
-      await Promise.all([trainer?.close(), sampler?.close(), answers?.close()]);
+      await Promise.all([trainer?.close(), sampler?.close(), answers?.close(), log.settled()]);
     },
   };
-}
-
-export function has(steps: readonly Step[], kindName: string): boolean {
-  return steps.some(({ kind }) => kind.kind === kindName);
-}
-
-/** Name and steps of the stream that trains, of which a graph has one at most. */
-export function trainingStream({ streams }: Graph): readonly [string, readonly Step[]] | undefined {
-  return Object.entries(streams).find(([, steps]) => has(steps, 'trainStep'));
-}
-
-/** The training stream's checkpoints are the job's; the others keep theirs beside them. */
-function checkpointsOf({ folder }: OpenJob, name: string, steps: readonly Step[]): string {
-  return has(steps, 'trainStep') ? folder.checkpoints : join(folder.root, 'streams', name);
 }
 
 /** The book of a stream that commits answers; it is the operator's, like a state. */

@@ -1,6 +1,6 @@
 import type { Position, TopicLog } from '../../operators/index.ts';
 import type { StepReport } from '../../operators/types.ts';
-import type { StepEvent } from './events.ts';
+import type { PartitionLag, StepEvent } from './events.ts';
 import type { Trained } from './saved-checkpoints.ts';
 
 const NOTHING: Trained = { step: 0, totals: { tokens: 0, bytes: 0, bits: 0 } };
@@ -11,17 +11,15 @@ const LEAST_RATE_MS = 500;
 /** Makes events of step reports: adds what only time and the log can tell, the rate and the lag. */
 export class Progress {
   readonly #log: TopicLog;
-  readonly #topics: readonly string[];
   readonly #trained = new Map<string, number>();
   readonly #recent: { readonly atMs: number; readonly tokens: number }[] = [];
-  #lag = 0;
+  #lags: readonly PartitionLag[] = [];
   #reached: Trained = NOTHING;
   #runSteps = 0;
   #runTokens = 0;
 
-  constructor(log: TopicLog, topics: readonly string[]) {
+  constructor(log: TopicLog) {
     this.#log = log;
-    this.#topics = topics;
   }
 
   /** How far the job's training is. */
@@ -29,9 +27,14 @@ export class Progress {
     return this.#reached;
   }
 
-  /** As last looked up. */
+  /** Over all partitions, as last looked up. */
   get lag(): number {
-    return this.#lag;
+    return this.#lags.reduce((sum, { lag }) => sum + lag, 0);
+  }
+
+  /** As last looked up. */
+  get lags(): readonly PartitionLag[] {
+    return this.#lags;
   }
 
   /** Steps and tokens since this object was made. */
@@ -67,19 +70,35 @@ export class Progress {
       bitsPerByteTotal: totals.bytes > 0 ? totals.bits / totals.bytes : null,
       tokensPerSecond: this.#rate(),
       gradNorm: finite(gradNorm),
-      lag: this.#lag,
+      lag: this.lag,
     };
   }
 
-  /** Looks up how far the topics have grown beyond what was trained. */
-  async refreshLag(): Promise<void> {
-    let lag = 0;
-    for (const name of this.#topics) {
-      for (const { topic, partition, start, end } of await this.#log.offsets(name)) {
-        lag += Math.max(0, end - (this.#trained.get(`${topic}/${partition}`) ?? start));
-      }
+  /** Looks up how far the partitions that are read have grown beyond what was trained. True when anything has changed. */
+  async refreshLag(reads: readonly Position[]): Promise<boolean> {
+    const ends = new Map<string, number>();
+    for (const name of new Set(reads.map(({ topic }) => topic))) {
+      for (const { topic, partition, end } of await this.#log.offsets(name)) ends.set(`${topic}/${partition}`, end);
     }
-    this.#lag = lag;
+    this.#keepOnly(reads);
+    const before = JSON.stringify(this.#lags);
+    this.#lags = reads.map(({ topic, partition, ...read }) => {
+      const key = `${topic}/${partition}`;
+      const offset = this.#trained.get(key) ?? read.offset;
+      const end = ends.get(key) ?? offset;
+      return { topic, partition, offset, end, lag: Math.max(0, end - offset) };
+    });
+    return JSON.stringify(this.#lags) !== before;
+  }
+
+  /** Of a partition that has come since, begins where it is read now; forgets those that have gone. */
+  #keepOnly(reads: readonly Position[]): void {
+    const trained = reads.map(({ topic, partition, offset }) => {
+      const key = `${topic}/${partition}`;
+      return [key, this.#trained.get(key) ?? offset] as const;
+    });
+    this.#trained.clear();
+    for (const [key, offset] of trained) this.#trained.set(key, offset);
   }
 
   /** Tokens per second between the first and the last step of the window; 0 while that says nothing yet. */

@@ -1,6 +1,6 @@
 import { MillraceError } from '../../operators/errors.ts';
 import type { Checkpoint, Position, Snapshot } from '../../operators/index.ts';
-import { positionsIn } from '../../operators/ingest.ts';
+import { positionsIn } from '../../operators/ingest-state.ts';
 import { readState } from '../../operators/stateful.ts';
 import { trainStateSchema } from '../../operators/train-state.ts';
 import type { Step } from '../spec/graph.ts';

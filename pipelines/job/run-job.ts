@@ -19,9 +19,10 @@ import type { Report } from '../../operators/types.ts';
 import type { JobEvent, SummaryEvent } from './events.ts';
 import { JobReports } from './job-reports.ts';
 import type { OpenJob } from './open-job.ts';
-import { has, openStream, trainingStream } from './open-stream.ts';
+import { openStream } from './open-stream.ts';
 import { runStream } from './run-stream.ts';
 import type { Step } from '../spec/graph.ts';
+import { has, trainingStream } from '../spec/streams.ts';
 import { untilQuiet } from './until-quiet.ts';
 import { Voice } from './voice.ts';
 
@@ -58,7 +59,7 @@ export async function runJob(options: RunJobOptions): Promise<SummaryEvent> {
   try {
     const reason = await Promise.race([training, ...beside.map(({ failed }) => failed)]);
     await Promise.all(beside.map(({ farewell }) => farewell()));
-    return reports.summary(reason);
+    return await reports.summary(reason);
   } finally {
     // Also after a fault of one of them, the others still use the log, which is closed next.
     over.next();
@@ -96,13 +97,17 @@ async function train(
   );
   const endings = merge(
     aborted(stop).pipe(tap(() => endBecause('interrupted'))),
-    untilQuiet(() => source?.window ?? null, options.untilIdleMs).pipe(tap(() => endBecause('idle'))),
+    untilQuiet(
+      () => source?.window ?? null,
+      () => reports.heardAtMs,
+      options.untilIdleMs,
+    ).pipe(tap(() => endBecause('idle'))),
   ).subscribe();
   const flow = running.flow.pipe(
     tap((element) => {
       if (element.kind === 'restore') {
         source = element.source;
-        reports.flowing(name);
+        reports.flowing(name, element.source);
         if (ending) endBecause(ending);
       }
       if (isItem(element)) reports.trained(element.value, element.source);

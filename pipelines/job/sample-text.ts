@@ -79,7 +79,7 @@ async function readSample(
 async function bytesOf({ value }: LogRecord, format: TopicFormat): Promise<Uint8Array> {
   if (value === null || format.name === 'plain' || format.name === 'text') return value ?? new Uint8Array();
   try {
-    return Buffer.from(textIn(await format.read(value), format));
+    return Buffer.from(textIn(await format.read(value), format, value));
   } catch (error) {
     if (isPoison(error)) return new Uint8Array();
     throw error;

@@ -1,12 +1,15 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import type { OperatorKind } from '../../operators/kind.ts';
+import type { Json } from '../../operators/types.ts';
 import { byteSizeSchema, durationSchema } from '../../operators/units.ts';
 import type { ByteSize, Duration } from '../../operators/units.ts';
+import { schemaRegistrySchema } from './schema-registry.ts';
+import type { SchemaRegistrySpec } from './schema-registry.ts';
 import { topicSchema } from './topics.ts';
 import type { TopicSpec } from './topics.ts';
 import type { PresetName } from '../../model/presets.ts';
-import { engineSchema } from '../../model/settings.ts';
+import { emaSchema, engineSchema } from '../../model/settings.ts';
 import type { EngineSettings } from '../../model/settings.ts';
 
 /** A graph: the model, the topics, and the streams of operators between them, as data. */
@@ -17,6 +20,8 @@ export interface Graph {
   readonly topics: Readonly<Record<string, TopicSpec>>;
   /** The cluster that has the topics; without it they are in the data folder. */
   readonly kafka?: KafkaSpec | undefined;
+  /** Knows the schemas of Avro topics; without it they are the graph's. */
+  readonly schemaRegistry?: SchemaRegistrySpec | undefined;
   /** Text to begin with, so that a new job has a stream to learn from. */
   readonly feed?: FeedSpec | undefined;
   /** Prompts that are asked again and again, so that one hears the model learn. */
@@ -38,6 +43,10 @@ export interface ModelSpec {
   readonly learningRate?: number | undefined;
   /** Parts that a batch is worked off in, to save memory. */
   readonly accumulate: number;
+  /** Keeps a running mean of the weights, of which so much stays at each step. */
+  readonly ema?: number | undefined;
+  /** Which weights answer prompts: the running mean, where there is one, or those of the last step. */
+  readonly speak?: 'ema' | 'last' | undefined;
   /** How steps are carried out; `auto` takes what suits the processor and the preset. */
   readonly engine: EngineSettings | 'auto';
 }
@@ -50,7 +59,12 @@ export type TokenizerSpec =
 export interface KafkaSpec {
   /** Some of the brokers, as `host:port`. */
   readonly brokers: readonly string[];
+  /** How long a running job waits for brokers that do not answer. */
+  readonly patience: Duration;
 }
+
+/** Longer than a broker takes to be replaced. */
+export const DEFAULT_PATIENCE: Duration = '5m';
 
 export interface FeedSpec {
   readonly dataset: 'sotu';
@@ -86,12 +100,24 @@ export const graphHeadSchema: z.ZodType<GraphHead> = z.strictObject({
       seed: z.int().default(1),
       learningRate: z.number().positive().optional(),
       accumulate: z.int().positive().default(1),
+      ema: emaSchema.optional(),
+      speak: z.enum(['ema', 'last']).optional(),
       engine: z.union([z.literal('auto'), engineSchema]).default('auto'),
+    })
+    .refine(({ ema, speak }) => speak !== 'ema' || ema !== undefined, {
+      path: ['speak'],
+      message: 'needs a running mean of the weights: give ema, for instance 0.999',
     })
     .prefault({}),
   tokenizer: tokenizerSpecSchema.prefault({ kind: 'bpe' }),
   topics: z.record(topicName, topicSchema.prefault({})),
-  kafka: z.strictObject({ brokers: z.array(z.string().refine(isBroker, 'must be host:port')).min(1) }).optional(),
+  kafka: z
+    .strictObject({
+      brokers: z.array(z.string().refine(isBroker, 'must be host:port')).min(1),
+      patience: durationSchema.default(DEFAULT_PATIENCE),
+    })
+    .optional(),
+  schemaRegistry: schemaRegistrySchema.optional(),
   feed: z.strictObject({ dataset: z.literal('sotu'), topic: topicName }).optional(),
   standingPrompts: z
     .strictObject({
@@ -110,6 +136,16 @@ export const graphHeadSchema: z.ZodType<GraphHead> = z.strictObject({
 
 export function isBroker(text: string): boolean {
   return /^(?:[\w.-]+|\[[\da-fA-F:]+\]):\d{1,5}$/.test(text);
+}
+
+/** A graph as the document that says it, every default written out; what `lintGraph` reads is the same graph again. */
+export function graphDocument({ streams, ...head }: Graph): Json {
+  const steps = Object.entries(streams).map(([name, stream]) => [
+    name,
+    stream.map(({ uid, kind, config }) => ({ uid, [kind.kind]: config })),
+  ]);
+  // Through text, so that what is left out is not there, and nothing is shared with the graph.
+  return z.json().parse(JSON.parse(JSON.stringify({ ...head, streams: Object.fromEntries(steps) })));
 }
 
 /** Identifies what a graph says: the same for the same graph, whatever its text looks like. */

@@ -5,14 +5,26 @@ import type { Problem } from './lint.ts';
 export const DEAD_LETTER_TOPIC = 'deadletters';
 
 /** Settings of topics that fight each other, or what the graph does with the topic. */
-export function topicConflicts({ topics }: GraphHead, streams: Graph['streams']): Problem[] {
+export function topicConflicts({ topics, schemaRegistry }: GraphHead, streams: Graph['streams']): Problem[] {
   const problems: Problem[] = [];
   const add = (path: Problem['path'], message: string): void => {
     problems.push({ code: 'settings-conflict', path, message });
   };
-  for (const [name, { format, field }] of Object.entries(topics)) {
+  if (schemaRegistry?.token && (schemaRegistry.username ?? schemaRegistry.password) !== undefined) {
+    add(
+      ['schemaRegistry', 'token'],
+      'A registry takes a token, or a username and a password: leave out one or the other.',
+    );
+  }
+  for (const [name, { format, field, schema }] of Object.entries(topics)) {
     if (field !== undefined && (format === undefined || format === 'text')) {
-      add(['topics', name, 'field'], 'A field stands in JSON. Add format: json, or leave the field out.');
+      add(
+        ['topics', name, 'field'],
+        'A field stands in JSON or Avro. Add format: json or avro, or leave the field out.',
+      );
+    }
+    if (schema !== undefined && format !== 'avro') {
+      add(['topics', name, 'schema'], 'Avro has schemas. Add format: avro, or leave the schema out.');
     }
     if (name === DEAD_LETTER_TOPIC && format !== undefined) {
       add(
@@ -28,8 +40,11 @@ export function topicConflicts({ topics }: GraphHead, streams: Graph['streams'])
         if (topics[topic]?.field !== undefined) {
           add(path, `Reports have fields of their own: leave out the field of topic "${topic}".`);
         }
+        if (topics[topic]?.format === 'avro' && topics[topic].schema === undefined) {
+          add(path, `Give topic "${topic}" a schema to write by, such as schema: millrace.StepReport.`);
+        }
         if (topics[topic]?.format === 'text' && !speaks(steps.slice(0, index))) {
-          add(path, `These reports are no text: give topic "${topic}" format json, or none.`);
+          add(path, `These reports are no text: give topic "${topic}" format json or avro, or none.`);
         }
       }
     }

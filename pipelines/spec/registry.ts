@@ -3,7 +3,7 @@ import { checkpointKind } from '../../operators/checkpoint.ts';
 import { decodeKind } from '../../operators/decode.ts';
 import { detokenizeKind } from '../../operators/detokenize.ts';
 import { generateKind } from '../../operators/generate.ts';
-import { ingestKind } from '../../operators/ingest.ts';
+import { ingestKind } from '../../operators/ingest-kind.ts';
 import type { OperatorKind } from '../../operators/kind.ts';
 import { promptsKind } from '../../operators/prompts.ts';
 import { publishAnswersKind } from '../../operators/publish-answers.ts';

@@ -4,12 +4,15 @@ import type {
   DeploymentEvent,
   GenerationEvent,
   JobEvent,
+  LagEvent,
+  OutageEvent,
   ReadyEvent,
   StepEvent,
   SummaryEvent,
 } from '../job/events.ts';
 import { describeEngine } from '../job/describe-engine.ts';
-import { count, counted, duration, figure, figures, oneLine, printable, rate, size } from './format.ts';
+import { count, counted, duration, figure, figures, oneLine, printable, rate, size, worstLag } from './format.ts';
+import { planLines } from './plan-view.ts';
 import type { Style } from './style.ts';
 
 /** Characters of an answer that a sample shows. */
@@ -18,10 +21,14 @@ const SAMPLE_LENGTH = 400;
 /** An event as people read it, without a line end; a step with the figure of its window, which the step has not. */
 export function eventLine(event: JobEvent, windowBitsPerByte: number | null, style: Style): string {
   switch (event.event) {
+    case 'plan':
+      return `The graph is not the one that the job had.\n${planLines(event.plan).trimEnd()}`;
     case 'ready':
       return readyLine(event, style);
     case 'step':
       return event.skipped ? skippedLine(event, style) : stepLine(event, windowBitsPerByte);
+    case 'lag':
+      return lagLine(event);
     case 'checkpoint':
       return `${checkpointLine(event)} at step ${count(event.step)}`;
     case 'generation':
@@ -30,6 +37,8 @@ export function eventLine(event: JobEvent, windowBitsPerByte: number | null, sty
       return deadLetterLine(event, style);
     case 'deployment':
       return deploymentLine(event, style);
+    case 'outage':
+      return outageLine(event, style);
     case 'summary':
       return summaryLines(event);
   }
@@ -71,6 +80,10 @@ function stepLine(event: StepEvent, windowBitsPerByte: number | null): string {
   ].join('  ');
 }
 
+function lagLine({ lag, partitions }: LagEvent): string {
+  return `lag ${count(lag)}${worstLag(partitions)}`;
+}
+
 /** The triangle stands where the model begins to speak. */
 function sampleLine({ id, prompt, text, weights }: GenerationEvent, style: Style): string {
   const said = oneLine(text);
@@ -83,6 +96,11 @@ function deploymentLine({ stream, outcome, reason }: DeploymentEvent, style: Sty
   return style.warn(`stream ${stream} started again${reason === undefined ? '' : `: ${printable(reason)}`}`);
 }
 
+function outageLine(event: OutageEvent, style: Style): string {
+  if (event.state === 'over') return `Kafka answers again after ${duration(event.lastedMs)}; training goes on`;
+  return style.warn(`${printable(event.reason)} Waiting for up to ${duration(event.patienceMs)}; nothing is lost.`);
+}
+
 const ENDINGS: Readonly<Record<SummaryEvent['reason'], string>> = {
   interrupted: 'Stopped',
   idle: 'Nothing more came: stopped',
@@ -91,6 +109,7 @@ const ENDINGS: Readonly<Record<SummaryEvent['reason'], string>> = {
 
 function summaryLines(event: SummaryEvent): string {
   const { reason, step, steps, tokens, seconds, tokensPerSecond, bitsPerByteTotal, bytesTotal, checkpoint } = event;
+  const { lag, partitions } = event;
   const lines = [
     `${ENDINGS[reason]} at step ${count(step)}.`,
     `This run: ${counted(steps, 'step')}, ${counted(tokens, 'token')} in ${duration(seconds * 1000)} ` +
@@ -100,6 +119,12 @@ function summaryLines(event: SummaryEvent): string {
     lines.push(
       `Whole job: ${figure(bitsPerByteTotal)} bits per byte over ${size(bytesTotal)}, each predicted before it was learnt.`,
     );
+  }
+  if (lag > 0) {
+    const where = partitions
+      .filter((each) => each.lag > 0)
+      .map((each) => `${each.topic}/${each.partition} ${count(each.lag)}`);
+    lines.push(`Not trained yet: ${counted(lag, 'record')} (${where.join(', ')}).`);
   }
   if (checkpoint !== null) lines.push(`Saved as checkpoint ${checkpoint}. The next millrace up goes on from there.`);
   return lines.join('\n');

@@ -1,3 +1,5 @@
+import type { PartitionLag } from '../job/events.ts';
+
 /** Numbers and texts as people read them. */
 
 const grouped = new Intl.NumberFormat('en-US', { maximumFractionDigits: 0 });
@@ -10,6 +12,12 @@ export function count(value: number): string {
 /** `1 record`, `2 records`. */
 export function counted(value: number, noun: string): string {
   return `${count(value)} ${noun}${value === 1 ? '' : 's'}`;
+}
+
+/** ` (text/1 900)`: the partition that is furthest behind, where there are several; else nothing. */
+export function worstLag(lags: readonly PartitionLag[]): string {
+  const [worst] = lags.toSorted((one, other) => other.lag - one.lag);
+  return worst && worst.lag > 0 && lags.length > 1 ? ` (${worst.topic}/${worst.partition} ${count(worst.lag)})` : '';
 }
 
 /** `512 B`, `1.5 KB`, `10.3 MB`; units of 1024, as everywhere in Millrace. */

@@ -1,5 +1,5 @@
-import type { JobEvent, StepEvent } from '../job/events.ts';
-import { age, count, figures, rate } from './format.ts';
+import type { JobEvent, PartitionLag, StepEvent } from '../job/events.ts';
+import { age, count, figures, rate, worstLag } from './format.ts';
 
 /** Steps over which the newest bits per byte are taken: few enough to be news, enough to be steady. */
 const WINDOW_STEPS = 100;
@@ -13,6 +13,8 @@ export class JobStatus {
   #steppedAtMs = 0;
   #savedAtMs: number | null = null;
   #speakingStep: number | null = null;
+  #lags: readonly PartitionLag[] = [];
+  #awayFromMs: number | null = null;
   readonly #window: { readonly bits: number; readonly bytes: number }[] = [];
 
   take(event: JobEvent, nowMs: number): void {
@@ -24,12 +26,19 @@ export class JobStatus {
         this.#window.push({ bits: event.bitsPerByte * event.bytes, bytes: event.bytes });
         if (this.#window.length > WINDOW_STEPS) this.#window.shift();
         return;
+      case 'lag':
+        this.#lags = event.partitions;
+        return;
       case 'checkpoint':
         this.#savedAtMs = nowMs;
         return;
       case 'generation':
         this.#speakingStep = event.weights.step;
         return;
+      case 'outage':
+        this.#awayFromMs = event.state === 'waiting' ? nowMs : null;
+        return;
+      case 'plan':
       case 'ready':
       case 'deadletter':
       case 'deployment':
@@ -58,12 +67,19 @@ export class JobStatus {
 
   /** What is most important first; each in words, and short. */
   #fields(nowMs: number): readonly (readonly [words: string, short: string])[] {
+    if (this.#awayFromMs === null) return this.#jobFields(nowMs);
+    const away = age(nowMs - this.#awayFromMs);
+    return [[`waiting for Kafka for ${away}`, `no Kafka ${away}`], ...this.#jobFields(nowMs)];
+  }
+
+  #jobFields(nowMs: number): readonly (readonly [words: string, short: string])[] {
     const step = this.#step;
     if (!step) return [['waiting for the first step, which takes longest', 'waiting']];
     const now = this.windowBitsPerByte;
     const idleMs = nowMs - this.#steppedAtMs;
     const speed = count(step.tokensPerSecond);
     const saved = this.#savedAtMs === null ? null : age(nowMs - this.#savedAtMs);
+    const lag = this.#lags.length > 0 ? this.#lags.reduce((sum, each) => sum + each.lag, 0) : step.lag;
     const speaking = this.#speakingStep === null ? 'none' : count(this.#speakingStep);
     return [
       [`step ${count(step.step)}`, `step ${count(step.step)}`],
@@ -72,7 +88,7 @@ export class JobStatus {
         : [`${speed} tokens/s`, `${speed} tok/s`],
       [figures(now, step.bitsPerByteTotal), figures(now, step.bitsPerByteTotal, true)],
       [`lr ${rate(step.lr)}`, `lr ${rate(step.lr)}`],
-      [`lag ${count(step.lag)}`, `lag ${count(step.lag)}`],
+      [`lag ${count(lag)}${worstLag(this.#lags)}`, `lag ${count(lag)}`],
       saved === null ? ['not saved yet', 'unsaved'] : [`saved ${saved} ago`, `saved ${saved}`],
       this.#speakingStep === null
         ? ['nobody speaks yet', 'voice none']

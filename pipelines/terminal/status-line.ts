@@ -51,6 +51,7 @@ function plainReporter(out: Writable, err: Writable, clock: Clock): Reporter {
   let steps = 0;
   let saidAtMs = 0;
   const isDue = (event: JobEvent): boolean => {
+    if (event.event === 'lag') return false;
     if (event.event !== 'step' || event.skipped) return true;
     steps += 1;
     if (steps > FIRST_STEPS && clock.nowMs() - saidAtMs < STEP_EVERY_MS) return false;
@@ -117,13 +118,17 @@ function isShownAbove(event: JobEvent): boolean {
   switch (event.event) {
     case 'step':
       return event.skipped;
+    case 'lag':
+      return false;
     case 'checkpoint':
       return event.reason === 'savepoint';
     case 'deployment':
       return event.outcome === 'restarted';
+    case 'plan':
     case 'ready':
     case 'generation':
     case 'deadletter':
+    case 'outage':
     case 'summary':
       return true;
   }

@@ -1,4 +1,5 @@
 import { Command, CommanderError } from 'commander';
+import { generateBench } from './generate.ts';
 import { kafkaBench } from './kafka/kafka.ts';
 import { pipelineBench } from './pipeline.ts';
 import { trainBench } from './train.ts';
@@ -8,7 +9,7 @@ const program = new Command('npm run bench --')
   .description('Measure Millrace on this machine. Nothing else should be running meanwhile.')
   .exitOverride()
   .showHelpAfterError('(add --help for what can be said here)');
-for (const bench of [trainBench(), pipelineBench(), kafkaBench()]) {
+for (const bench of [trainBench(), pipelineBench(), kafkaBench(), generateBench()]) {
   program.addCommand(bench.exitOverride().showHelpAfterError('(add --help for what can be said here)'));
 }
 

@@ -7,6 +7,8 @@ export interface Setting {
   /** Shape of the batches. */
   readonly rows?: number;
   readonly context?: number;
+  /** Prompts that are answered at once. */
+  readonly slots?: number;
 }
 
 /** One figure that a bench measured. */

@@ -14,6 +14,7 @@ const run = promisify(execFile);
  */
 const PACKAGES = ['torch==2.15.0', 'numpy==2.4.6', 'safetensors==0.8.0'];
 const NAME = 'torch-2.15.0';
+const TRANSFORMERS = 'transformers==5.23.0';
 
 /** The Python of a virtual environment with PyTorch, which is made in the user's cache when it is not there yet. */
 export async function torchPython(): Promise<string> {
@@ -33,6 +34,22 @@ export async function torchPython(): Promise<string> {
     await rm(scratch, { recursive: true, force: true });
   }
   return python;
+}
+
+/** Where transformers lies, for PYTHONPATH beside the environment above; installed into the user's cache when it is not there. */
+export async function transformersPath(): Promise<string> {
+  const folder = join(cacheDir(), TRANSFORMERS.replace('==', '-'));
+  if (existsSync(folder)) return folder;
+  const python = await torchPython();
+  progress(`installing ${TRANSFORMERS} from PyPI into ${folder}, once: 275 MB on disk`);
+  const scratch = await mkdtemp(join(cacheDir(), 'tmp', 'transformers-'));
+  try {
+    await run(python, ['-m', 'pip', 'install', '--quiet', '--no-cache-dir', '--target', scratch, TRANSFORMERS]);
+    await rename(scratch, folder);
+  } finally {
+    await rm(scratch, { recursive: true, force: true });
+  }
+  return folder;
 }
 
 /** The folder that set-up uses. */

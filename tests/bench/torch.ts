@@ -1,6 +1,3 @@
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
 import { rateFraction } from '../../model/schedule.ts';
@@ -9,6 +6,7 @@ import type { StepInput } from '../../model/types.ts';
 import type { Contestant } from './contestant.ts';
 import type { Precision } from './matmul-peak.ts';
 import { peakRssBytes } from './peak-rss.ts';
+import { startPython } from './python-process.ts';
 
 export interface TorchOptions {
   readonly name: string;
@@ -28,20 +26,8 @@ const answerSchema = z.union([z.strictObject({ ready: z.literal(true) }), z.stri
 export async function startTorch(options: TorchOptions): Promise<Contestant> {
   const { name, python, weights, settings, precision, compile } = options;
   const { optimizer, schedule } = settings;
-  const child = spawn(python, [script, JSON.stringify({ weights, precision, compile, optimizer })], {
-    stdio: ['pipe', 'pipe', 'pipe'],
-  });
-  const exited = once(child, 'close');
-  let lastWords = '';
-  child.stderr.setEncoding('utf8').on('data', (text: string) => (lastWords = (lastWords + text).slice(-2000)));
-  // A broken pipe shows in the answers, which end.
-  child.stdin.on('error', () => undefined);
-  const answers = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
-  const answer = async (): Promise<z.infer<typeof answerSchema>> => {
-    const { value, done } = await answers.next();
-    if (done) throw new Error(`PyTorch's process ended. Its last words:\n${lastWords}`);
-    return answerSchema.parse(JSON.parse(value));
-  };
+  const child = startPython(python, [script, JSON.stringify({ weights, precision, compile, optimizer })]);
+  const answer = async (): Promise<z.infer<typeof answerSchema>> => answerSchema.parse(await child.answer());
   await answer();
   let tokens = 0;
   return {
@@ -49,15 +35,12 @@ export async function startTorch(options: TorchOptions): Promise<Contestant> {
     precision,
     async step(batch) {
       tokens += batch.rows * batch.context;
-      child.stdin.write(frameOf(batch, optimizer.learningRate * rateFraction(schedule, tokens)));
+      child.send(frameOf(batch, optimizer.learningRate * rateFraction(schedule, tokens)));
       const given = await answer();
       return 'loss' in given ? given.loss : Number.NaN;
     },
     peakRssBytes: () => peakRssBytes(child.pid),
-    async close() {
-      child.stdin.end();
-      await exited;
-    },
+    close: () => child.close(),
   };
 }
 

@@ -66,7 +66,10 @@ const columns: readonly (readonly [metric: string, title: string, show: (value: 
   ['lossDistance', 'loss off by', (value) => value.toExponential(0)],
 ];
 
-export function printTable({ preset, rows, context }: Required<Setting>, figures: readonly Figure[]): void {
+export function printTable(
+  { preset, rows, context }: Required<Omit<Setting, 'slots'>>,
+  figures: readonly Figure[],
+): void {
   const value = (name: string, metric: string): number | undefined =>
     figures.find((figure) => figure.case === name && figure.metric === metric)?.value;
   const timed = figures.filter(({ metric }) => metric === 'msPerStep');

@@ -6,8 +6,9 @@ import { z } from 'zod';
 import { openEmbeddedLog } from '../../infra/index.ts';
 import type { LogRecord } from '../../operators/index.ts';
 import { dataFolder } from '../../pipelines/job/job-folder.ts';
-import { millrace } from '../support/millrace.ts';
+import { Millrace, millrace } from '../support/millrace.ts';
 import { readTopic } from '../support/read-topic.ts';
+import { FakeSchemaRegistry } from '../support/schema-registry.ts';
 
 const STREAMS = `
 streams:
@@ -29,7 +30,9 @@ streams:
     - { uid: offsets, checkpoint: { every: 1s, keep: 2 } }
 `;
 
-const stepSchema = z.object({ totals: z.object({ bytes: z.number() }) });
+const SECRET = 'c0rrect-h0rse';
+const stepSchema = z.object({ step: z.number(), totals: z.object({ bytes: z.number() }) });
+const shownSchema = z.object({ value: stepSchema });
 
 let folder: string;
 
@@ -66,6 +69,58 @@ standingPrompts: { topic: prompts, every: 500ms, prompts: [the], maxTokens: 5 }`
   expect(answers.filter(({ value }) => String(value).startsWith('{'))).toEqual([]);
 });
 
+test('trains and answers in Avro, by the schemas of a registry, and survives its absence', async () => {
+  const registry = new FakeSchemaRegistry();
+  const url = await registry.listen();
+  const graph = await graphWith(`
+  text: { format: avro }
+  prompts: { format: avro, schema: millrace.Prompt }
+  generations: { format: avro, schema: millrace.GenerationDelta }
+  metrics: { format: avro, schema: millrace.StepReport }
+standingPrompts: { topic: prompts, every: 500ms, prompts: [the], maxTokens: 5 }
+schemaRegistry: { url: "${url}", username: me, password: { env: REGISTRY_PASSWORD }, patience: 1s }`);
+  const env = { REGISTRY_PASSWORD: SECRET };
+  registry.authorization = `Basic ${Buffer.from(`me:${SECRET}`).toString('base64')}`;
+  const writer = { type: 'record', name: 'Line', fields: [{ name: 'text', type: 'string' }] };
+  registry.add('text-value', writer);
+  registry.add('text-value', '"int"');
+  const lines = Array.from({ length: 40 }, (_, at) => `the mill ${at} turns. `.repeat(10));
+  const poison = [
+    ['0000000001c328', 'record-not-avro'],
+    ['7b7d', 'record-not-avro'],
+    ['000000000206', 'field-missing'],
+    ['00000000090678', 'schema-unknown'],
+    ['000000000104c328', 'record-not-utf8'],
+    ['000000000100', 'record-empty'],
+    [null, 'record-empty'],
+  ] as const;
+  await produce([
+    ...lines.map((line) => Buffer.concat([Buffer.from('0000000001', 'hex'), avroString(line)])),
+    ...poison.map(([hex]) => hex && Buffer.from(hex, 'hex')),
+  ]);
+  const up = ['up', graph, '--data-dir', folder, '--json', '--until-idle', '3s'];
+
+  registry.faults = Infinity;
+  const without = await new Millrace(up, { env }).finished;
+  expect(without.code).toBe(1);
+  expect(without.stderr).toContain('[registry-unreachable]');
+  expect(await read('deadletters')).toEqual([]);
+
+  registry.faults = 0;
+  const run = await new Millrace(up, { env }).finished;
+  expect(run.code, run.stderr).toBe(0);
+  expect((await read('deadletters')).map(({ headers }) => headers['code'])).toEqual(poison.map(([, code]) => code));
+  const tail = ['tail', 'metrics', '--graph', graph, '--data-dir', folder, '--json', '--until-end'];
+  const shown = await new Millrace(tail, { env }).finished;
+  const steps = shown.stdout.split('\n').map((line) => shownSchema.parse(JSON.parse(line)).value);
+  expect(steps.map(({ step }) => step)).toEqual(steps.map((_, at) => at + 1));
+  expect(steps.at(-1)?.totals.bytes).toBe(lines.join('').length);
+  const heard = await new Millrace([...tail.slice(0, 1), 'generations', ...tail.slice(2, -2), '--until-end'], { env })
+    .finished;
+  expect(heard.stdout).toMatch(/standing-/);
+  expect([without, run, shown].map(({ stdout, stderr }) => stdout + stderr).join('')).not.toContain(SECRET);
+});
+
 async function graphWith(topics: string): Promise<string> {
   const path = join(folder, 'graph.yaml');
   await writeFile(
@@ -80,4 +135,21 @@ async function read(topic: string): Promise<LogRecord[]> {
   const records = await readTopic(log, topic);
   await log.close();
   return records;
+}
+
+async function produce(values: readonly (Uint8Array | null)[]): Promise<void> {
+  const log = await openEmbeddedLog(dataFolder(folder).log);
+  await log.createTopic('text');
+  await log.produce(
+    'text',
+    values.map((value) => ({ value })),
+  );
+  await log.close();
+}
+
+/** Its length, which is even as a zigzag number, and its bytes. */
+function avroString(text: string): Buffer {
+  const bytes = Buffer.from(text);
+  const zigzag = 2 * bytes.length;
+  return Buffer.concat([Buffer.of((zigzag & 0x7f) | 0x80, zigzag >> 7), bytes]);
 }

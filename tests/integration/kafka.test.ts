@@ -6,49 +6,20 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { z } from 'zod';
 import { startBroker } from '../../infra/kafka/broker/broker.mjs';
 import type { Broker } from '../../infra/kafka/broker/broker.mjs';
 import { openKafkaLog } from '../../infra/index.ts';
 import type { Coordinates, LogRecord, TopicLog } from '../../operators/index.ts';
 import { currentJob, dataFolder } from '../../pipelines/job/job-folder.ts';
+import { jobGraph } from '../support/job-graph.ts';
 import { Millrace, millrace } from '../support/millrace.ts';
 import { readTopic } from '../support/read-topic.ts';
+import { namesOf, readTrained } from '../support/trained.ts';
 
 const PARTITIONS = 2;
 const DOCUMENTS = 240;
 const CALLS = 6;
-const GRAPH = `
-name: on-kafka
-model: { preset: nano }
-tokenizer: { kind: bytes }
-topics: { text: { partitions: ${PARTITIONS} }, metrics: {} }
-streams:
-  learn:
-    - { uid: text, ingest: { topics: [text], window: 32KB, tickEvery: 200ms } }
-    - { uid: decode, decode: {} }
-    - { uid: tokenize, tokenize: {} }
-    - { uid: pack, batch: { maxWait: 500ms } }
-    - { uid: train, trainStep: {} }
-    - { uid: metrics, publish: { topic: metrics } }
-    - { uid: checkpoint, checkpoint: { every: 1s } }
-`;
-
-const SPEAK = `
-  speak:
-    - { uid: asked, ingest: { topics: [prompts], from: latest } }
-    - { uid: prompts, prompts: {} }
-    - { uid: tokenize-prompt, tokenizePrompt: {} }
-    - { uid: generate, generate: {} }
-    - { uid: detokenize, detokenize: {} }
-    - { uid: answers, publishAnswers: { topic: generations } }
-    - { uid: offsets, checkpoint: { every: 1s, keep: 2 } }
-`;
-
-const stepSchema = z.object({
-  step: z.number(),
-  spans: z.array(z.object({ partition: z.number(), from: z.number(), to: z.number() })),
-});
+const GRAPH = jobGraph({ name: 'on-kafka', partitions: PARTITIONS, checkpointEvery: '1s' });
 
 let broker: Broker;
 let log: TopicLog;
@@ -84,9 +55,8 @@ describe('a graph on Kafka', () => {
     const { code, stderr } = await millrace(['up', named, ...inFolder(), '--json', '--until-idle', '3s']);
     expect(code, stderr).toBe(0);
 
-    const steps = (await readTopic(log, 'metrics')).map(({ value }) => stepSchema.parse(JSON.parse(String(value))));
-    expect(steps.map(({ step }) => step)).toEqual(steps.map((_, index) => index + 1));
-    expect(trainedIn(steps)).toEqual(produced.map(nameOf).toSorted());
+    const { records } = await readTrained(log, join(folder, 'data'));
+    expect(records).toEqual(namesOf(produced));
     const letters = await readTopic(log, 'deadletters');
     expect(
       new Set(letters.map(({ headers }) => `${headers['partition']}/${headers['offset']} ${headers['code']}`)),
@@ -96,7 +66,7 @@ describe('a graph on Kafka', () => {
 
   it('answers prompts', async () => {
     const graph = join(folder, 'speak.yaml');
-    await writeFile(graph, GRAPH.replace('{ text:', '{ prompts: {}, generations: {}, text:') + SPEAK);
+    await writeFile(graph, jobGraph({ name: 'on-kafka', partitions: PARTITIONS, speaks: true, checkpointEvery: '1s' }));
     const place = ['--brokers', broker.brokers, '--data-dir', join(folder, 'speaking')];
     const run = new Millrace(['up', graph, ...place, '--json']);
     await run.line((line) => line.includes('"event":"checkpoint"'));
@@ -189,22 +159,6 @@ function documents(call: number): { value: string; partition: number }[] {
     value: `document ${call}/${index}: ${`the mill ${index % 17} turns. `.repeat(10)}`,
     partition: index % PARTITIONS,
   }));
-}
-
-/** Records in the spans; a long one goes on in the next step, nothing else may stand twice. */
-function trainedIn(steps: readonly z.output<typeof stepSchema>[]): string[] {
-  const seen = new Set<string>();
-  const last = new Map<number, number>();
-  for (const { partition, from, to } of steps.flatMap(({ spans }) => spans)) {
-    expect(from).toBeGreaterThanOrEqual((last.get(partition) ?? 0) - 1);
-    last.set(partition, to);
-    for (let offset = from; offset < to; offset += 1) seen.add(nameOf({ partition, offset }));
-  }
-  return [...seen].toSorted();
-}
-
-function nameOf({ partition, offset }: Pick<Coordinates, 'partition' | 'offset'>): string {
-  return `${partition}/${offset}`;
 }
 
 /** The job's group stands behind the last record of each partition, for people who look at its lag. */

@@ -78,13 +78,15 @@ describe('a trainer process', () => {
 
   it('carries out calls in the order in which they were made, without waiting in between', async () => {
     const process = await trainer();
-    const [, one, snapshot, two] = await Promise.all([
+    const [, one, snapshot, exam, two] = await Promise.all([
       process.restore(null),
       process.step(batchOf(1)),
       process.snapshot(),
+      process.evaluate(batchOf(2)),
       process.step(batchOf(2)),
     ]);
     expect([one.step, two.step]).toEqual([1, 2]);
+    expect(exam).toBeCloseTo(two.loss, 5);
     expect(snapshot.state).toMatchObject({ steps: 1 });
   });
 

@@ -42,10 +42,10 @@ function run(engine: EngineSettings, steps: number, settings = tinySettings): nu
   return losses;
 }
 
-function stored(trainer: ModelTrainer, name: string): StoredSnapshot {
+async function stored(trainer: ModelTrainer, name: string): Promise<StoredSnapshot> {
   const directory = join(folder, name);
   mkdirSync(directory);
-  const { state, files } = trainer.snapshot(directory);
+  const { state, files } = await trainer.snapshot(directory);
   return { state, files: Object.fromEntries(files.map((file) => [file.name, file.path])) };
 }
 
@@ -89,13 +89,13 @@ describe('losses', () => {
   });
 });
 
-test('a step whose loss is not finite leaves the weights to the bit', () => {
+test('a step whose loss is not finite leaves the weights to the bit', async () => {
   const trainer = started(compiled);
   lossesOf(trainer, 0, 2);
-  const before = bytesOf(stored(trainer, 'before'));
+  const before = bytesOf(await stored(trainer, 'before'));
   const poisoned = { ...batchAt(2), lossMask: new Float32Array(16).fill(Number.POSITIVE_INFINITY) };
   expect(trainer.step(poisoned)).toMatchObject({ skipped: true });
-  expect(bytesOf(stored(trainer, 'after'))).toEqual(before);
+  expect(bytesOf(await stored(trainer, 'after'))).toEqual(before);
   expect(trainer.step(batchAt(3)).skipped).toBe(false);
   trainer.dispose();
 });
@@ -104,10 +104,10 @@ describe('snapshots', () => {
   test.each([
     { from: eager, to: compiled },
     { from: compiled, to: eager },
-  ])('of the $from.mode trainer are gone on with by the $to.mode one', ({ from, to }) => {
+  ])('of the $from.mode trainer are gone on with by the $to.mode one', async ({ from, to }) => {
     const first = started(from);
     const before = lossesOf(first, 0, 5);
-    const snapshot = stored(first, `${from.mode}-first`);
+    const snapshot = await stored(first, `${from.mode}-first`);
     first.dispose();
     const second = started(to, tinySettings, snapshot);
     expect(greatestDifference([...before, ...lossesOf(second, 5, 10)], run(from, 10))).toBeLessThan(1e-5);
@@ -117,17 +117,17 @@ describe('snapshots', () => {
   test.each([
     { engine: compiled, settings: tinySettings },
     { engine: { mode: 'compiled', precision: 'bf16', xla: true }, settings: nanoLayer },
-  ] as const)('go on to the bit: $engine', ({ engine, settings }) => {
+  ] as const)('go on to the bit: $engine', async ({ engine, settings }) => {
     const never = started(engine, settings);
     const uninterrupted = lossesOf(never, 0, 12, settings);
     const first = started(engine, settings);
     const before = lossesOf(first, 0, 5, settings);
     const name = `${engine.precision}-${engine.xla}`;
-    const snapshot = stored(first, `${name}-middle`);
+    const snapshot = await stored(first, `${name}-middle`);
     first.dispose();
     const second = started(engine, settings, snapshot);
     expect([...before, ...lossesOf(second, 5, 12, settings)]).toEqual(uninterrupted);
-    expect(bytesOf(stored(second, `${name}-again`))).toEqual(bytesOf(stored(never, `${name}-whole`)));
+    expect(bytesOf(await stored(second, `${name}-again`))).toEqual(bytesOf(await stored(never, `${name}-whole`)));
     never.dispose();
     second.dispose();
   });

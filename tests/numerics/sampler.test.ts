@@ -2,6 +2,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
+import { z } from 'zod';
+import { compiledDecoding, eagerDecoding } from '../../model/decode-engine.ts';
 import { createSampler, writeWeights } from '../../model/index.ts';
 import type { ModelConfig, ModelSampler, SamplerRequest } from '../../model/index.ts';
 import { initialWeights } from '../../model/init.ts';
@@ -59,16 +61,68 @@ function greedily(config: ModelConfig, prompt: readonly number[], count: number,
   return tokens.slice(prompt.length);
 }
 
+const engines = [
+  ['op by op', eagerDecoding],
+  ['compiled', compiledDecoding('f32')],
+] as const;
+
 describe.each(variants)('$name', ({ name, config }) => {
-  test('the cache says what the whole forward pass says, for requests of all lengths at once', () => {
-    const sampler = createSampler();
-    sampler.load(fileOf(name, config));
-    const prompts = [[1], [2, 3, 4, 5, 6, 7], [8, 9, 10]];
-    prompts.forEach((prompt, at) => sampler.submit(`${at}`, request(prompt, { maxTokens: 4 + 2 * at })));
-    const answers = steps(sampler);
-    prompts.forEach((prompt, at) => {
-      expect(answers.get(`${at}`)).toEqual({ tokens: greedily(config, prompt, 4 + 2 * at), finish: 'length' });
-    });
+  test.each(engines)(
+    '%s, the cache says what the whole forward pass says, for requests of all lengths',
+    (_, engine) => {
+      const sampler = createSampler(engine);
+      sampler.load(fileOf(name, config));
+      const prompts = [[1], [2, 3, 4, 5, 6, 7], [8, 9, 10]];
+      prompts.forEach((prompt, at) => sampler.submit(`${at}`, request(prompt, { maxTokens: 4 + 2 * at })));
+      const answers = steps(sampler);
+      prompts.forEach((prompt, at) => {
+        expect(answers.get(`${at}`)).toEqual({ tokens: greedily(config, prompt, 4 + 2 * at), finish: 'length' });
+      });
+      sampler.dispose();
+    },
+  );
+});
+
+describe('a long answer', () => {
+  // Longer than the tail and than a chunk, so that both are folded into the past while others come and go.
+  const config: ModelConfig = { ...tinyConfig, maxContext: 400 };
+  const path = fileOf('long', config);
+  const long = Array.from({ length: 300 }, (_, at) => (at * 5) % 17);
+
+  test.each(engines)('%s, goes on whoever joins and leaves', (_, engine) => {
+    const sampler = createSampler(engine);
+    sampler.load(path);
+    const said = new Map<string, number[]>();
+    const go = (count: number): void => {
+      for (const [id, { tokens }] of steps(sampler, count)) said.set(id, [...(said.get(id) ?? []), ...tokens]);
+    };
+    sampler.submit('a', request(long, { maxTokens: 60 }));
+    go(10);
+    for (const id of ['b', 'c', 'd']) sampler.submit(id, request([1, 2, 3], { maxTokens: 25 }));
+    go(9);
+    sampler.cancel('c');
+    sampler.submit('e', request(long.slice(0, 40), { maxTokens: 40 }));
+    go(Infinity);
+    expect(said.get('a')).toEqual(greedily(config, long, 60));
+    expect(said.get('b')).toEqual(greedily(config, [1, 2, 3], 25));
+    expect(said.get('d')).toEqual(said.get('b'));
+    expect(said.get('c')).toEqual(said.get('b')?.slice(0, 9));
+    expect(said.get('e')).toEqual(greedily(config, long.slice(0, 40), 40));
+    sampler.dispose();
+  });
+
+  test('in bfloat16 is near: every token is among the likeliest of the whole forward pass', () => {
+    const sampler = createSampler(compiledDecoding('bf16'));
+    sampler.load(path);
+    sampler.submit('a', request(long.slice(0, 20), { maxTokens: 40 }));
+    const tokens = [...long.slice(0, 20), ...(steps(sampler).get('a')?.tokens ?? [])];
+    const weights = tinyWeights(config, 7);
+    const logits = tf.tidy(() => forward(weights, config, tf.tensor2d([tokens], undefined, 'int32')).arraySync());
+    if (!Array.isArray(logits)) throw new TypeError('The forward pass gives rows of logits');
+    for (let at = 20; at < 60; at++) {
+      const row = z.array(z.number()).parse(logits[at - 1]);
+      expect(row[tokens[at] ?? 0]).toBeGreaterThan(Math.max(...row) - 0.02);
+    }
     sampler.dispose();
   });
 });
@@ -105,6 +159,27 @@ describe('requests', () => {
     sampler.dispose();
   });
 
+  test('say how likely each token was, and leave out what has been said when told so', () => {
+    const sampler = createSampler();
+    sampler.load(path);
+    sampler.submit('one', request([1, 2], { topLogProbabilities: 3, presencePenalty: 100, maxTokens: 8 }));
+    const deltas = Array.from({ length: 8 }, () => sampler.step()).flat();
+    const tokens = deltas.flatMap((delta) => [...delta.tokens]);
+    expect(new Set(tokens).size).toBe(8);
+    const weights = tinyWeights(tinyConfig, 7);
+    deltas.forEach(({ logProbabilities: [chosen] = [] }, at) => {
+      const text = tf.tensor2d([[1, 2, ...tokens.slice(0, at)]], undefined, 'int32');
+      const probabilities = tf.tidy(() => tf.softmax(forward(weights, tinyConfig, text)).dataSync());
+      const last = Array.from(probabilities.slice(-tinyConfig.vocabSize));
+      const best = last.toSorted((a, b) => b - a).slice(0, 3);
+      expect(Math.exp(chosen?.logProbability ?? 0)).toBeCloseTo(last[tokens[at] ?? 0] ?? 0, 5);
+      expect(chosen?.top.map(({ logProbability }) => Math.exp(logProbability))).toEqual(
+        best.map((p) => expect.closeTo(p, 5)),
+      );
+    });
+    sampler.dispose();
+  });
+
   test('end at a stop token, which is not part of the answer', () => {
     const [first = 0, second = 0] = greedily(tinyConfig, [1, 2], 2);
     const expected = first === second ? [] : [first];
@@ -125,6 +200,11 @@ describe('requests', () => {
     ['a negative temperature', request([1], { temperature: -1 })],
     ['half a k', request([1], { topK: 0.5 })],
     ['no share', request([1], { topP: 0 })],
+    ['a share above one', request([1], { minP: 1.5 })],
+    ['a repetition penalty of 0', request([1], { repetitionPenalty: 0 })],
+    ['a penalty that is no number', request([1], { presencePenalty: NaN })],
+    ['a bias for a token beyond the vocabulary', request([1], { logitBias: { 17: 1 } })],
+    ['half a probability', request([1], { topLogProbabilities: 0.5 })],
   ])('with %s are refused', (_, asked) => {
     const sampler = createSampler();
     sampler.load(path);
@@ -187,11 +267,11 @@ describe('new weights', () => {
   });
 });
 
-test('no tensor stays behind', () => {
+test.each(engines)('%s, no tensor stays behind', (_, engine) => {
   const before = tf.memory().numTensors;
   const path = fileOf('leaks');
   answerOf(path, request([1, 2, 3]));
-  const sampler = createSampler();
+  const sampler = createSampler(engine);
   sampler.load(path);
   sampler.submit('one', request([1], { maxTokens: 10 }));
   steps(sampler, 2);

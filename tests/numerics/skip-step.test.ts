@@ -1,21 +1,38 @@
 import { expect, test } from 'vitest';
+import { compiledRunner } from '../../model/compiled-runner.ts';
+import { parameterShapes } from '../../model/config.ts';
 import { eagerRunner } from '../../model/eager-runner.ts';
 import { createTrainer } from '../../model/index.ts';
 import { initialWeights } from '../../model/init.ts';
-import type { ModelState, StepRunner } from '../../model/step-runner.ts';
+import { StateCapture } from '../../model/state-capture.ts';
+import type { ModelState, StatePart, StepRunner, Values } from '../../model/step-runner.ts';
 import { randomBatch, tinyConfig, tinySettings } from './tiny-model.ts';
 
 function stateWith(change: (weights: Map<string, Float32Array>) => void): ModelState {
   const weights = initialWeights(tinyConfig, 7);
   change(weights);
   const moments = new Map([...weights].map(([name, values]) => [name, values.map((value) => value * value)]));
-  return { weights, mean: moments, meanSquare: moments };
+  return { weights, mean: moments, meanSquare: moments, ema: moments };
 }
 
-const scalars = { lr: 0.1, biasCorrection1: 0.5, biasCorrection2: 0.5 };
+const scalars = { lr: 0.1, biasCorrection1: 0.5, biasCorrection2: 0.5, emaDecay: 0.5 };
 
-test('a loss that is not finite leaves weights and optimizer as they were', () => {
-  const runner = eagerRunner(tinySettings);
+const settings = { ...tinySettings, ema: 0.5 };
+const runners = [
+  ['op by op', () => eagerRunner(settings)],
+  ['compiled', () => compiledRunner()(settings)],
+  ['compiled in bfloat16 with XLA', () => compiledRunner({ precision: 'bf16', xla: true })(settings)],
+] as const;
+
+function readState(runner: StepRunner): ModelState {
+  const capture = runner.capture();
+  const read = (part: StatePart): Values =>
+    new Map([...parameterShapes(tinyConfig).keys()].map((name) => [name, capture.take(part, name)]));
+  return { weights: read('weights'), mean: read('mean'), meanSquare: read('meanSquare'), ema: read('ema') };
+}
+
+test.each(runners)('a loss that is not finite leaves weights and optimizer as they were: %s', (_name, start) => {
+  const runner = start();
   const broken = stateWith((weights) => {
     weights.get('lm_head.weight')?.fill(3e38);
   });
@@ -23,12 +40,12 @@ test('a loss that is not finite leaves weights and optimizer as they were', () =
   const figures = runner.run(randomBatch(1), scalars);
   expect(Number.isFinite(figures.loss)).toBe(false);
   expect(figures.finite).toBe(false);
-  expect(runner.read()).toEqual(broken);
+  expect(readState(runner)).toEqual(broken);
   runner.dispose();
 });
 
-test('a gradient that is not finite does too, though the loss is', () => {
-  const runner = eagerRunner(tinySettings);
+test.each(runners)('a gradient that is not finite does too, though the loss is: %s', (_name, start) => {
+  const runner = start();
   const steep = stateWith((weights) => {
     weights.get('model.norm.weight')?.fill(0);
     weights.get('lm_head.weight')?.fill(3e38);
@@ -37,7 +54,7 @@ test('a gradient that is not finite does too, though the loss is', () => {
   const figures = runner.run(randomBatch(1), scalars);
   expect(Number.isFinite(figures.loss)).toBe(true);
   expect(figures).toMatchObject({ gradNorm: Infinity, finite: false });
-  expect(runner.read()).toEqual(steep);
+  expect(readState(runner)).toEqual(steep);
   runner.dispose();
 });
 
@@ -50,7 +67,8 @@ test('a skipped step counts as a step and its tokens as seen, but not as an upda
       corrections.push(biasCorrection1);
       return { loss: 1, gradNorm: 1, finite: finite.shift() ?? true };
     },
-    read: () => stateWith(() => undefined),
+    evaluate: () => 1,
+    capture: () => new StateCapture({}),
     dispose: () => undefined,
   };
   const trainer = createTrainer(tinySettings, () => runner);

@@ -28,10 +28,10 @@ function lossesOf(trainer: ModelTrainer, from: number, to: number): number[] {
 }
 
 /** A snapshot as a checkpoint store hands it back. */
-function stored(trainer: ModelTrainer, name: string): StoredSnapshot {
+async function stored(trainer: ModelTrainer, name: string): Promise<StoredSnapshot> {
   const directory = join(folder, name);
   mkdirSync(directory);
-  const { state, files } = trainer.snapshot(directory);
+  const { state, files } = await trainer.snapshot(directory);
   const paths = Object.fromEntries(files.map((file) => [file.name, file.path]));
   return { state: JSON.parse(JSON.stringify(state)), files: paths };
 }
@@ -40,10 +40,10 @@ function bytesOf(snapshot: StoredSnapshot): string[] {
   return Object.values(snapshot.files).map((path) => readFileSync(path).toString('base64'));
 }
 
-function snapshotOf(name: string): StoredSnapshot {
+async function snapshotOf(name: string): Promise<StoredSnapshot> {
   const trainer = started();
   trainer.step(batchAt(0));
-  const snapshot = stored(trainer, name);
+  const snapshot = await stored(trainer, name);
   trainer.dispose();
   return snapshot;
 }
@@ -86,24 +86,24 @@ describe('learning', () => {
     trainer.dispose();
   });
 
-  test('gives the same bits from the same seed, and others from another', () => {
-    const runs = [7, 7, 8].map((seed, run) => {
+  test('gives the same bits from the same seed, and others from another', async () => {
+    const runs: string[][] = [];
+    for (const [run, seed] of [7, 7, 8].entries()) {
       const trainer = started({ ...tinySettings, seed });
       lossesOf(trainer, 0, 5);
-      const bytes = bytesOf(stored(trainer, `seed-${run}`));
+      runs.push(bytesOf(await stored(trainer, `seed-${run}`)));
       trainer.dispose();
-      return bytes;
-    });
+    }
     expect(runs[1]).toEqual(runs[0]);
     expect(runs[2]).not.toEqual(runs[0]);
   });
 
-  test('holds as many tensors after many steps as after one', () => {
+  test('holds as many tensors after many steps as after one', async () => {
     const trainer = started();
     lossesOf(trainer, 0, 1);
     const before = tf.memory().numTensors;
     lossesOf(trainer, 1, 10);
-    trainer.restore(stored(trainer, 'flat'));
+    trainer.restore(await stored(trainer, 'flat'));
     expect(tf.memory().numTensors).toBe(before);
     trainer.dispose();
   });
@@ -118,36 +118,36 @@ describe('learning', () => {
 });
 
 describe('snapshots', () => {
-  test('go on to the bit', () => {
+  test('go on to the bit', async () => {
     const never = started();
     const uninterrupted = lossesOf(never, 0, 12);
 
     const first = started();
     const before = lossesOf(first, 0, 5);
-    const snapshot = stored(first, 'middle');
+    const snapshot = await stored(first, 'middle');
     first.dispose();
     const second = started({ ...tinySettings, seed: 99 }, snapshot);
     expect([...before, ...lossesOf(second, 5, 12)]).toEqual(uninterrupted);
-    expect(bytesOf(stored(second, 'again'))).toEqual(bytesOf(stored(never, 'whole')));
+    expect(bytesOf(await stored(second, 'again'))).toEqual(bytesOf(await stored(never, 'whole')));
     never.dispose();
     second.dispose();
   });
 
-  test('of another model are refused, with the tensor and both shapes', () => {
+  test('of another model are refused, with the tensor and both shapes', async () => {
     const wider = { ...tinySettings, model: { ...tinyConfig, intermediateSize: 20 } };
-    expect(errorOf(wider, snapshotOf('narrow'))).toMatchObject({
+    expect(errorOf(wider, await snapshotOf('narrow'))).toMatchObject({
       code: 'weights-mismatch',
       message: expect.stringMatching(/layers\.0\.mlp\.gate_proj\.weight" should be \[20, 8\], but is \[12, 8\]/),
     });
     const turned = { ...tinySettings, model: { ...tinyConfig, ropeTheta: 500 } };
-    expect(errorOf(turned, snapshotOf('theta'))).toMatchObject({
+    expect(errorOf(turned, await snapshotOf('theta'))).toMatchObject({
       code: 'weights-mismatch',
       message: expect.stringContaining('`ropeTheta` should be 500'),
     });
   });
 
-  test('that are damaged are refused', () => {
-    const snapshot = snapshotOf('damaged');
+  test('that are damaged are refused', async () => {
+    const snapshot = await snapshotOf('damaged');
     truncateSync(snapshot.files['optimizer.safetensors'] ?? '', 100);
     expect(errorOf(tinySettings, snapshot)).toMatchObject({ code: 'weights-corrupt' });
     expect(errorOf(tinySettings, { ...snapshot, files: {} })).toMatchObject({ code: 'state-invalid' });

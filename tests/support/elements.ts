@@ -21,6 +21,10 @@ export class TestSource implements Source {
     this.committed.push(barrier);
   }
 
+  reads(): readonly [] {
+    return [];
+  }
+
   item<T>(value: T, bytes = 0): Item<T> {
     return { kind: 'item', value, bytes, source: this };
   }
@@ -37,7 +41,8 @@ export class TestSource implements Source {
   }
 
   restore(states: Readonly<Record<Uid, Snapshot>> | ReadonlyMap<Uid, Snapshot> = {}): Restore {
-    return { kind: 'restore', states: states instanceof Map ? states : new Map(Object.entries(states)), source: this };
+    const map = states instanceof Map ? states : new Map(Object.entries(states));
+    return { kind: 'restore', states: map, timeline: 0, source: this };
   }
 
   tick(atMs: number): Tick {

@@ -71,6 +71,7 @@ export function fakeTrainer({ delayMs = 0, wait = (ms) => sleep(ms) }: FakeOptio
         const tokens = input.lossMask.reduce((sum, counted) => sum + counted, 0);
         return { step: state.steps, loss: before.hash / 2 ** 32, gradNorm: 1, lr: 0.001, tokens, skipped: false };
       }),
+    evaluate: () => inTurn(() => restored().hash / 2 ** 32),
     snapshot: () => inTurn(() => ({ state: { ...restored() } })),
     close: async () => {
       closed = true;

@@ -56,6 +56,8 @@ export class IngestBench {
   readonly seen: string[] = [];
   readonly barriers: Barrier[] = [];
   readonly errors: unknown[] = [];
+  /** That the restore marks said. */
+  readonly timelines: number[] = [];
   readonly subscription: Subscription;
   /** Gives bytes back at once, as an operator that absorbs everything. */
   isAbsorbing = true;
@@ -66,6 +68,7 @@ export class IngestBench {
       next: (element) => {
         this.#source = element.source;
         this.seen.push(wordOf(element));
+        if (element.kind === 'restore') this.timelines.push(element.timeline);
         if (element.kind === 'barrier') this.barriers.push(element);
         if (element.kind === 'item' && this.isAbsorbing) element.source.window.give(element.bytes);
         react(this);

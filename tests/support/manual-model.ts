@@ -24,6 +24,10 @@ export class ManualTrainer implements Trainer {
     return outcome.promise;
   }
 
+  async evaluate(): Promise<number> {
+    return 1;
+  }
+
   snapshot(): Promise<Snapshot> {
     this.calls.push('snapshot');
     const outcome = new Deferred<Snapshot>();

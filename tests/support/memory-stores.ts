@@ -52,8 +52,9 @@ export class MemoryCheckpoints implements CheckpointStore {
     return found;
   }
 
-  async latest(): Promise<Checkpoint | null> {
-    return this.kept.at(-1) ?? null;
+  async latest(counts: (checkpoint: Checkpoint) => Promise<boolean> = async () => true): Promise<Checkpoint | null> {
+    for (const checkpoint of this.kept.toReversed()) if (await counts(checkpoint)) return checkpoint;
+    return null;
   }
 
   async prune(keep: number): Promise<void> {

@@ -9,6 +9,7 @@ import { MemoryAnswers, MemoryCheckpoints, MemoryDeadLetters, MemoryLedger } fro
 export function memoryServices(): Services {
   return {
     jobId: 'job',
+    lineage: 0,
     log: new MemoryLog(),
     formats: { of: () => plainFormat },
     clock: { nowMs: () => 0 },
@@ -22,5 +23,6 @@ export function memoryServices(): Services {
     batch: { rows: 2, context: 4 },
     restore: null,
     maxSteps: Infinity,
+    assignments: null,
   };
 }

@@ -16,6 +16,7 @@ export function slowTrainer(stepMs: number): Trainer & { readonly steps: number 
       steps += 1;
       return { step: steps, loss: 1, gradNorm: 1, lr: 0, tokens: 1, skipped: false };
     },
+    evaluate: async () => 1,
     snapshot: async () => ({ state: steps }),
     close: async () => {},
   };

@@ -11,6 +11,7 @@ import { readJobRecord, warnOfIgnored, writeJobRecord } from '../../pipelines/jo
 import { openCheckpointStore } from '../../infra/index.ts';
 import { lintGraph } from '../../pipelines/index.ts';
 import type { Graph } from '../../pipelines/spec/graph.ts';
+import { spokenWeights } from '../../pipelines/job/spoken-weights.ts';
 import { MemoryLog } from '../support/memory-log.ts';
 
 const fast: EngineSettings = { mode: 'compiled', precision: 'bf16', xla: true, threads: 3 };
@@ -99,6 +100,17 @@ describe('the record of a job', () => {
       expect.stringMatching(/^tokenizer is bpe, sample 3MB, .* began with bpe, sample 2MB .*--fresh/),
     ]);
   });
+});
+
+test('the running mean of the weights speaks where there is one, unless the last weights are wanted', async () => {
+  const [mean, last] = [join(folder, 'ema.safetensors'), join(folder, 'weights.safetensors')];
+  expect(spokenWeights(folder, { ema: 0.9 })).toBe(last);
+  await writeFile(mean, '');
+  expect(spokenWeights(folder, { ema: 0.9 })).toBe(mean);
+  expect(spokenWeights(folder, { ema: 0.9, speak: 'last' })).toBe(last);
+  expect(spokenWeights(folder, {})).toBe(last);
+  expect(graphWith('model: { ema: 0.999, speak: ema }').model).toMatchObject({ ema: 0.999, speak: 'ema' });
+  expect(() => graphWith('model: { speak: ema }')).toThrow(/model\.speak.*needs a running mean/);
 });
 
 test('a topic that is there with another retention is pointed out, one that fits or is not spoken of is not', async () => {

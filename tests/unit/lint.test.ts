@@ -29,7 +29,7 @@ test('a small graph is whole: what it does not say has a default', () => {
   expect(graph).toMatchObject({
     model: { preset: 'small', seed: 1, engine: 'auto' },
     tokenizer: { kind: 'bpe', sample: '2MB' },
-    topics: { text: { partitions: 1 } },
+    topics: { text: {} },
   });
 });
 

@@ -49,13 +49,14 @@ test('counts the lag, steps and totals of a job on from its cut, and from nothin
   const log = new MemoryLog();
   await log.createTopic('text');
   await log.produce('text', [{ value: 'a' }, { value: 'b' }, { value: 'c' }]);
-  const progress = new Progress(log, ['text']);
+  const progress = new Progress(log);
   progress.goOnFrom(reachedIn(cut, STEPS), positionsOf(cut, STEPS));
-  await progress.refreshLag();
+  expect(await progress.refreshLag(POSITIONS)).toBe(true);
+  expect(await progress.refreshLag(POSITIONS)).toBe(false);
   expect(progress.reached).toMatchObject({ step: 7, totals: TOTALS });
-  expect(progress.lag).toBe(1);
+  expect(progress.lags).toEqual([{ topic: 'text', partition: 0, offset: 2, end: 3, lag: 1 }]);
   progress.goOnFrom(null, []);
-  await progress.refreshLag();
+  await progress.refreshLag([{ topic: 'text', partition: 0, offset: 0 }]);
   expect(progress.reached.step).toBe(0);
   expect(progress.lag).toBe(3);
 });

@@ -4,6 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { ModelError } from '../../model/errors.ts';
+import { streamSafetensors } from '../../model/weights/safetensors-stream.ts';
+import type { LaterTensor } from '../../model/weights/safetensors-stream.ts';
 import { readSafetensors, writeSafetensors } from '../../model/weights/safetensors.ts';
 import type { TensorData } from '../../model/weights/safetensors.ts';
 
@@ -48,6 +50,32 @@ test('gives the same bytes whatever the order of the tensors', () => {
       expect(readFileSync(path).equals(bytes)).toBe(true);
     }),
   );
+});
+
+test('gives the same bytes slice by slice, and asks for each tensor once, when its turn has come', async () => {
+  const sizes = [1_500_000, 0, 3, 5_000_000, 1_500_000, 2_500_000, 1];
+  const whole = sizes.map((size, at): [string, TensorData] => [
+    `t${at}`,
+    { dtype: 'F32', shape: [size], data: Float32Array.from({ length: size }, (_, i) => i * (at + 1)) },
+  ]);
+  const taken: number[] = [];
+  let turns = 0;
+  const counting = setInterval(() => (turns += 1), 0);
+  const later = whole.map(([name, { shape, data }]): [string, LaterTensor] => {
+    const take = (): Float32Array => {
+      taken.push(turns);
+      if (data instanceof Float32Array) return data;
+      throw new TypeError('not of the type that was made');
+    };
+    return [name, { dtype: 'F32', shape, take }];
+  });
+  await streamSafetensors(path, new Map(later), { by: 'test' });
+  clearInterval(counting);
+  const streamed = readFileSync(path);
+  writeSafetensors(path, new Map(whole), { by: 'test' });
+  expect(readFileSync(path).equals(streamed)).toBe(true);
+  expect(taken).toHaveLength(sizes.length);
+  expect(new Set(taken).size).toBeGreaterThan(1);
 });
 
 test('writes a view into a larger buffer without its surroundings', () => {

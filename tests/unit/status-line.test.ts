@@ -41,6 +41,11 @@ const DEAD: JobEvent = {
   code: 'record-not-utf8',
   message: 'The value is not UTF-8 text.',
 };
+const LAG: JobEvent = {
+  event: 'lag',
+  lag: 3,
+  partitions: [{ topic: 'text', partition: 0, offset: 7, end: 10, lag: 3 }],
+};
 const SUMMARY: JobEvent = {
   event: 'summary',
   reason: 'interrupted',
@@ -52,6 +57,12 @@ const SUMMARY: JobEvent = {
   bitsPerByteTotal: 2.104,
   bytesTotal: 1024,
   checkpoint: '000000002-savepoint',
+  lag: 12,
+  partitions: [
+    { topic: 'text', partition: 0, offset: 7, end: 10, lag: 3 },
+    { topic: 'text', partition: 1, offset: 1, end: 10, lag: 9 },
+    { topic: 'text', partition: 2, offset: 5, end: 5, lag: 0 },
+  ],
 };
 
 function step(number: number, fields: Partial<StepEvent> = {}): StepEvent {
@@ -105,6 +116,18 @@ describe('the status of a job', () => {
     expect(status.line(3500, 20)).toBe('step 1,240  4,112 to');
   });
 
+  it('names the partition that is furthest behind, where there are several', () => {
+    const status = new JobStatus();
+    const partitions = [9, 0].map((lag, partition) => ({ topic: 'text', partition, offset: 1, end: 1 + lag, lag }));
+    status.take(step(1), 0);
+    status.take({ event: 'lag', lag: 9, partitions }, 0);
+    expect(status.line(0, 200)).toContain('· lag 9 (text/0 9) ·');
+    status.take({ event: 'lag', lag: 9, partitions: partitions.slice(0, 1) }, 0);
+    expect(status.line(0, 200)).toContain('· lag 9 ·');
+    status.take({ event: 'lag', lag: 0, partitions: partitions.slice(1) }, 0);
+    expect(status.line(0, 200)).toContain('· lag 0 ·');
+  });
+
   it('counts as idle when no step has come for much longer than one takes', () => {
     const status = new JobStatus();
     status.take(step(1), 0);
@@ -140,7 +163,7 @@ describe('a reporter', () => {
   const written = (): string => String(out.read() ?? '');
 
   it('prints every event as it is, one a line, in JSON', () => {
-    const events = [READY, step(1), SAVED, SAMPLE, DEAD, SUMMARY];
+    const events = [READY, step(1), LAG, SAVED, SAMPLE, DEAD, SUMMARY];
     const json = reporter('json');
     for (const event of events) json.event(event);
     json.warn('careful');
@@ -162,7 +185,7 @@ describe('a reporter', () => {
 
   it('prints all other events without a terminal', () => {
     const plain = reporter('plain');
-    for (const event of [READY, SAVED, SAMPLE, DEAD, step(7, { skipped: true, loss: null }), SUMMARY])
+    for (const event of [READY, SAVED, LAG, SAMPLE, DEAD, step(7, { skipped: true, loss: null }), SUMMARY])
       plain.event(event);
     expect(written()).toMatchInlineSnapshot(`
       "Job ab12cd34 starts anew: graph sotu, preset small (12.3M parameters; compiled, bf16, with XLA, 2 threads), data in .millrace
@@ -173,6 +196,7 @@ describe('a reporter', () => {
       Stopped at step 1,234.
       This run: 1 step, 2,048 tokens in 0.5 s (4,096 tokens/s).
       Whole job: 2.104 bits per byte over 1.0 KB, each predicted before it was learnt.
+      Not trained yet: 12 records (text/0 3, text/1 9).
       Saved as checkpoint 000000002-savepoint. The next millrace up goes on from there.
       "
     `);

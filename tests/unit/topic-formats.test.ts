@@ -1,10 +1,13 @@
 import { describe, expect, it } from 'vitest';
-import { encodeInput, formatsOf } from '../../pipelines/topics/formats.ts';
+import { encodeInput } from '../../pipelines/topics/encode.ts';
+import { formatsOf } from '../../pipelines/topics/formats.ts';
 
 const formats = formatsOf({
-  words: { partitions: 1, format: 'text' },
-  events: { partitions: 1, format: 'json' },
-  nested: { partitions: 1, format: 'json', field: 'message.text' },
+  topics: {
+    words: { partitions: 1, format: 'text' },
+    events: { partitions: 1, format: 'json' },
+    nested: { partitions: 1, format: 'json', field: 'message.text' },
+  },
 });
 
 async function encoded(topic: string, input: string | Uint8Array): Promise<string> {

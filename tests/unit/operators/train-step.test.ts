@@ -254,12 +254,52 @@ describe('trainStep at a barrier', () => {
     await trainer.finish();
     expect(trainer.calls).not.toContain('snapshot');
     await trainer.finish();
-    expect(trainer.calls.slice(-2)).toEqual(['step', 'snapshot']);
+    expect(trainer.calls.slice(-4)).toEqual(['step', 'snapshot', 'step', 'step']);
     await trainer.finishSnapshot();
     expect(bench.seen).toEqual(['restore', 'step 1', 'step 2', 'barrier']);
     expect(barrier.basket.get('train')).toMatchObject({ state: { step: 2, trainer: 'weights' } });
     expect(waitingIds(barrier.basket)).toEqual([3, 4]);
     expect(trainer.steps.map(({ batch }) => batch.ids[0])).toEqual([3, 4]);
+  });
+
+  it('trains on while the files are written, and reports that behind it', async () => {
+    const trainer = new ManualTrainer();
+    const bench = await readyBench(trainer);
+    const [first, second] = [bench.source.barrier(), bench.source.barrier()];
+    bench.batches(1, 2, 3, 4);
+    bench.give(first);
+    for (let step = 0; step < 4; step++) await trainer.finish();
+    bench.give(bench.source.tick(1), second);
+    await settle();
+    expect(bench.source.window.inFlightBytes).toBe(0);
+    expect(bench.seen).toEqual(['restore', 'step 1', 'step 2']);
+    await trainer.finishSnapshot('early');
+    expect(bench.seen.slice(3)).toEqual(['barrier', 'step 3', 'step 4', 'tick']);
+    await trainer.finishSnapshot('late');
+    expect(bench.seen.slice(7)).toEqual(['barrier']);
+    expect(first.basket.get('train')).toMatchObject({ state: { step: 2, totals: { bytes: 16 }, trainer: 'early' } });
+    expect(second.basket.get('train')).toMatchObject({ state: { step: 4, totals: { bytes: 32 }, trainer: 'late' } });
+  });
+
+  it.each(['savepoint', 'final'] as const)('takes no step behind one that may be the last: %s', async (reason) => {
+    const trainer = new ManualTrainer();
+    const bench = await readyBench(trainer);
+    bench.give(bench.source.barrier({}, reason));
+    bench.batches(1);
+    expect(trainer.calls).toEqual(['restore null', 'snapshot']);
+    await trainer.finishSnapshot();
+    expect(trainer.calls).toEqual(['restore null', 'snapshot', 'step']);
+  });
+
+  it('does not complete before it is out', async () => {
+    const trainer = new ManualTrainer();
+    const bench = await readyBench(trainer);
+    bench.give(bench.source.barrier());
+    bench.input.complete();
+    await settle();
+    expect(bench.seen).toEqual(['restore']);
+    await trainer.finishSnapshot();
+    expect(bench.seen).toEqual(['restore', 'barrier', 'complete']);
   });
 
   it('leaves out of the cut what comes behind the barrier', async () => {

@@ -1,0 +1,166 @@
+import type { Tensor } from '@tensorflow/tfjs-node';
+import type { KeyValue } from './attention.ts';
+import { compile } from './compile/index.ts';
+import type { Compiled, InputSpec, Tensors } from './compile/index.ts';
+import { parameterShapes } from './config.ts';
+import type { ModelConfig } from './config.ts';
+import { ModelError } from './errors.ts';
+import { decodeNext, prefill } from './kv-cache.ts';
+import type { Chunk, Decoded, KvCache, Memory, Prefilled } from './kv-cache.ts';
+import { packBfloat16 } from './pack-bfloat16.ts';
+import type { Parameters } from './parameters.ts';
+import type { Values } from './step-runner.ts';
+import { tf } from './tf.ts';
+import { toParameters } from './to-tensors.ts';
+
+/** Holds weights, and runs the forward pass of generation with them. To be called within `tf.tidy`. */
+export interface DecodeEngine {
+  load(weights: Values): void;
+  prefill(chunk: Chunk): Prefilled;
+  decode(memory: Memory, ids_B: Tensor): Decoded;
+  dispose(): void;
+}
+
+export type DecodeEngineFactory = (config: ModelConfig) => DecodeEngine;
+
+/** Runs operation by operation: the reference. */
+export function eagerDecoding(config: ModelConfig): DecodeEngine {
+  let parameters: Parameters = {};
+  const dispose = (): void => {
+    tf.dispose(parameters);
+    parameters = {};
+  };
+  return {
+    load: (weights) => {
+      dispose();
+      parameters = toParameters(weights, parameterShapes(config));
+    },
+    prefill: (chunk) => prefill(parameters, config, chunk),
+    decode: (memory, ids_B) => decodeNext(parameters, config, memory, ids_B),
+    dispose,
+  };
+}
+
+/**
+ * Runs each call as one graph; a graph is compiled when its shapes come first. With `bf16`, matrices are kept and
+ * multiplied in bfloat16, which halves what each token must read.
+ */
+export function compiledDecoding(precision: 'f32' | 'bf16'): DecodeEngineFactory {
+  return (config) => new CompiledDecoding(config, precision);
+}
+
+/** A rough bound: rooms and rows are powers of two, so that a sampler meets fewer shapes than this. */
+const MOST_GRAPHS = 64;
+
+class CompiledDecoding implements DecodeEngine {
+  readonly #config: ModelConfig;
+  readonly #precision: 'f32' | 'bf16';
+  /** What the graphs take as weights, by name. */
+  readonly #specs: Readonly<Record<string, InputSpec>>;
+  readonly #graphs = new Map<string, Compiled<string, string>>();
+  #weights: Tensors = {};
+
+  constructor(config: ModelConfig, precision: 'f32' | 'bf16') {
+    // The head is a matrix of its own, since the embedding's rows are read as they are and the head's are rounded.
+    this.#config = { ...config, tieEmbeddings: false };
+    this.#precision = precision;
+    const specs = [...parameterShapes(this.#config)].map(([name, shape]): [string, InputSpec] => {
+      const isMatrix = shape.length === 2 && name !== EMBEDDING;
+      return [name, { shape, dtype: 'float32', packed: precision === 'bf16' && isMatrix }];
+    });
+    this.#specs = Object.fromEntries(specs);
+  }
+
+  load(weights: Values): void {
+    tf.dispose(this.#weights);
+    const loaded = Object.entries(this.#specs).map(([name, { shape = [], packed }]): [string, Tensor] => {
+      const values = weights.get(name) ?? weights.get(EMBEDDING);
+      if (!values) throw new ModelError('weights-mismatch', `There are no values for "${name}".`);
+      return [name, packed ? packBfloat16(values, shape) : tf.tensor(values.slice(), [...shape], 'float32')];
+    });
+    this.#weights = Object.fromEntries(loaded);
+  }
+
+  prefill({ past, ...tokens }: Chunk): Prefilled {
+    const inputs = { ...tokens, ...flat('past', past) };
+    const { logits, ...cache } = this.#run('prefill', inputs, (given) => {
+      const { ids_T, start, last, ...rest } = given;
+      const chunk = { ids_T: present(ids_T), start: present(start), last: present(last), past: unflat('past', rest) };
+      const traced = prefill(given, this.#config, chunk);
+      return { logits: traced.logits, ...flat('cache', traced.cache) };
+    });
+    return { logits: present(logits), cache: unflat('cache', cache) };
+  }
+
+  decode({ past, tail, ...counts }: Memory, ids_B: Tensor): Decoded {
+    const inputs = { ids_B, ...counts, ...flat('past', past), ...flat('tail', tail) };
+    const { logits, ...grown } = this.#run('decode', inputs, (given) => {
+      const { ids_B: ids, lengths_B, used, ...rest } = given;
+      const memory = {
+        lengths_B: present(lengths_B),
+        used: present(used),
+        past: unflat('past', rest),
+        tail: unflat('tail', rest),
+      };
+      const traced = decodeNext(given, this.#config, memory, present(ids));
+      return { logits: traced.logits, ...flat('tail', traced.tail) };
+    });
+    return { logits: present(logits), tail: unflat('tail', grown) };
+  }
+
+  dispose(): void {
+    tf.dispose(this.#weights);
+    this.#weights = {};
+    for (const graph of this.#graphs.values()) graph.dispose();
+    this.#graphs.clear();
+  }
+
+  /** Runs the function's graph for inputs of these shapes. Each has its own, so that a new one leaves the others alone. */
+  #run(name: string, inputs: Tensors, fn: (given: Tensors) => Tensors): Tensors {
+    const key = [name, ...Object.values(inputs).map(({ shape }) => shape.join('x'))].join(' ');
+    let graph = this.#graphs.get(key);
+    if (!graph) {
+      const types = Object.entries(inputs).map(([input, { shape, dtype }]): [string, InputSpec] => [
+        input,
+        { shape, dtype },
+      ]);
+      graph = compile((given) => ({ outputs: fn(given) }), {
+        name,
+        inputs: { ...this.#specs, ...Object.fromEntries(types) },
+        precision: this.#precision,
+      });
+    }
+    // The one that was used last goes to the end, and the one that was not used for longest goes away.
+    this.#graphs.delete(key);
+    this.#graphs.set(key, graph);
+    const [oldest] = this.#graphs;
+    if (oldest && this.#graphs.size > MOST_GRAPHS) {
+      oldest[1].dispose();
+      this.#graphs.delete(oldest[0]);
+    }
+    return graph({ ...this.#weights, ...inputs });
+  }
+}
+
+const EMBEDDING = 'model.embed_tokens.weight';
+
+function flat(prefix: string, cache: KvCache): Tensors {
+  const parts = cache.flatMap(({ k_BGSD, v_BGSD }, layer): [string, Tensor][] => [
+    [`${prefix}.${layer}.k`, k_BGSD],
+    [`${prefix}.${layer}.v`, v_BGSD],
+  ]);
+  return Object.fromEntries(parts);
+}
+
+function unflat(prefix: string, tensors: Tensors): KvCache {
+  const cache: KeyValue[] = [];
+  for (let k = tensors[`${prefix}.0.k`]; k; k = tensors[`${prefix}.${cache.length}.k`]) {
+    cache.push({ k_BGSD: k, v_BGSD: present(tensors[`${prefix}.${cache.length}.v`]) });
+  }
+  return cache;
+}
+
+function present(tensor: Tensor | undefined): Tensor {
+  if (tensor) return tensor;
+  throw new RangeError('A graph of the decoder lacks a tensor');
+}

@@ -1,0 +1,40 @@
+import { z } from 'zod';
+import { ingest } from './ingest.ts';
+import { defineKind } from './kind.ts';
+import type { OperatorKind } from './kind.ts';
+import { byteSizeSchema, durationSchema } from './units.ts';
+
+export const ingestKind: OperatorKind = defineKind({
+  kind: 'ingest',
+  summary: 'Emits the records of topics, with barriers and ticks among them.',
+  input: 'topics',
+  output: 'record',
+  state: 'the next offset of each partition, and its place in the ledger',
+  config: z.strictObject({
+    topics: z.array(z.string()).min(1).describe('Topics to read.'),
+    window: byteSizeSchema.default('256KB').describe('Bytes in flight from here to the end of the stream.'),
+    from: z.enum(['earliest', 'latest']).default('earliest').describe('Where a job that starts anew begins.'),
+    tickEvery: durationSchema
+      .default('1s')
+      .describe('How often operators that wait (batch.maxWait) are told the time.'),
+    group: z
+      .string()
+      .optional()
+      .describe(
+        'Group under which offsets are reported for monitoring where the topics are not shared; the job id if absent.',
+      ),
+  }),
+  topicsOf: ({ topics }) => topics,
+  build: (uid, { window, from, tickEvery, group }, { restore, ledger, clock, jobId, assignments }) =>
+    ingest({
+      uid,
+      window,
+      from,
+      tickEvery,
+      restore,
+      ledger,
+      clock,
+      group: group ?? jobId,
+      ...(assignments ? { assignments } : {}),
+    }),
+});

@@ -1,0 +1,80 @@
+import { z } from 'zod';
+import { readManifest } from '../../infra/index.ts';
+import { MillraceError } from '../../operators/errors.ts';
+import type { Uid } from '../../operators/flow.ts';
+import type { Checkpoint } from '../../operators/ports.ts';
+import type { JobFolder } from '../job/job-folder.ts';
+import type { Graph } from '../spec/graph.ts';
+import { currentGraph, graphVersion, graphVersions, makeCurrent, readGraphOf, recordVersion } from './graph-history.ts';
+import type { CurrentGraph } from './graph-history.ts';
+import { planRedeploy } from './plan.ts';
+import type { Plan } from './plan.ts';
+import { savedStates } from './saved-states.ts';
+
+/** A job's graph as it stands in its history. */
+export interface AdoptedGraph extends CurrentGraph {
+  /** A cut without the states that versions after it have discarded. */
+  withoutDiscarded(cut: Checkpoint): Promise<Checkpoint>;
+}
+
+export interface AdoptOptions {
+  readonly job: JobFolder;
+  readonly graph: Graph;
+  readonly discard: readonly Uid[];
+  /** Told of a plan that changes something, before it is carried out. */
+  readonly onPlan: (plan: Plan) => void;
+}
+
+/**
+ * Makes a graph the graph of a job that does not run: the first of a new job, or one that the plan lets take the place of
+ * the last. Rejects with `plan-refused`, and leaves the job as it was.
+ */
+export async function adoptGraph({ job, graph, discard, onPlan }: AdoptOptions): Promise<AdoptedGraph> {
+  const current = await currentGraph(job);
+  if (!current) {
+    const { version } = await recordVersion(job, graph, { how: 'up', discard: [], plan: null, outcome: 'live' });
+    return adopted(job, { version, lineage: 0 }, true);
+  }
+  const from = readGraphOf(await graphVersion(job, current.version));
+  const plan = planRedeploy({ from, to: graph, states: await savedStates(job, from), discard: new Set(discard) });
+  if (plan.outcome === 'refused') throw planRefused(plan);
+  if (plan.outcome === 'nothing') return adopted(job, current, false);
+  onPlan(plan);
+  const about = {
+    how: 'up',
+    discard,
+    plan: z.json().parse(JSON.parse(JSON.stringify(plan))),
+    outcome: 'live',
+  } as const;
+  const { version } = await recordVersion(job, graph, about);
+  // What was published behind the last cut was another graph's doing.
+  return adopted(job, { version, lineage: current.lineage + 1 }, true);
+}
+
+function planRefused({ refusals }: Plan): MillraceError {
+  const reasons = refusals.map((reason) => `  ${reason}`).join('\n');
+  return new MillraceError('plan-refused', `This graph can't take the place of the job's:\n${reasons}\n`);
+}
+
+async function adopted(job: JobFolder, current: CurrentGraph, isNew: boolean): Promise<AdoptedGraph> {
+  if (isNew) await makeCurrent(job, current);
+  const versions = await graphVersions(job);
+  return {
+    ...current,
+    async withoutDiscarded(cut) {
+      const made = await versionOf(cut);
+      const later = versions.filter(({ version }) => version > made && version <= current.version);
+      const gone = new Set(later.flatMap(({ discard }) => discard));
+      return { ...cut, states: new Map([...cut.states].filter(([uid]) => !gone.has(uid))) };
+    },
+  };
+}
+
+const describeSchema = z.object({ graph: z.object({ version: z.int() }) });
+
+/** The version of the graph that made a cut; 0 where it does not say. */
+async function versionOf({ path }: Checkpoint): Promise<number> {
+  const { describe } = await readManifest(path);
+  const parsed = describeSchema.safeParse(describe);
+  return parsed.success ? parsed.data.graph.version : 0;
+}

@@ -1,0 +1,146 @@
+import { mkdir, readFile, readdir } from 'node:fs/promises';
+import { hostname, userInfo } from 'node:os';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { replaceFile } from '../../infra/index.ts';
+import { MillraceError } from '../../operators/errors.ts';
+import type { Uid } from '../../operators/flow.ts';
+import type { Json } from '../../operators/types.ts';
+import type { JobFolder } from '../job/job-folder.ts';
+import { graphDocument, graphHash } from '../spec/graph.ts';
+import type { Graph } from '../spec/graph.ts';
+import { lintGraph } from '../spec/lint.ts';
+
+/** A graph that a job has had, or was to have. */
+export interface GraphVersion {
+  /** From 1. */
+  readonly version: number;
+  readonly hash: string;
+  /** ISO 8601. */
+  readonly at: string;
+  /** `user@host` */
+  readonly by: string;
+  /** The command that brought it. */
+  readonly how: 'up' | 'deploy' | 'rollback';
+  /** Uids whose state was to be lost. */
+  readonly discard: readonly Uid[];
+  /** As `graphDocument` gives it. */
+  readonly graph: Json;
+  /** The plan that was shown; null for a job's first graph. */
+  readonly plan: Json;
+  readonly outcome: 'pending' | 'live' | 'failed' | 'rolled-back';
+  /** What there is to know of the outcome. */
+  readonly note: string | null;
+  /** From the last step of the graph before to the first of this one; null where nothing ran meanwhile. */
+  readonly pauseMs: number | null;
+}
+
+/** Which graph a job has. This file alone says so, and it is replaced at once. */
+export interface CurrentGraph {
+  readonly version: number;
+  /** How often the job's history was written anew from a cut. */
+  readonly lineage: number;
+}
+
+const versionSchema: z.ZodType<GraphVersion> = z.object({
+  version: z.int().positive(),
+  hash: z.string(),
+  at: z.iso.datetime(),
+  by: z.string(),
+  how: z.enum(['up', 'deploy', 'rollback']),
+  discard: z.array(z.string()),
+  graph: z.json(),
+  plan: z.json(),
+  outcome: z.enum(['pending', 'live', 'failed', 'rolled-back']),
+  note: z.string().nullable(),
+  pauseMs: z.number().nullable(),
+});
+const currentSchema: z.ZodType<CurrentGraph> = z.object({
+  version: z.int().positive(),
+  lineage: z.int().nonnegative(),
+});
+
+const FILE = /^(\d{6})\.json$/;
+
+/** The graph that a job has; null for one that is about to begin, or that a version without this history has begun. */
+export async function currentGraph(job: JobFolder): Promise<CurrentGraph | null> {
+  return readJson(join(job.graphs, 'current.json'), currentSchema);
+}
+
+/** The point at which one graph of a job takes the other's place. */
+export function makeCurrent(job: JobFolder, current: CurrentGraph): Promise<void> {
+  return replaceFile(join(job.graphs, 'current.json'), `${JSON.stringify(current)}\n`);
+}
+
+/** All of a job's graphs, oldest first. */
+export async function graphVersions(job: JobFolder): Promise<readonly GraphVersion[]> {
+  const names = await readdir(job.graphs).catch((error: unknown) => {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return [];
+    throw error;
+  });
+  const numbers = names.flatMap((name) => FILE.exec(name)?.[1] ?? []).map(Number);
+  return Promise.all(numbers.toSorted((a, b) => a - b).map((number) => graphVersion(job, number)));
+}
+
+/** Rejects with `bad-usage` when there is no such version. */
+export async function graphVersion(job: JobFolder, number: number): Promise<GraphVersion> {
+  const version = await readJson(fileOf(job, number), versionSchema);
+  if (version) return version;
+  throw new MillraceError('bad-usage', `Job ${job.id} has no graph of version ${number}; millrace graphs lists them.`);
+}
+
+/** The graph that a version says. Rejects with `state-invalid` where this version of Millrace can't read it. */
+export function readGraphOf({ version, graph: document }: Pick<GraphVersion, 'version' | 'graph'>): Graph {
+  const { graph, findings } = lintGraph(JSON.stringify(document));
+  if (graph) return graph;
+  const reasons = findings.map(({ path, message }) => `${path}: ${message}`).join('; ');
+  throw new MillraceError(
+    'state-invalid',
+    `Version ${version} of the job's graph can't be read by this version of Millrace (${reasons}). Use the one that wrote it.`,
+  );
+}
+
+export type NewVersion = Pick<GraphVersion, 'how' | 'discard' | 'plan' | 'outcome'>;
+
+/** Writes the next version down; it is not the job's graph yet. */
+export async function recordVersion(job: JobFolder, graph: Graph, about: NewVersion): Promise<GraphVersion> {
+  await mkdir(job.graphs, { recursive: true });
+  const last = (await graphVersions(job)).at(-1)?.version ?? 0;
+  const version: GraphVersion = {
+    version: last + 1,
+    hash: graphHash(graph),
+    at: new Date().toISOString(),
+    by: `${userInfo().username}@${hostname()}`,
+    graph: graphDocument(graph),
+    note: null,
+    pauseMs: null,
+    ...about,
+  };
+  await writeVersion(job, version);
+  return version;
+}
+
+function writeVersion(job: JobFolder, version: GraphVersion): Promise<void> {
+  return replaceFile(fileOf(job, version.version), `${JSON.stringify(version, null, 2)}\n`);
+}
+
+function fileOf(job: JobFolder, version: number): string {
+  return join(job.graphs, `${String(version).padStart(6, '0')}.json`);
+}
+
+async function readJson<T>(path: string, schema: z.ZodType<T>): Promise<T | null> {
+  let text: string;
+  try {
+    text = await readFile(path, 'utf8');
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return null;
+    throw error;
+  }
+  try {
+    return schema.parse(JSON.parse(text));
+  } catch (cause) {
+    throw new MillraceError('state-invalid', `${path} can't be read. Bring it back from a copy of the job's folder.`, {
+      cause,
+    });
+  }
+}

@@ -1,0 +1,197 @@
+import { isDeepStrictEqual } from 'node:util';
+import { z } from 'zod';
+import { presets } from '../../model/presets.ts';
+import type { Uid } from '../../operators/flow.ts';
+import { positionsIn } from '../../operators/ingest-state.ts';
+import type { Snapshot } from '../../operators/types.ts';
+import type { Graph, Step } from '../spec/graph.ts';
+import type { Effect, OffsetRow, PlanInput } from './plan.ts';
+
+export type Action =
+  | 'kept'
+  /** Other settings over the same state. */
+  | 'reconfigured'
+  /** A part of its state goes on, the rest begins or ends. */
+  | 'migrated'
+  | 'new'
+  /** Had no state to lose. */
+  | 'removed'
+  | 'discarded';
+
+/** What becomes of one operator and its state. */
+export interface OperatorRow {
+  readonly stream: string;
+  readonly uid: Uid;
+  readonly kind: string;
+  readonly action: Action;
+  /** In words: `kept`, `none`, `starts empty`, `lost`. */
+  readonly state: string;
+  readonly effect: Effect;
+  readonly reasons: readonly string[];
+  readonly offsets: readonly OffsetRow[];
+  readonly warmUp: string | null;
+  /** Why this can't be done, and what to do instead. */
+  readonly refused: string | null;
+}
+
+interface Place {
+  readonly stream: string;
+  readonly step: Step;
+}
+
+type Verdict = Omit<OperatorRow, 'stream' | 'uid' | 'kind' | 'offsets'>;
+
+/** What is compiled into the step: another value of one of these makes another program. */
+const COMPILED: ReadonlySet<string> = new Set(['rows', 'context', 'isolate']);
+
+/** A row for each operator of either graph: those of the new one in their order, then those that are gone. */
+export function planOperators(input: PlanInput): readonly OperatorRow[] {
+  const [before, after] = [placesOf(input.from), placesOf(input.to)];
+  const moved = movedUids(input);
+  const row = (uid: Uid, { stream, step }: Place, verdict: Verdict): OperatorRow => {
+    const offsets = offsetsOf(before.get(uid), after.get(uid), stateOf(input, before.get(uid)));
+    return { stream, uid, kind: step.kind.kind, offsets, ...verdict };
+  };
+  const staying = [...after].map(([uid, place]) => row(uid, place, judge(input, moved, uid, before.get(uid), place)));
+  const gone = [...before].filter(([uid]) => !after.has(uid));
+  return [...staying, ...gone.map(([uid, place]) => row(uid, place, judgeRemoval(input, uid, place)))];
+}
+
+const FREE: Verdict = { action: 'kept', state: 'none', effect: 'none', reasons: [], warmUp: null, refused: null };
+
+function judgeRemoval(input: PlanInput, uid: Uid, place: Place): Verdict {
+  const { state } = place.step.kind;
+  if (!stateOf(input, place)) return { ...FREE, action: 'removed', effect: 'rebuild' };
+  return loss(input, uid, `It is gone, and its state (${state ?? 'of another kind'}) would be lost.`);
+}
+
+/** State that would be lost: refused, unless it was named. */
+function loss({ discard }: PlanInput, uid: Uid, reason: string, state = 'lost'): Verdict {
+  if (discard.has(uid)) return { ...FREE, action: 'discarded', state, effect: 'rebuild', reasons: [reason] };
+  const refused = `${reason} Give it back as it was, or say --discard ${uid}.`;
+  return { ...FREE, action: 'discarded', state, effect: 'rebuild', refused };
+}
+
+function judge(input: PlanInput, moved: ReadonlySet<Uid>, uid: Uid, before: Place | undefined, after: Place): Verdict {
+  const { kind } = after.step;
+  const empty = kind.state === null ? 'none' : 'starts empty';
+  if (!before) return { ...FREE, action: 'new', state: empty, effect: 'rebuild', ...warmUpOf(kind.kind) };
+  const { kind: oldKind } = before.step;
+  const snapshot = stateOf(input, before);
+  if (oldKind.kind !== kind.kind) {
+    const reason = `It was ${oldKind.kind} and is ${kind.kind} now.`;
+    if (snapshot) return loss(input, uid, `${reason} Its state can't go on in another kind.`, `lost; ${empty}`);
+    return { ...FREE, action: 'new', state: empty, effect: 'rebuild', reasons: [reason], ...warmUpOf(kind.kind) };
+  }
+  if (before.stream !== after.stream) {
+    const reason = `It was in stream "${before.stream}".`;
+    if (snapshot) return loss(input, uid, `${reason} Each stream has cuts of its own.`, `lost; ${empty}`);
+    return { ...FREE, action: 'reconfigured', state: empty, effect: 'rebuild', reasons: [reason] };
+  }
+  if (snapshot && input.discard.has(uid)) return loss(input, uid, 'Asked for.', 'lost; starts empty');
+  return judgeSettings(input, moved.has(uid), uid, before.step, after.step, snapshot);
+}
+
+/** The same kind at the same uid in the same stream. */
+function judgeSettings(
+  { to }: PlanInput,
+  isMoved: boolean,
+  uid: Uid,
+  before: Step,
+  after: Step,
+  snapshot: Snapshot | undefined,
+): Verdict {
+  const { kind } = after;
+  const state = snapshot ? 'kept' : kind.state === null ? 'none' : 'starts empty';
+  const changed = changedKeys(before.config, after.config);
+  if (changed.length === 0 && !isMoved) return { ...FREE, state };
+  const reasons = [
+    ...(isMoved ? ['Moved; its state follows the uid.'] : []),
+    ...changed.map(({ key, from, to: value }) => `${key}: ${shown(from)} → ${shown(value)}`),
+  ];
+  const classes = changed.map(({ key }) => [key, kind.changeOf(key)] as const);
+  const [incompatible] = classes.find(([, change]) => change === 'incompatible') ?? [];
+  const { batchRows, model } = presets[to.model.preset];
+  const misfit =
+    snapshot && kind.refusalOf(snapshot.state, after.config, { rows: batchRows, context: model.maxContext });
+  const rebuilds = isMoved || classes.some(([, change]) => change !== 'live');
+  const compiles = changed.some(({ key }) => kind.kind === 'batch' && COMPILED.has(key));
+  const isMigrated = snapshot !== undefined && changed.some(({ key }) => kind.kind === 'ingest' && key === 'topics');
+  return {
+    action: isMigrated ? 'migrated' : changed.length > 0 ? 'reconfigured' : 'kept',
+    state: isMigrated ? 'kept for the topics that stay' : state,
+    effect: rebuilds ? 'rebuild' : 'live',
+    reasons,
+    warmUp: compiles ? 'the training step, for batches of another shape' : null,
+    refused:
+      incompatible !== undefined && snapshot
+        ? `${incompatible} can't be changed over its state. Set it back, give the operator another uid, or --discard ${uid}.`
+        : misfit
+          ? `Its state can't go on: ${misfit}. Set it back, or try again a moment later.`
+          : null,
+  };
+}
+
+function warmUpOf(kindName: string): Pick<Verdict, 'warmUp'> {
+  return { warmUp: kindName === 'trainStep' ? 'the training step, of a new trainer' : null };
+}
+
+function placesOf({ streams }: Graph): ReadonlyMap<Uid, Place> {
+  return new Map(
+    Object.entries(streams).flatMap(([stream, steps]) => steps.map((step) => [step.uid, { stream, step }])),
+  );
+}
+
+function stateOf({ states }: PlanInput, place: Place | undefined): Snapshot | undefined {
+  return place && states.get(place.stream)?.get(place.step.uid);
+}
+
+/** Those that have another place among the operators of their stream which both graphs have. */
+function movedUids({ from, to }: PlanInput): ReadonlySet<Uid> {
+  const moved = Object.entries(to.streams).flatMap(([name, steps]) => {
+    const old = (from.streams[name] ?? []).map(({ uid }) => uid);
+    const common = steps.map(({ uid }) => uid).filter((uid) => old.includes(uid));
+    const oldCommon = old.filter((uid) => common.includes(uid));
+    return common.filter((uid, at) => oldCommon[at] !== uid);
+  });
+  return new Set(moved);
+}
+
+const configSchema = z.record(z.string(), z.unknown());
+
+function changedKeys(from: unknown, to: unknown): readonly { key: string; from: unknown; to: unknown }[] {
+  const [before, after] = [configSchema.parse(from), configSchema.parse(to)];
+  const keys = [...new Set([...Object.keys(before), ...Object.keys(after)])];
+  return keys
+    .filter((key) => !isDeepStrictEqual(before[key], after[key]))
+    .map((key) => ({ key, from: before[key], to: after[key] }));
+}
+
+/** A setting as people write it. */
+export function shown(value: unknown): string {
+  return value === undefined ? 'not set' : typeof value === 'string' ? value : JSON.stringify(value);
+}
+
+const ingestSchema = z.object({ topics: z.array(z.string()), from: z.enum(['earliest', 'latest']) });
+
+/** Where a source goes on: offsets belong to its uid and to the topic. */
+function offsetsOf(
+  before: Place | undefined,
+  after: Place | undefined,
+  snapshot: Snapshot | undefined,
+): readonly OffsetRow[] {
+  const wanted = after?.step.kind.kind === 'ingest' ? ingestSchema.parse(after.step.config) : null;
+  const known = before?.step.kind.kind === 'ingest' && snapshot ? positionsIn(before.step.uid, snapshot) : [];
+  const goesOn = before?.stream === after?.stream;
+  const rows = known.map(({ topic, partition, offset }): OffsetRow => {
+    const isKept = goesOn && wanted?.topics.includes(topic);
+    return { topic, partition, offset: isKept ? offset : 'dropped' };
+  });
+  const fresh = (wanted?.topics ?? []).filter(
+    (topic) => !goesOn || known.every((position) => position.topic !== topic),
+  );
+  return [
+    ...rows,
+    ...fresh.map((topic): OffsetRow => ({ topic, partition: null, offset: wanted?.from ?? 'earliest' })),
+  ];
+}
