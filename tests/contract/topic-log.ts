@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { describeDeadLetters } from './topic-log/dead-letters.ts';
 import { describeGroups } from './topic-log/groups.ts';
 import { describeProduce } from './topic-log/produce.ts';
 import { describeReader } from './topic-log/reader.ts';
@@ -26,6 +27,7 @@ export function describeTopicLog(name: string, open: () => Promise<OpenedLog>, c
     describeReader(current);
     describeGroups(current);
     describeTransactions(current, capabilities);
+    describeDeadLetters(current);
     if (capabilities.exactRetention) describeRetention(current);
 
     it('keeps everything over a reopening', async () => {
