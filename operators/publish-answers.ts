@@ -14,7 +14,8 @@ import type { NewRecord, TextDelta } from './types.ts';
 export interface PublishAnswersOptions {
   readonly answers: AnswerBook;
   readonly topic: string;
-  readonly toRecord?: (delta: TextDelta) => NewRecord | Promise<NewRecord>;
+  /** JSON under the prompt's id when absent. */
+  readonly toRecord?: (delta: TextDelta) => Promise<NewRecord>;
 }
 
 /** Answers that are committed at once; what one transaction takes decides the book. */
@@ -35,7 +36,11 @@ const CONCURRENCY = 64;
 export function publishAnswers(
   options: PublishAnswersOptions,
 ): OperatorFunction<Element<TextDelta>, Element<TextDelta>> {
-  const { answers, topic, toRecord = (delta) => reportRecord(delta) } = options;
+  const { answers, topic, toRecord = async (delta) => reportRecord(delta) } = options;
+  const commit = async (parts: readonly TextDelta[], { at }: TextDelta): Promise<void> => {
+    const records = await Promise.all(parts.map(toRecord));
+    await answers.commit({ at, records: records.map((record) => ({ ...record, topic })) });
+  };
   return (flow) =>
     defer(() => {
       /** Answers under way, by their prompts. */
@@ -49,11 +54,6 @@ export function publishAnswers(
         else begun.delete(prompt);
         return parts;
       };
-      const commit = async (parts: readonly TextDelta[], { at }: TextDelta): Promise<void> => {
-        const records = await Promise.all(parts.map(toRecord));
-        await answers.commit({ at, records: records.map((record) => ({ ...record, topic })) });
-      };
-
       return flow.pipe(
         inOrder<TextDelta, TextDelta>((element) => {
           if (isItem(element)) {

@@ -67,8 +67,9 @@ describe('publishAnswers', () => {
     );
     await settle();
     expect(bench.committed).toEqual(['b0 b1 ', 'a0 a1 a2 ']);
-    const [{ at, records: [first] = [] } = { at: null }] = bench.answers.committed;
-    expect(at).toEqual(promptAt('b'));
+    const [answer] = bench.answers.committed;
+    expect(answer?.at).toEqual(promptAt('b'));
+    const [first] = answer?.records ?? [];
     expect({ ...first, value: String(first?.value) }).toEqual({
       topic: 'out',
       key: 'b',
