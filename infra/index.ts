@@ -1,4 +1,6 @@
 export { replaceFile } from './durable-files.ts';
+export { openAnswerBook } from './answer-book/index.ts';
+export type { AnswerBookOptions } from './answer-book/index.ts';
 export { multipliesBfloat16, thisMachine } from './machine.ts';
 export type { Machine } from './machine.ts';
 export { userCache } from './user-cache.ts';
@@ -6,8 +8,10 @@ export { avroFormat, loadAvroSchema, ownSchemaNames, SchemaRegistry } from './av
 export type { SchemaRegistryOptions } from './avro/index.ts';
 export { openEmbeddedLog } from './embedded-log/index.ts';
 export type { Durability, EmbeddedLogOptions } from './embedded-log/index.ts';
-export { openKafkaLog } from './kafka/index.ts';
-export type { KafkaLogOptions, Outage } from './kafka/index.ts';
+export { openHttpServer } from './http/index.ts';
+export type { HttpLimits, HttpOptions, HttpServer } from './http/index.ts';
+export { compressions, openKafkaLog } from './kafka/index.ts';
+export type { Compression, KafkaLogOptions, KafkaSecurity, Outage } from './kafka/index.ts';
 export { logDeadLetters } from './log-dead-letters.ts';
 export { logLedger } from './log-ledger.ts';
 export { openCheckpointStore, readManifest } from './checkpoint-store/index.ts';

@@ -4,6 +4,7 @@ import type { ModelErrorCode } from '../model/errors.ts';
 export type ErrorCode =
   | ModelErrorCode
   | 'bad-usage'
+  | 'broker-refused'
   | 'broker-unreachable'
   | 'checkpoint-corrupt'
   | 'checkpoint-incompatible'

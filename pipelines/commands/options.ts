@@ -1,8 +1,8 @@
 import { InvalidArgumentError, Option } from 'commander';
 import { durationSchema, toMs } from '../../operators/units.ts';
+import { isBroker } from '../spec/kafka.ts';
 import { parseEngineWords } from '../spec/engine-words.ts';
 import type { EngineWords } from '../spec/engine-words.ts';
-import { isBroker } from '../spec/graph.ts';
 import type { From } from '../topics/follow.ts';
 
 /** Parsers of option values. What they refuse is bad usage: commander prints the reason, and the exit code is 2. */
@@ -54,6 +54,13 @@ export function milliseconds(text: string): number {
   const parsed = durationSchema.safeParse(text);
   if (parsed.success) return toMs(parsed.data);
   throw new InvalidArgumentError('It must be a duration with a unit, such as 500ms, 60s or 5m.');
+}
+
+/** A port of this machine, or `host:port`. */
+export function httpPlace(text: string): { readonly host: string; readonly port: number } {
+  const [, bracketed, plain, port = ''] = /^(?:(?:\[(.+)\]|([^:]*)):)?(\d+)$/.exec(text) ?? [];
+  if (port !== '' && Number(port) < 65_536) return { host: bracketed || plain || '127.0.0.1', port: Number(port) };
+  throw new InvalidArgumentError('It must be a port such as 8080, or host:port such as 127.0.0.1:8080.');
 }
 
 /** `earliest`, `latest` or an offset. */
