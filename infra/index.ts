@@ -6,6 +6,8 @@ export { avroFormat, loadAvroSchema, ownSchemaNames, SchemaRegistry } from './av
 export type { SchemaRegistryOptions } from './avro/index.ts';
 export { openEmbeddedLog } from './embedded-log/index.ts';
 export type { Durability, EmbeddedLogOptions } from './embedded-log/index.ts';
+export { openHttpServer } from './http/index.ts';
+export type { HttpLimits, HttpOptions, HttpServer } from './http/index.ts';
 export { compressions, openKafkaLog } from './kafka/index.ts';
 export type { Compression, KafkaLogOptions, KafkaSecurity, Outage } from './kafka/index.ts';
 export { logDeadLetters } from './log-dead-letters.ts';

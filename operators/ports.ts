@@ -1,4 +1,6 @@
 import type { Observable } from 'rxjs';
+import type { ChosenProbability } from '../model/log-probabilities.ts';
+import type { SamplerRequest } from '../model/sampler.ts';
 import type { StepInput, StepResult, Tokenizer } from '../model/types.ts';
 import type { Coordinates, CutReason, LogRecord, NewRecord, Snapshot } from './types.ts';
 import type { Uid } from './flow.ts';
@@ -174,23 +176,15 @@ export interface Trainer {
   close(): Promise<void>;
 }
 
-export interface SampleRequest {
-  readonly prompt: Int32Array;
-  readonly maxTokens: number;
-  /** 0 is greedy. */
-  readonly temperature: number;
-  /** Only the k likeliest tokens; 0 for all. */
-  readonly topK: number;
-  /** Only the likeliest tokens that together reach this probability (Holtzman et al. 2020); 1 for all. */
-  readonly topP: number;
-  /** Same seed, same weights, same prompt: same tokens. */
-  readonly seed: number;
-  /** Tokens that end the answer; they are not part of it. */
-  readonly stopTokens: readonly number[];
-}
+/** A prompt as tokens, and how it is to be answered. */
+export type SampleRequest = SamplerRequest;
 
 export interface SampleDelta {
   readonly tokens: Int32Array;
+  /** Of each token, when the request asks for them. */
+  readonly logProbabilities?: readonly ChosenProbability[];
+  /** Of each token of the prompt but the first, on the first delta, when the request asks for them. */
+  readonly promptLogProbabilities?: readonly ChosenProbability[];
   readonly weights: WeightsVersion;
   /** Set on the last delta only: a stop token, the length limit, or the context is full. */
   readonly finish: 'stop' | 'length' | null;

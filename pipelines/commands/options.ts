@@ -56,6 +56,13 @@ export function milliseconds(text: string): number {
   throw new InvalidArgumentError('It must be a duration with a unit, such as 500ms, 60s or 5m.');
 }
 
+/** A port of this machine, or `host:port`. */
+export function httpPlace(text: string): { readonly host: string; readonly port: number } {
+  const [, bracketed, plain, port = ''] = /^(?:(?:\[(.+)\]|([^:]*)):)?(\d+)$/.exec(text) ?? [];
+  if (port !== '' && Number(port) < 65_536) return { host: bracketed || plain || '127.0.0.1', port: Number(port) };
+  throw new InvalidArgumentError('It must be a port such as 8080, or host:port such as 127.0.0.1:8080.');
+}
+
 /** `earliest`, `latest` or an offset. */
 export function from(text: string): From {
   if (text === 'earliest' || text === 'latest') return text;

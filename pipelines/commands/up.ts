@@ -12,12 +12,13 @@ import { placeOf } from '../job/open-log.ts';
 import type { LogPlace } from '../job/open-log.ts';
 import { openJob } from '../job/open-job.ts';
 import { runJob } from '../job/run-job.ts';
+import type { HttpPlace } from '../job/serve-http.ts';
 import { suitableEngine } from '../job/suitable-engine.ts';
 import { currentGraph, graphVersion, readGraphOf } from '../redeploy/graph-history.ts';
 import type { Plan } from '../redeploy/plan.ts';
 import { createReporter } from '../terminal/status-line.ts';
 import { readGraph } from './lint.ts';
-import { brokersOption, collect, dataDirOption, engineOption, integer, milliseconds } from './options.ts';
+import { brokersOption, collect, dataDirOption, engineOption, httpPlace, integer, milliseconds } from './options.ts';
 import { inSession } from './session.ts';
 
 interface UpOptions extends LogPlace {
@@ -30,6 +31,8 @@ interface UpOptions extends LogPlace {
   /** Milliseconds. */
   readonly patience?: number;
   readonly wait?: true;
+  /** The token comes from the environment, where other users don't see it. */
+  readonly http?: Omit<HttpPlace, 'token'>;
   readonly fresh?: true;
   readonly discard: readonly string[];
   readonly json?: true;
@@ -57,6 +60,7 @@ export function upCommand(): Command {
     .option('--until-idle <time>', 'end when everything is trained and nothing has arrived for so long', milliseconds)
     .option('--patience <time>', 'wait so long for Kafka brokers that do not answer (default: 5m)', milliseconds)
     .option('--wait', 'wait for brokers also at the start, where otherwise some seconds must do')
+    .option('--http <place>', "let the model be asked as OpenAI's API is, at this port or host:port", httpPlace)
     .option('--fresh', 'start a new job on the topics as they are')
     .option('--discard <uid>', 'an operator whose state a changed graph may lose (may be given again)', collect, [])
     .option('--json', 'print events as JSON, one a line')
@@ -68,8 +72,10 @@ Examples:
   millrace up --until-idle 5s --max-steps 200
   millrace up my-graph.yaml --preset nano --data-dir /var/lib/millrace
   millrace up --brokers localhost:9092 --patience 1h
+  millrace up --http 127.0.0.1:8080
   millrace up --json | jq 'select(.event == "step") | .bitsPerByte'
 
+Whoever asks over HTTP must bring MILLRACE_HTTP_TOKEN, where it is set; it must be, to listen beyond this machine.
 Ctrl-C makes a savepoint and ends; a second one ends at once, and costs only the work since the last checkpoint.
 `,
     )
@@ -108,7 +114,9 @@ async function run(file: string | undefined, options: UpOptions, stop: AbortSign
     if (stop.aborted) farewell();
     else stop.addEventListener('abort', farewell);
     try {
-      onEvent(await runJob({ job, maxSteps, untilIdleMs, onEvent, onWarning, stop }));
+      const token = process.env['MILLRACE_HTTP_TOKEN'];
+      const http = options.http && { ...options.http, token };
+      onEvent(await runJob({ job, maxSteps, untilIdleMs, http, onEvent, onWarning, stop }));
     } finally {
       await job.close();
     }
