@@ -271,6 +271,28 @@ export type LedgerEntry =
   /** What stands between that place and here does not count: others went on with its partitions. */
   | { readonly kind: 'undo'; readonly to: LedgerPlace };
 
+/** An answer, whole, as the records that hold it. */
+export interface Answer {
+  /** Where its prompt stands. */
+  readonly at: Coordinates;
+  readonly records: readonly TopicRecord[];
+}
+
+/**
+ * Which prompts have an answer. An answer and that its prompt has one are committed together, so that each prompt is
+ * answered once, however often its stream begins anew.
+ */
+export interface AnswerBook {
+  /**
+   * Whether a prompt is still to be answered; if so it is noted as begun. Prompts of one partition are begun in the order of
+   * their offsets.
+   */
+  begin(at: Coordinates): boolean;
+  /** Resolves once the answer is committed. Rejects with `producer-fenced` when a newer process of the job is at work. */
+  commit(answer: Answer): Promise<void>;
+  close(): Promise<void>;
+}
+
 export interface DeadLetter {
   readonly at: Coordinates;
   readonly code: ErrorCode;
