@@ -1,4 +1,6 @@
 export { replaceFile } from './durable-files.ts';
+export { openAnswerBook } from './answer-book/index.ts';
+export type { AnswerBookOptions } from './answer-book/index.ts';
 export { multipliesBfloat16, thisMachine } from './machine.ts';
 export type { Machine } from './machine.ts';
 export { userCache } from './user-cache.ts';

@@ -97,10 +97,10 @@ export function typeOf(error: unknown): string | null {
   return root instanceof Error && 'type' in root && typeof root.type === 'string' ? root.type : null;
 }
 
-/** kafkajs wraps an error of one loop of retries in another of the loop around it. */
+/** Names that kafkajs gives to errors in which it wraps another, however little they then say of it. */
 const WRAPPERS = new Set(['KafkaJSNumberOfRetriesExceeded', 'KafkaJSNonRetriableError']);
 
-/** The error behind "number of retries exceeded" and behind the lists that the admin client rejects with. */
+/** The error behind those that kafkajs wraps around it, and behind the lists that the admin client rejects with. */
 export function rootOf(error: unknown): unknown {
   if (!(error instanceof Error)) return error;
   if (WRAPPERS.has(error.name) && error.cause) return rootOf(error.cause);

@@ -16,7 +16,7 @@ import type {
 } from '../../operators/ports.ts';
 import type { Coordinates, NewRecord } from '../../operators/types.ts';
 import { Partitioner } from '../partitioner.ts';
-import { checkGroup } from '../topic-rules.ts';
+import { checkGroup, checkTransactionalId } from '../topic-rules.ts';
 import { compressionType, registerCodecs } from './codecs.ts';
 import type { Compression } from './codecs.ts';
 import { KafkaCluster, kafkaClient } from './cluster.ts';
@@ -187,7 +187,7 @@ class KafkaLog implements TopicLog {
 
   async transactions(id: string, group: string): Promise<Transactions> {
     this.#checkOpen();
-    checkGroup(id);
+    checkTransactionalId(id);
     checkGroup(group);
     const transactions = await openTransactions({
       id,

@@ -26,7 +26,8 @@ list in JSON is given as such, other text as text, and bytes that are no text as
 JSON where --graph names the topic's format.
 
 Examples:
-  millrace tail generations                         what the model says, as it says it
+  millrace tail generations                         the model's answers, each once, when it is whole
+  millrace tail generations-live                    what the model says, as it says it
   millrace tail metrics --from earliest --json | jq .value.bitsPerByte
   millrace tail text --from 1200 --partition 0 --max 1
   millrace tail text --from earliest --until-end --raw > text.txt
