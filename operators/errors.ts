@@ -34,6 +34,7 @@ export type ErrorCode =
   | 'record-too-large'
   | 'registry-refused'
   | 'registry-unreachable'
+  | 'replay-cut-short'
   | 'schema-mismatch'
   | 'schema-unknown'
   | 'topic-missing'

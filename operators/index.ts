@@ -18,7 +18,7 @@ export { generate } from './generate.ts';
 export type { GenerateOptions } from './generate.ts';
 export { inOrder } from './in-order.ts';
 export { ingest } from './ingest.ts';
-export type { IngestOptions } from './ingest.ts';
+export type { IngestOptions } from './ingest-options.ts';
 export { defineKind } from './kind.ts';
 export type { OperatorKind, Payload, Services } from './kind.ts';
 export type {

@@ -246,8 +246,8 @@ export interface CheckpointStore {
 // ── Records of what happened ─────────────────────────────────────────────────────────────────────────────────────
 
 /**
- * What the source decided and another run could decide otherwise: the order of records across partitions, ticks, and what
- * of it became void because partitions changed hands. Written before anything that depends on it, replayed after a restart.
+ * What the source decided and another run could decide otherwise: the order of records across partitions, ticks, what
+ * retention took away first, and what of all that became void because partitions changed hands. Written before anything that depends on it, replayed after a restart.
  */
 export interface Ledger {
   /** Resolves with the position after the entry, once it will outlive the process. */
@@ -266,6 +266,14 @@ export type LedgerEntry =
       readonly count: number;
     }
   | { readonly kind: 'tick'; readonly atMs: number }
+  /** Retention dropped the offsets `[from, to)` before they were read. */
+  | {
+      readonly kind: 'lost';
+      readonly topic: string;
+      readonly partition: number;
+      readonly from: number;
+      readonly to: number;
+    }
   /** The run right before was handed over after so many of its records. */
   | { readonly kind: 'short'; readonly count: number }
   /** What stands between that place and here does not count: others went on with its partitions. */

@@ -28,7 +28,7 @@ export function describeTopicLog(name: string, open: () => Promise<OpenedLog>, c
     describeGroups(current);
     describeTransactions(current, capabilities);
     describeDeadLetters(current);
-    if (capabilities.exactRetention) describeRetention(current);
+    describeRetention(current, capabilities);
 
     it('keeps everything over a reopening', async () => {
       const { log, topic, opened } = suite;

@@ -2,7 +2,8 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ConfigResourceTypes, Kafka, logLevel } from 'kafkajs';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { Admin } from 'kafkajs';
+import { afterEach, beforeEach, expect, test } from 'vitest';
 import { openKafkaLog } from '../../infra/index.ts';
 import { startBroker } from '../../infra/kafka/broker/broker.mjs';
 import type { Broker } from '../../infra/kafka/broker/broker.mjs';
@@ -17,13 +18,13 @@ let broker: Broker;
 let log: TopicLog;
 let folder: string;
 
-beforeAll(async () => {
+beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'millrace-poison-'));
   await writeFile(join(folder, 'graph.yaml'), jobGraph({ name: 'poison' }));
   broker = await startBroker();
   log = await openKafkaLog({ brokers: [broker.brokers] });
 });
-afterAll(async () => {
+afterEach(async () => {
   await log.close();
   await broker.stop();
   await rm(folder, { recursive: true, force: true });
@@ -61,6 +62,29 @@ test('a job stops before a record whose dead letter the broker refuses, and goes
   });
 });
 
+test('a job that retention has overtaken ends and names what is lost, or goes on behind it when it may', async () => {
+  await log.createTopic('text');
+  await log.produce('text', documents(40));
+  expect(await up()).toMatchObject({ code: 0 });
+  await log.produce('text', documents(40));
+  await withAdmin(async (admin) => {
+    await admin.fetchTopicOffsets('text');
+    await admin.deleteTopicRecords({ topic: 'text', partitions: [{ partition: 0, offset: '60' }] });
+  });
+
+  const stopped = await up();
+  expect(stopped).toMatchObject({ code: 1, stderr: expect.stringContaining('[offset-out-of-range]') });
+  expect(stopped.stderr).toContain('Offsets 40 to 59 of text/0 are gone');
+
+  await writeFile(join(folder, 'graph.yaml'), jobGraph({ name: 'poison', ingest: 'onDataLoss: earliest' }));
+  const { code, stdout, stderr } = await up();
+  expect(code, stderr).toBe(0);
+  expect(stdout).toContain('"offset":40,"code":"offset-out-of-range"');
+  const { records } = await readTrained(log, join(folder, 'data'));
+  const names = Array.from({ length: 80 }, (_, offset) => ({ topic: 'text', partition: 0, offset }));
+  expect(records).toEqual(namesOf(names.filter(({ offset }) => offset < 40 || offset >= 60)));
+});
+
 function up(): Promise<Finished> {
   const place = ['--data-dir', join(folder, 'data'), '--brokers', broker.brokers];
   return millrace(['up', join(folder, 'graph.yaml'), ...place, '--json', '--until-idle', '2s']);
@@ -71,10 +95,14 @@ function documents(count: number): { readonly value: string }[] {
 }
 
 async function limitLetters(bytes: number): Promise<void> {
-  const admin = new Kafka({ brokers: [broker.brokers], logLevel: logLevel.NOTHING }).admin();
-  await admin.connect();
   const configEntries = [{ name: 'max.message.bytes', value: String(bytes) }];
   const resources = [{ type: ConfigResourceTypes.TOPIC, name: 'deadletters', configEntries }];
-  await admin.alterConfigs({ validateOnly: false, resources });
+  await withAdmin((admin) => admin.alterConfigs({ validateOnly: false, resources }));
+}
+
+async function withAdmin(work: (admin: Admin) => Promise<unknown>): Promise<void> {
+  const admin = new Kafka({ brokers: [broker.brokers], logLevel: logLevel.NOTHING }).admin();
+  await admin.connect();
+  await work(admin);
   await admin.disconnect();
 }
