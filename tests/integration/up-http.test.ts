@@ -55,7 +55,7 @@ test.each([
   const { code, stdout, stderr } = await run.finished;
   expect(code).toBe(0);
   expect(stdout + stderr).not.toContain('a secret');
-  await expect(fetch(`${url}/healthz`)).rejects.toThrow("fetch failed");
+  await expect(fetch(`${url}/healthz`)).rejects.toThrow('fetch failed');
 });
 
 test('a port that is taken, and a place that is none, are said so', async () => {
