@@ -1,5 +1,6 @@
 import { openEmbeddedLog, openKafkaLog } from '../../infra/index.ts';
 import type { Compression, EmbeddedLogOptions, KafkaLogOptions } from '../../infra/index.ts';
+import { MillraceError } from '../../operators/errors.ts';
 import type { TopicLog } from '../../operators/ports.ts';
 import type { Graph } from '../spec/graph.ts';
 import { dataFolder } from './job-folder.ts';
@@ -21,7 +22,15 @@ export function placeOf(graph: Graph | null, { dataDir, brokers }: LogPlace): Lo
   return { dataDir, brokers: brokers ?? graph?.kafka?.brokers, ...(graph ? { spec: graph } : {}) };
 }
 
-export function openLog({ dataDir, brokers, spec }: LogPlace, options: LogOptions = {}): Promise<TopicLog> {
+/** Rejects with `bad-usage` where a graph speaks of Kafka and nobody names brokers: its topics are not the folder's. */
+export async function openLog({ dataDir, brokers, spec }: LogPlace, options: LogOptions = {}): Promise<TopicLog> {
+  if (!brokers && spec?.kafka) {
+    throw new MillraceError(
+      'bad-usage',
+      'The graph has settings for Kafka, but no brokers are named: say which in kafka.brokers, --brokers or ' +
+        'MILLRACE_KAFKA_BROKERS.',
+    );
+  }
   if (!brokers) return openEmbeddedLog(dataFolder(dataDir).log, options);
   const { compression = 'none', security } = kafkaSettings(spec?.kafka ?? {}, process.env);
   const compressionOf = (topic: string): Compression => spec?.topics[topic]?.compression ?? compression;
