@@ -1,13 +1,15 @@
 export { replaceFile } from './durable-files.ts';
 export { avroFormat, loadAvroSchema, ownSchemaNames, SchemaRegistry } from './avro/index.ts';
 export type { SchemaRegistryOptions } from './avro/index.ts';
+export { askControl, serveControl } from './control/index.ts';
+export type { ControlHandler, ControlServer } from './control/index.ts';
 export { openEmbeddedLog } from './embedded-log/index.ts';
 export type { Durability, EmbeddedLogOptions } from './embedded-log/index.ts';
 export { openKafkaLog } from './kafka/index.ts';
 export type { KafkaLogOptions, Outage } from './kafka/index.ts';
 export { logDeadLetters } from './log-dead-letters.ts';
 export { logLedger } from './log-ledger.ts';
-export { openCheckpointStore, readManifest } from './checkpoint-store/index.ts';
+export { dropCheckpoint, openCheckpointStore, readManifest } from './checkpoint-store/index.ts';
 export type { CheckpointStoreOptions, Manifest } from './checkpoint-store/index.ts';
 export { lockJob } from './job-lock.ts';
 export type { JobLock } from './job-lock.ts';

@@ -13,7 +13,10 @@ import { encodeInput } from '../topics/encode.ts';
 import { formatsOf } from '../topics/formats.ts';
 import { adoptGraph } from '../redeploy/adopt-graph.ts';
 import type { AdoptedGraph } from '../redeploy/adopt-graph.ts';
+import { beginFork } from '../redeploy/begin-fork.ts';
+import { logIdentity } from '../redeploy/fork-job.ts';
 import type { Plan } from '../redeploy/plan.ts';
+import { undoBeyond } from '../redeploy/undo-beyond.ts';
 import { dataFolder, goOnOrBegin } from './job-folder.ts';
 import type { JobFolder } from './job-folder.ts';
 import { openLog } from './open-log.ts';
@@ -30,6 +33,8 @@ export interface OpenJobOptions {
   readonly place: LogPlace;
   /** Starts a new job on the topics as they are, and leaves the old one's folder alone. */
   readonly fresh: boolean;
+  /** Starts a new job from a savepoint: its folder, or its id in the current job. */
+  readonly from?: string | undefined;
   /** Uids whose state a changed graph may lose. */
   readonly discard?: readonly Uid[];
   /** Told what a changed graph changes, before it does. */
@@ -48,6 +53,8 @@ export interface OpenJob {
   /** The graph's place in the job's history. */
   readonly adopted: AdoptedGraph;
   readonly log: TopicLog;
+  /** Of which log the offsets are. */
+  readonly logIdentity: string;
   readonly formats: Formats;
   /** Each stream has a ledger of its own. */
   ledgerOf(stream: string, log: TopicLog): Ledger;
@@ -73,8 +80,16 @@ export async function openJob(options: OpenJobOptions): Promise<OpenJob | null> 
     const data = dataFolder(dataDir);
     const log = await openLog(place, { ...options.brokers, hurry: signal });
     closers.push(() => log.close());
-    const folder = goOnOrBegin(data, brokers ? 'kafka' : 'embedded', fresh, onWarning);
-    const adopted = await adoptGraph({ job: folder, graph, discard, onPlan });
+    const kind = brokers ? 'kafka' : 'embedded';
+    const identity = logIdentity(dataDir, brokers);
+    const folder =
+      options.from === undefined
+        ? goOnOrBegin(data, kind, fresh, onWarning)
+        : await beginFork({ data, kind, identity, graph, from: options.from, discard, onPlan, onWarning });
+    const ledgerOf: OpenJob['ledgerOf'] = (stream, through) => logLedger(through, `ledger-${folder.id}-${stream}`);
+    const beforeSwitch = (from: Graph, plan: Plan): Promise<void> =>
+      undoBeyond({ folder, graph: from, log, ledgerOf }, plan);
+    const adopted = await adoptGraph({ job: folder, graph, discard, onPlan, beforeSwitch });
     await createTopics(log, graph, onWarning);
     const formats = formatsOf(graph);
     await feed(log, formats, graph, onWarning);
@@ -90,10 +105,11 @@ export async function openJob(options: OpenJobOptions): Promise<OpenJob | null> 
       graph,
       adopted,
       log,
+      logIdentity: identity,
       formats,
       tokenizer,
       trainedTopics: trainedTopics(graph),
-      ledgerOf: (stream, through) => logLedger(through, `ledger-${folder.id}-${stream}`),
+      ledgerOf,
       deadLetters: logDeadLetters(log, DEAD_LETTER_TOPIC),
       ...trainingOf(graph, tokenizer, begun),
       close,
@@ -104,6 +120,30 @@ export async function openJob(options: OpenJobOptions): Promise<OpenJob | null> 
     if (signal.aborted && error instanceof MillraceError && error.code === 'broker-unreachable') return null;
     throw error;
   }
+}
+
+/** The same open job under another graph. */
+export async function regraphed(
+  job: OpenJob,
+  graph: Graph,
+  adopted: AdoptedGraph,
+  onWarning: (message: string) => void,
+): Promise<OpenJob> {
+  const engine = await settleEngine({
+    wanted: graph.model.engine,
+    used: job.settings.engine ?? null,
+    choose: async () => suitableEngine(graph.model.preset),
+    onWarning,
+    environment: process.env,
+  });
+  return {
+    ...job,
+    graph,
+    adopted,
+    formats: formatsOf(graph),
+    trainedTopics: trainedTopics(graph),
+    ...trainingOf(graph, job.tokenizer, { seed: job.settings.seed, engine }),
+  };
 }
 
 /** Without its data set a graph still runs, on what people produce themselves. */
@@ -146,7 +186,7 @@ async function begin(folder: JobFolder, graph: Graph, onWarning: (message: strin
 function trainingOf(
   { model }: Graph,
   { vocabSize }: Tokenizer,
-  { seed, engine }: JobRecord,
+  { seed, engine }: Pick<JobRecord, 'seed' | 'engine'>,
 ): Pick<OpenJob, 'settings' | 'batch'> {
   const preset = presets[model.preset];
   const settings: TrainerSettings = {

@@ -1,4 +1,4 @@
-import { openCheckpointStore, startSampler, startTrainer } from '../../infra/index.ts';
+import { openCheckpointStore, startSampler } from '../../infra/index.ts';
 import { MillraceError } from '../../operators/errors.ts';
 import type { Services } from '../../operators/kind.ts';
 import { graphDocument, graphHash } from '../spec/graph.ts';
@@ -12,6 +12,7 @@ import { composeStream } from './run-stream.ts';
 import { streamLog } from './stream-log.ts';
 import type { OpenStream } from './run-stream.ts';
 import { version } from '../version.ts';
+import type { TrainerSeat } from './trainer-seat.ts';
 import type { Voice } from './voice.ts';
 
 export interface StreamOptions {
@@ -20,6 +21,7 @@ export interface StreamOptions {
   readonly steps: readonly Step[];
   readonly voice: Voice;
   readonly reports: JobReports;
+  readonly seat: TrainerSeat;
   readonly maxSteps: number;
 }
 
@@ -41,6 +43,7 @@ export async function openStream(options: StreamOptions): Promise<OpenStream> {
       },
       model: { ...job.settings.model },
       engine: { ...job.settings.engine },
+      log: job.logIdentity,
     },
     files: [{ name: 'tokenizer.json', path: job.folder.tokenizer }],
   });
@@ -48,9 +51,7 @@ export async function openStream(options: StreamOptions): Promise<OpenStream> {
   const restore = newest && (await job.adopted.withoutDiscarded(newest));
   if (restore) requireOwners(restore, name, steps);
   if (has(steps, 'trainStep')) reports.restored(restore, reachedIn(restore, steps), positionsOf(restore, steps));
-  const trainer = has(steps, 'trainStep')
-    ? await startTrainer({ settings: job.settings, stagingDir: job.folder.staging, logger })
-    : null;
+  const trainer = has(steps, 'trainStep') ? await options.seat.take(job.settings) : null;
   const sampler = has(steps, 'generate') ? await startSampler({ logger, engine: job.settings.engine }) : null;
   const log = streamLog(job.log, logger);
   const listening = sampler && voice.keepCurrent(sampler);
@@ -79,7 +80,7 @@ export async function openStream(options: StreamOptions): Promise<OpenStream> {
     flow: composeStream(steps, services),
     close: async () => {
       listening?.unsubscribe();
-      await Promise.all([trainer?.close(), sampler?.close(), log.settled()]);
+      await Promise.all([trainer && options.seat.leave(), sampler?.close(), log.settled()]);
     },
   };
 }
