@@ -1,5 +1,6 @@
 import type { Tensor } from '@tensorflow/tfjs-node';
 import { tf } from './tf.ts';
+import { withGradient } from './with-gradient.ts';
 
 /*
  * Scaled dot-product attention (Vaswani et al. 2017) over keys that may lie in several tensors, and the biases that hide
@@ -19,19 +20,59 @@ export interface Visible extends KeyValue {
 
 /** The values `[B, G, R, T, D]` that the queries find among all keys of all parts, as if those were one. */
 export function attendTo(q_BGRTD: Tensor, parts: readonly Visible[]): Tensor {
-  const [rows = 0, kvHeads = 0, shared = 0, length = 0, headDim = 0] = q_BGRTD.shape;
-  // Query heads that share a key head stand below one another, so that no key is copied.
-  const q_BGQD = q_BGRTD.reshape([rows, kvHeads, shared * length, headDim]);
-  const stacked = (x_BGRTS: Tensor): Tensor => x_BGRTS.reshape([rows, kvHeads, shared * length, -1]);
-  const scores = parts.map(({ k_BGSD, bias }) =>
-    q_BGQD
-      .matMul(k_BGSD, false, true)
-      .reshape([rows, kvHeads, shared, length, -1])
-      .mul(headDim ** -0.5)
-      .add(bias),
+  const [only, ...others] = parts;
+  if (only !== undefined && others.length === 0) return attend(q_BGRTD, only);
+  const scores = parts.map(({ k_BGSD, bias }) => scoresOf(q_BGRTD, k_BGSD).add(bias));
+  const found = together(scores).map((weights, at) => mix(weights, valuesOf(parts, at)));
+  return found.reduce((sum, part) => sum.add(part));
+}
+
+/**
+ * With a gradient that takes the mean of what reaches the weights from output and its gradient, since `Σ dw·w = Σ dy·y`
+ * (Dao et al. 2022): D numbers for each query instead of S.
+ */
+function attend(q_BGRTD: Tensor, { k_BGSD, v_BGSD, bias }: Visible): Tensor {
+  return withGradient(
+    [q_BGRTD, k_BGSD, v_BGSD],
+    () => {
+      const weights_BGRTS = tf.softmax(scoresOf(q_BGRTD, k_BGSD).add(bias));
+      const y_BGRTD = mix(weights_BGRTS, v_BGSD);
+      return { value: y_BGRTD, saved: [q_BGRTD, k_BGSD, v_BGSD, weights_BGRTS, y_BGRTD] };
+    },
+    (dy, [q, k, v, weights, y]) => {
+      const reached = spread(stack(dy).matMul(v, false, true), q.shape);
+      const dScores = weights.mul(reached.sub(dy.mul(y).sum(-1, true))).mul(scaleOf(q));
+      return [mix(dScores, k), transposed(dScores, q), transposed(weights, dy)];
+    },
   );
-  const found = together(scores).map((weights, at) => stacked(weights).matMul(valuesOf(parts, at)));
-  return found.reduce((sum, part) => sum.add(part)).reshape(q_BGRTD.shape);
+}
+
+function scoresOf(q_BGRTD: Tensor, k_BGSD: Tensor): Tensor {
+  return spread(stack(q_BGRTD).matMul(k_BGSD, false, true), q_BGRTD.shape).mul(scaleOf(q_BGRTD));
+}
+
+function scaleOf({ shape }: Tensor): number {
+  return (shape.at(-1) ?? 1) ** -0.5;
+}
+
+/** `[B, G, R, T, D]`: a sum of the keys' vectors `[B, G, S, D]` for each query. */
+function mix(weights_BGRTS: Tensor, x_BGSD: Tensor): Tensor {
+  return spread(stack(weights_BGRTS).matMul(x_BGSD), weights_BGRTS.shape);
+}
+
+/** `[B, G, S, D]`: a sum of the queries' vectors `[B, G, R, T, D]` for each key. */
+function transposed(weights_BGRTS: Tensor, x_BGRTD: Tensor): Tensor {
+  return stack(weights_BGRTS).matMul(stack(x_BGRTD), true, false);
+}
+
+/** Query heads that share a key head stand below one another, so that no key is copied. */
+function stack(x: Tensor): Tensor {
+  const [rows = 0, kvHeads = 0, shared = 0, length = 0, last = 0] = x.shape;
+  return x.reshape([rows, kvHeads, shared * length, last]);
+}
+
+function spread(x: Tensor, like: readonly number[]): Tensor {
+  return x.reshape([...like.slice(0, -1), -1]);
 }
 
 /** Softmax over the last axis of all parts as one. */

@@ -1,5 +1,6 @@
 import type { Tensor } from '@tensorflow/tfjs-node';
 import { backend, tf } from './tf.ts';
+import { withGradient } from './with-gradient.ts';
 
 /*
  * Operations that tfjs lacks, or whose gradient it builds wastefully. None reads a tensor back, so a graph can be traced
@@ -13,35 +14,50 @@ import { backend, tf } from './tf.ts';
 export function embed(weight_VC: Tensor, ids_N: Tensor): Tensor {
   return withGradient(
     [weight_VC],
-    () => {
-      const { binding } = backend;
-      const attributes = [
-        { name: 'batch_dims', type: binding.TF_ATTR_INT, value: 0 },
-        typeAttribute('Tparams', binding.TF_FLOAT),
-        typeAttribute('Tindices', binding.TF_INT32),
-        typeAttribute('Taxis', binding.TF_INT32),
-      ];
-      const axis = tf.scalar(0, 'int32');
-      const value = backend.executeSingleOutput('GatherV2', attributes, [weight_VC, ids_N, axis]);
-      return { value, saved: [ids_N] };
-    },
+    () => ({ value: gather(weight_VC, ids_N, 0), saved: [ids_N] }),
     (dy_NC, [ids]) => [tf.unsortedSegmentSum(dy_NC, ids.as1D(), weight_VC.shape[0] ?? 0)],
   );
 }
 
-/** `-log softmax(logits)[target]` per position. TensorFlow's kernel gives loss and gradient at once. */
+/**
+ * `-log softmax(logits)[target]` per position. The backward pass computes the probabilities again, from the logits and one
+ * number per position: reading the logits twice costs less than writing as many probabilities down.
+ */
 export function crossEntropy(logits_NV: Tensor, targets_N: Tensor): Tensor {
   return withGradient(
     [logits_NV],
     () => {
-      const { binding } = backend;
-      const attributes = [typeAttribute('T', binding.TF_FLOAT), typeAttribute('Tlabels', binding.TF_INT32)];
-      const name = 'SparseSoftmaxCrossEntropyWithLogits';
-      const [value, slope] = backend.executeMultipleOutputs(name, attributes, [logits_NV, targets_N], 2);
-      if (!value || !slope) throw new TypeError(`${name} has two outputs`);
-      return { value, saved: [slope] };
+      const greatest_N1 = logits_NV.max(-1, true);
+      const logSum_N1 = logits_NV.sub(greatest_N1).exp().sum(-1, true).log().add(greatest_N1);
+      const value = logSum_N1.sub(pick(logits_NV, targets_N)).flatten();
+      return { value, saved: [logits_NV, logSum_N1, targets_N] };
     },
-    (dy_N, [slope_NV]) => [dy_N.expandDims(-1).mul(slope_NV)],
+    (dy_N, [logits, logSum_N1, targets]) => {
+      const probability_NV = logits.sub(logSum_N1).exp();
+      // Compared as floats, which hold whole numbers of this size exactly: compiled, that is faster.
+      const classes_V = tf.range(0, logits.shape[1] ?? 0);
+      const isTarget_NV = classes_V.equal(targets.toFloat().expandDims(-1)).toFloat();
+      return [probability_NV.sub(isTarget_NV).mul(dy_N.expandDims(-1))];
+    },
+  );
+}
+
+/** The entry of each row that its index names, `[N, 1]`. */
+function pick(x_NV: Tensor, indices_N: Tensor): Tensor {
+  return gather(x_NV, indices_N.expandDims(-1), 1);
+}
+
+/** SwiGLU (Shazeer 2020): `gate · sigmoid(gate) · up`. Only its inputs are kept for the backward pass. */
+export function swiGlu(gate: Tensor, up: Tensor): Tensor {
+  return withGradient(
+    [gate, up],
+    () => ({ value: gate.mul(up).mul(gate.sigmoid()), saved: [gate, up] }),
+    (dy, [x, factor]) => {
+      const open = x.sigmoid();
+      const through = dy.mul(open);
+      const slope = tf.scalar(1).sub(open).mul(x).add(1);
+      return [through.mul(factor).mul(slope), through.mul(x)];
+    },
   );
 }
 
@@ -63,35 +79,46 @@ export function rmsNorm(x: Tensor, gain: Tensor, epsilon: number): Tensor {
   );
 }
 
-/** Cosine and sine of the angle by which rotary embedding turns each entry; the sines of first halves are negated. */
+/** Cosine and sine of the angle by which rotary embedding turns each pair; E = D/2. */
 export interface Rotation {
-  readonly cos_TD: Tensor;
-  readonly sin_TD: Tensor;
+  readonly cos_TE: Tensor;
+  readonly sin_TE: Tensor;
 }
 
 /**
  * Turns each pair `(x[i], x[i + D/2])` by its angle: rotary position embedding (Su et al. 2021) in Hugging Face's
  * rotate-half convention. The gradient is the turn back.
  */
-export function rotate(x: Tensor, { cos_TD, sin_TD }: Rotation): Tensor {
+export function rotate(x: Tensor, { cos_TE, sin_TE }: Rotation): Tensor {
   return withGradient(
     [x],
-    () => ({ value: turn(x, cos_TD, sin_TD), saved: [cos_TD, sin_TD] }),
+    () => ({ value: turn(x, cos_TE, sin_TE), saved: [cos_TE, sin_TE] }),
     (dy, [cos, sin]) => [turn(dy, cos, sin.neg())],
   );
 }
 
 function turn(x: Tensor, cos: Tensor, sin: Tensor): Tensor {
-  return x.mul(cos).add(swapHalves(x).mul(sin));
+  const [a, b] = halves(x);
+  return tf.concat([a.mul(cos).sub(b.mul(sin)), b.mul(cos).add(a.mul(sin))], -1);
 }
 
-/** A reversal rather than a split and a concatenation: compiled, it is only another way to read. */
-function swapHalves(x: Tensor): Tensor {
+function halves(x: Tensor): [Tensor, Tensor] {
+  const before = x.shape.slice(0, -1);
   const half = (x.shape.at(-1) ?? 0) / 2;
-  return x
-    .reshape([...x.shape.slice(0, -1), 2, half])
-    .reverse(-2)
-    .reshape(x.shape);
+  const take = (from: number): Tensor => tf.slice(x, [...before.map(() => 0), from], [...before, half]);
+  return [take(0), take(half)];
+}
+
+/** Entries along the last axis of `indices`; all axes of `x` before it are shared with `indices`. */
+function gather(x: Tensor, indices: Tensor, sharedAxes: number): Tensor {
+  const { binding } = backend;
+  const attributes = [
+    { name: 'batch_dims', type: binding.TF_ATTR_INT, value: sharedAxes },
+    typeAttribute('Tparams', binding.TF_FLOAT),
+    typeAttribute('Tindices', binding.TF_INT32),
+    typeAttribute('Taxis', binding.TF_INT32),
+  ];
+  return backend.executeSingleOutput('GatherV2', attributes, [x, indices, tf.scalar(sharedAxes, 'int32')]);
 }
 
 /** Chooses by a condition that is broadcast. `tf.where` would first blow it up to the full shape. */
@@ -102,27 +129,4 @@ export function select(condition: Tensor, whenTrue: Tensor, whenFalse: Tensor): 
 
 function typeAttribute(name: string, value: number): { name: string; type: number; value: number } {
   return { name, type: backend.binding.TF_ATTR_TYPE, value };
-}
-
-/** `tf.customGrad` with types: `backward` gets what `forward` saved, in order, and returns one gradient per input. */
-function withGradient<const Saved extends readonly Tensor[]>(
-  inputs: readonly Tensor[],
-  forward: () => { readonly value: Tensor; readonly saved: Saved },
-  backward: (dy: Tensor, saved: Saved) => Tensor[],
-): Tensor {
-  const run = tf.customGrad((...given) => {
-    const { value, saved } = forward();
-    const save = given.at(-1);
-    if (typeof save === 'function') save([...saved]);
-    const gradFunc = (dy: Tensor, kept: readonly Tensor[]): Tensor[] => {
-      if (!isLike(kept, saved)) throw new TypeError(`${kept.length} tensors came back of ${saved.length} saved`);
-      return backward(dy, kept);
-    };
-    return { value, gradFunc };
-  });
-  return run(...inputs);
-}
-
-function isLike<Saved extends readonly Tensor[]>(tensors: readonly Tensor[], saved: Saved): tensors is Saved {
-  return tensors.length === saved.length;
 }

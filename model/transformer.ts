@@ -2,7 +2,7 @@ import type { Tensor } from '@tensorflow/tfjs-node';
 import { attendTo, causalBias } from './attention.ts';
 import type { KeyValue } from './attention.ts';
 import type { ModelConfig } from './config.ts';
-import { embed, rmsNorm, rotate } from './ops.ts';
+import { embed, rmsNorm, rotate, swiGlu } from './ops.ts';
 import type { Rotation } from './ops.ts';
 import { parameter } from './parameters.ts';
 import type { Parameters } from './parameters.ts';
@@ -22,7 +22,7 @@ import { tf } from './tf.ts';
 
 /** What the positions of one pass know of one another. */
 export interface Context {
-  /** Where each position stands, as angles; broadcast against `[B, G, R, T, D]`. */
+  /** Where each position stands, as angles; broadcast against `[B, G, R, T, D/2]`. */
   readonly rotation: Rotation;
   /** What the queries of a layer find, `[B, G, R, T, D]` in and out: among its new keys, or others that are remembered. */
   readonly attend: (layer: number, q_BGRTD: Tensor, fresh: KeyValue) => Tensor;
@@ -68,14 +68,13 @@ export function head(parameters: Parameters, config: ModelConfig, x_NC: Tensor):
   return linear(x_NC, weight(parameters, config.tieEmbeddings ? 'model.embed_tokens' : 'lm_head'));
 }
 
-/** Rotary embedding `[B, 1, 1, T, D]`: pair i of a position turns by position / theta^(2i/D). */
+/** Rotary embedding `[B, 1, 1, T, D/2]`: pair i of a position turns by position / theta^(2i/D). */
 export function rotationOf(config: ModelConfig, positions_BT: Tensor): Rotation {
   const [rows = 0, length = 0] = positions_BT.shape;
   const half = config.headDim / 2;
   const frequencies = Array.from({ length: half }, (_, i) => config.ropeTheta ** (-i / half));
   const angles = positions_BT.toFloat().reshape([rows, 1, 1, length, 1]).mul(tf.tensor1d(frequencies));
-  const [cos, sin] = [angles.cos(), angles.sin()];
-  return { cos_TD: tf.concat([cos, cos], -1), sin_TD: tf.concat([sin.neg(), sin], -1) };
+  return { cos_TE: angles.cos(), sin_TE: angles.sin() };
 }
 
 interface Place {
@@ -89,18 +88,17 @@ function attention(block: (name: string) => Tensor, config: ModelConfig, x_NC: T
   const { rows, layer, context } = place;
   const [positions = 0] = x_NC.shape;
   const length = positions / rows;
-  const shared = config.heads / kvHeads;
 
   const project = (name: string, heads: number): Tensor =>
-    linear(x_NC, block(`self_attn.${name}_proj`)).reshape([positions, heads, headDim]);
-  const normed = (name: string, x_NHD: Tensor): Tensor =>
-    config.qkNorm ? norm(x_NHD, block(`self_attn.${name}_norm`), config) : x_NHD;
-  const spread = (x_NHD: Tensor, perKey: number): Tensor =>
-    x_NHD.reshape([rows, length, kvHeads, perKey, headDim]).transpose([0, 2, 3, 1, 4]);
+    linear(x_NC, block(`self_attn.${name}_proj`))
+      .reshape([rows, length, kvHeads, heads / kvHeads, headDim])
+      .transpose([0, 2, 3, 1, 4]);
+  const normed = (name: string, x_BGRTD: Tensor): Tensor =>
+    config.qkNorm ? norm(x_BGRTD, block(`self_attn.${name}_norm`), config) : x_BGRTD;
 
-  const q_BGRTD = rotate(spread(normed('q', project('q', config.heads)), shared), context.rotation);
-  const k_BGRTD = rotate(spread(normed('k', project('k', kvHeads)), 1), context.rotation);
-  const v_BGRTD = spread(project('v', kvHeads), 1);
+  const q_BGRTD = rotate(normed('q', project('q', config.heads)), context.rotation);
+  const k_BGRTD = rotate(normed('k', project('k', kvHeads)), context.rotation);
+  const v_BGRTD = project('v', kvHeads);
   const keyShape = [rows, kvHeads, length, headDim];
   const fresh = { k_BGSD: k_BGRTD.reshape(keyShape), v_BGSD: v_BGRTD.reshape(keyShape) };
   const y_NC = context
@@ -110,11 +108,10 @@ function attention(block: (name: string) => Tensor, config: ModelConfig, x_NC: T
   return linear(y_NC, block('self_attn.o_proj'));
 }
 
-/** SwiGLU (Shazeer 2020). */
 function mlp(block: (name: string) => Tensor, x_NC: Tensor): Tensor {
   const gate_NF = linear(x_NC, block('mlp.gate_proj'));
   const up_NF = linear(x_NC, block('mlp.up_proj'));
-  return linear(gate_NF.mul(gate_NF.sigmoid()).mul(up_NF), block('mlp.down_proj'));
+  return linear(swiGlu(gate_NF, up_NF), block('mlp.down_proj'));
 }
 
 function norm(x: Tensor, gain: Tensor, config: ModelConfig): Tensor {

@@ -1,6 +1,7 @@
 import { Command, CommanderError } from 'commander';
 import { MillraceError } from '../operators/errors.ts';
 import { checkpointsCommand } from './commands/checkpoints.ts';
+import { deadLettersCommand } from './commands/deadletters.ts';
 import { deployCommand, rollbackCommand } from './commands/deploy.ts';
 import { describeCommand } from './commands/describe.ts';
 import { generateCommand } from './commands/generate.ts';
@@ -12,6 +13,8 @@ import { savepointCommand } from './commands/savepoint.ts';
 import { tailCommand } from './commands/tail.ts';
 import { upCommand } from './commands/up.ts';
 import { version } from './version.ts';
+
+export { engineRows } from './commands/engine-rows.ts';
 
 /** Exit codes: done; something failed; the command itself was wrong. */
 const FAILED = 1;
@@ -41,6 +44,7 @@ export async function main(argv: readonly string[]): Promise<number> {
     graphsCommand(),
     savepointCommand(),
     checkpointsCommand(),
+    deadLettersCommand(),
   ]) {
     program.addCommand(command.exitOverride().showHelpAfterError('(add --help for what can be said here)'));
   }

@@ -5,12 +5,14 @@ import socketFactory from 'kafkajs/src/network/socketFactory.js';
 import { typeOf } from './failure.ts';
 import { stopIdleTimers } from './idle-timers.ts';
 import type { Patience } from './patience.ts';
+import type { SecurityOptions } from './security.ts';
 
 /** Which brokers, and how they are spoken to. */
 export interface KafkaConnection {
   readonly brokers: readonly string[];
   readonly clientId: string;
   readonly patience: Patience;
+  readonly security: SecurityOptions;
 }
 
 export const READ_COMMITTED = 1;
@@ -25,11 +27,15 @@ export const SOME_RETRIES: Readonly<RetryOptions> = { retries: 5, initialRetryTi
 export const MANY_RETRIES: Readonly<RetryOptions> = { retries: 34, initialRetryTime: 20, maxRetryTime: 1000 };
 
 /** kafkajs's documented client, for producing and for the administration of topics. */
-export function kafkaClient({ brokers, clientId }: KafkaConnection, retry: RetryOptions = FEW_RETRIES): Kafka {
+export function kafkaClient(
+  { brokers, clientId, security }: KafkaConnection,
+  retry: RetryOptions = FEW_RETRIES,
+): Kafka {
   stopIdleTimers();
   return new Kafka({
     brokers: [...brokers],
     clientId,
+    ...security,
     connectionTimeout: CONNECTION_TIMEOUT_MS,
     requestTimeout: REQUEST_TIMEOUT_MS,
     retry,
@@ -50,6 +56,7 @@ export class KafkaCluster {
       socketFactory: socketFactory(),
       brokers: connection.brokers,
       clientId: connection.clientId,
+      ...connection.security,
       connectionTimeout: CONNECTION_TIMEOUT_MS,
       requestTimeout: REQUEST_TIMEOUT_MS,
       enforceRequestTimeout: true,

@@ -40,6 +40,22 @@ export function kafkaFailure(error: unknown, { brokers, topic = '', waitedMs = 0
       options,
     );
   }
+  if (root instanceof Error && root.name === 'KafkaJSSASLAuthenticationError') {
+    return new MillraceError(
+      'broker-refused',
+      `Kafka at ${brokers.join(', ')} does not take our credentials: ${sentence(reason)} Check kafka.sasl (or ` +
+        'MILLRACE_KAFKA_SASL_MECHANISM, …_USERNAME and …_PASSWORD).',
+      options,
+    );
+  }
+  if (isUntrusted(root)) {
+    return new MillraceError(
+      'broker-refused',
+      `No TLS with Kafka at ${brokers.join(', ')}: ${sentence(reason)} Check kafka.tls: the authority that is trusted (ca), the ` +
+        'name that the certificate is for (serverName), and that brokers speak TLS at this port.',
+      options,
+    );
+  }
   if (root instanceof Error && UNREACHABLE.has(root.name)) {
     return new MillraceError(
       'broker-unreachable',
@@ -62,8 +78,17 @@ export function topicMissing(topic: string, options?: ErrorOptions): MillraceErr
 /** Whether the same call may go well a little later. A topic that is not there is not waited for. */
 export function isPassing(error: unknown): boolean {
   const root = rootOf(error);
-  if (!(root instanceof Error) || typeOf(root) === 'UNKNOWN_TOPIC_OR_PARTITION') return false;
+  if (!(root instanceof Error) || typeOf(root) === 'UNKNOWN_TOPIC_OR_PARTITION' || isUntrusted(root)) return false;
+  // Of the endpoint that gives tokens.
+  if (root instanceof MillraceError) return root.code === 'broker-unreachable';
   return 'retriable' in root && root.retriable === true;
+}
+
+/** OpenSSL's and Node's names for certificates that are not believed, and for what is no TLS at all. */
+const UNTRUSTED = /^(ERR_TLS_|ERR_SSL_|EPROTO|CERT_|SELF_SIGNED_|DEPTH_ZERO_|UNABLE_TO_)/;
+
+function isUntrusted(root: unknown): boolean {
+  return root instanceof Error && 'code' in root && typeof root.code === 'string' && UNTRUSTED.test(root.code);
 }
 
 /** Kafka's own name of an error, such as `UNKNOWN_TOPIC_OR_PARTITION`. */
@@ -72,10 +97,10 @@ export function typeOf(error: unknown): string | null {
   return root instanceof Error && 'type' in root && typeof root.type === 'string' ? root.type : null;
 }
 
-/** kafkajs wraps an error of one loop of retries in another of the loop around it. */
+/** Names that kafkajs gives to errors in which it wraps another, however little they then say of it. */
 const WRAPPERS = new Set(['KafkaJSNumberOfRetriesExceeded', 'KafkaJSNonRetriableError']);
 
-/** The error behind "number of retries exceeded" and behind the lists that the admin client rejects with. */
+/** The error behind those that kafkajs wraps around it, and behind the lists that the admin client rejects with. */
 export function rootOf(error: unknown): unknown {
   if (!(error instanceof Error)) return error;
   if (WRAPPERS.has(error.name) && error.cause) return rootOf(error.cause);

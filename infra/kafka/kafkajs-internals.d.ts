@@ -4,13 +4,16 @@
  */
 
 declare module 'kafkajs/src/cluster/index.js' {
-  import type { Logger, ISocketFactory } from 'kafkajs';
+  import type { ConnectionOptions } from 'node:tls';
+  import type { ISocketFactory, Logger, SASLOptions } from 'kafkajs';
 
   export interface ClusterOptions {
     readonly logger: Logger;
     readonly socketFactory: ISocketFactory;
     readonly brokers: readonly string[];
     readonly clientId: string;
+    readonly ssl?: ConnectionOptions;
+    readonly sasl?: SASLOptions;
     readonly connectionTimeout: number;
     readonly requestTimeout: number;
     readonly enforceRequestTimeout: boolean;
@@ -20,18 +23,14 @@ declare module 'kafkajs/src/cluster/index.js' {
     readonly retry: { readonly retries: number; readonly initialRetryTime: number; readonly maxRetryTime: number };
   }
 
-  export interface FetchedPartition {
-    readonly partition: number;
-    readonly messages: readonly RawMessage[];
-  }
-
-  export interface RawMessage {
-    readonly offset: string;
-    readonly timestamp: string;
-    readonly key: Buffer | null;
-    readonly value: Buffer | null;
-    readonly headers: Readonly<Record<string, unknown>>;
-    readonly batchContext?: { readonly firstOffset: string; readonly lastOffsetDelta: number };
+  /** A request, and what is made of its answer. */
+  export interface Exchange<T> {
+    readonly request: object;
+    readonly response: {
+      decode(payload: Buffer): Promise<T>;
+      /** Throws where the answer has the code of an error. */
+      parse(decoded: T): Promise<T>;
+    };
   }
 
   interface PerTopic<Partition> {
@@ -40,17 +39,10 @@ declare module 'kafkajs/src/cluster/index.js' {
   }
 
   export interface NodeConnection {
+    readonly connectionPool: { send<T>(exchange: Exchange<T>): Promise<T> };
+    disconnect(): Promise<void>;
     metadata(topics: readonly string[]): Promise<{
       readonly topicMetadata: readonly { readonly topic: string; readonly partitionMetadata: readonly unknown[] }[];
-    }>;
-    fetch(request: {
-      readonly isolationLevel: number;
-      readonly maxWaitTime: number;
-      readonly minBytes: number;
-      readonly maxBytes: number;
-      readonly topics: readonly PerTopic<{ partition: number; fetchOffset: string; maxBytes: number }>[];
-    }): Promise<{
-      readonly responses: readonly { readonly topicName: string; readonly partitions: readonly FetchedPartition[] }[];
     }>;
     offsetCommit(request: {
       readonly groupId: string;
@@ -85,15 +77,32 @@ declare module 'kafkajs/src/cluster/index.js' {
   export default Cluster;
 }
 
-declare module 'kafkajs/src/consumer/batch.js' {
-  import type { FetchedPartition, RawMessage } from 'kafkajs/src/cluster/index.js';
+declare module 'kafkajs/src/protocol/requests/fetch/v11/request.js' {
+  export default function fetchRequest(fields: {
+    readonly replicaId: number;
+    readonly isolationLevel: number;
+    readonly maxWaitTime: number;
+    readonly minBytes: number;
+    readonly maxBytes: number;
+    readonly topics: readonly {
+      readonly topic: string;
+      readonly partitions: readonly { partition: number; fetchOffset: string; maxBytes: number }[];
+    }[];
+  }): object;
+}
 
-  /** Leaves out markers of transactions, records of aborted ones, and records before the wanted offset. */
-  class Batch {
-    constructor(topic: string, fetchedOffset: string, partition: FetchedPartition);
-    readonly messages: readonly RawMessage[];
-  }
-  export default Batch;
+declare module 'kafkajs/src/protocol/requests/fetch/v11/response.js' {
+  const response: {
+    parse<T extends { readonly responses: readonly { readonly partitions: readonly { errorCode: number }[] }[] }>(
+      decoded: T,
+    ): Promise<T>;
+  };
+  export default response;
+}
+
+declare module 'kafkajs/src/protocol/message/compression/index.js' {
+  /** The codec of a batch by its attributes, null where it is not compressed. Throws where there is none for it. */
+  export function lookupCodecByAttributes(attributes: number): { decompress(bytes: Buffer): Promise<Buffer> } | null;
 }
 
 declare module 'kafkajs/src/network/requestQueue/index.js' {

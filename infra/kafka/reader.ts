@@ -3,13 +3,13 @@ import { MillraceError } from '../../operators/errors.ts';
 import type { LogReader, PartitionId, PartitionOffsets, PollOptions, Position } from '../../operators/ports.ts';
 import type { LogRecord } from '../../operators/types.ts';
 import { offsetOutOfRange } from '../out-of-range.ts';
-import { READ_COMMITTED } from './cluster.ts';
 import type { KafkaCluster } from './cluster.ts';
 import { Cursor } from './cursor.ts';
 import { kafkaFailure, rootOf, topicMissing } from './failure.ts';
+import { fetchRecords } from './fetch.ts';
 import { PollGuard } from '../poll-guard.ts';
 
-/** What is held of a partition ahead of its reader, at most, unless a single batch is larger. */
+/** What is fetched of a partition at once, unless a single batch is larger; less than twice that is held of it. */
 const FETCH_BYTES = 1024 * 1024;
 /** How long a broker holds a request back until there are records; it cannot be called off. */
 const HOLD_MS = 100;
@@ -25,8 +25,9 @@ export interface KafkaReaderOptions {
 
 /**
  * Reads partitions in turn, each poll from one of them, straight from their leaders: no group, so no heartbeats, no
- * rebalances, however long the steps between two polls are. Nothing is fetched unless a poll wants it. Every poll looks at
- * least once at what the brokers have now, also without `waitMs`. Only committed records are read.
+ * rebalances, however long the steps between two polls are. What the next polls are going to want is fetched while the last
+ * one's records are worked on, no further ahead. A poll that has nothing looks at least once at what the brokers have now,
+ * also without `waitMs`. Only committed records are read.
  */
 export class KafkaReader implements LogReader {
   readonly #options: KafkaReaderOptions;
@@ -73,20 +74,31 @@ export class KafkaReader implements LogReader {
     const signals = [this.#closed.signal, ...(options.signal ? [options.signal] : [])];
     let hasLooked = false;
     while (!signals.some(({ aborted }) => aborted)) {
-      this.#throwFailure();
       const records = this.#takeFromOne(cursors, options);
+      if (records.length > 0) {
+        this.#fetchAhead(cursors);
+        return records;
+      }
+      this.#throwFailure();
       const leftMs = Math.ceil(deadlineMs - performance.now());
-      if (records.length > 0 || (hasLooked && leftMs <= 0)) return records;
+      const isShort = cursors.some((cursor) => cursor.hasMore);
+      if (hasLooked && leftMs <= 0 && !isShort) return [];
       if (this.#fetching) {
         await settled(this.#fetching, signals);
       } else {
-        this.#fetching = this.#fetch(cursors, hasLooked ? Math.min(leftMs, HOLD_MS) : 0);
+        this.#fetching = this.#fetch(cursors, hasLooked && !isShort ? Math.min(leftMs, HOLD_MS) : 0);
         await settled(this.#fetching, signals);
         // Markers are no records: there may be some behind them.
         hasLooked = !this.#hasMoved;
       }
     }
     return [];
+  }
+
+  /** What is known to be there is on its way while what was taken is worked on. */
+  #fetchAhead(cursors: readonly Cursor[]): void {
+    const hungry = cursors.filter((cursor) => cursor.hasMore && cursor.heldBytes < FETCH_BYTES);
+    if (hungry.length > 0) this.#fetching ??= this.#fetch(hungry, 0);
   }
 
   #cursorOf({ topic, partition }: PartitionId): Cursor {
@@ -124,7 +136,7 @@ export class KafkaReader implements LogReader {
           await cluster.addMultipleTargetTopics(topics);
           const byLeader = groupByLeader(
             cluster,
-            cursors.filter((cursor) => cursor.isEmpty),
+            cursors.filter((cursor) => cursor.isEmpty || cursor.hasMore),
           );
           await Promise.all([...byLeader].map(([leader, led]) => this.#fetchFrom(cluster, leader, led, holdMs)));
         },
@@ -139,25 +151,12 @@ export class KafkaReader implements LogReader {
   }
 
   async #fetchFrom(cluster: Cluster, leader: number, cursors: readonly Cursor[], holdMs: number): Promise<void> {
-    const asked = new Map(
-      cursors.map((cursor) => [`${cursor.topic}/${cursor.partition}`, { cursor, from: cursor.fetchFrom }]),
-    );
-    const broker = await cluster.findBroker({ nodeId: String(leader) });
-    const { responses } = await broker.fetch({
-      isolationLevel: READ_COMMITTED,
-      maxWaitTime: holdMs,
-      minBytes: 1,
-      maxBytes: FETCH_BYTES * cursors.length,
-      topics: [...asked.values()].map(({ cursor: { topic, partition }, from }) => ({
-        topic,
-        partitions: [{ partition, fetchOffset: String(from), maxBytes: FETCH_BYTES }],
-      })),
-    });
-    for (const { topicName, partitions } of responses) {
-      for (const fetched of partitions) {
-        const { cursor, from = 0 } = asked.get(`${topicName}/${fetched.partition}`) ?? {};
-        if (cursor?.fill(from, fetched)) this.#hasMoved = true;
-      }
+    const node = await cluster.findBroker({ nodeId: String(leader) });
+    const from = cursors.map(({ fetchFrom }) => fetchFrom);
+    for (const fetched of await fetchRecords(node, { from, maxBytes: FETCH_BYTES, holdMs })) {
+      const { topic, partition } = fetched.from;
+      const cursor = cursors.find((each) => each.topic === topic && each.partition === partition);
+      if (cursor?.fill(fetched)) this.#hasMoved = true;
     }
   }
 
@@ -167,10 +166,11 @@ export class KafkaReader implements LogReader {
       for (const topic of new Set(this.#cursors.map((cursor) => cursor.topic))) await this.#options.offsetsOf(topic);
     }
     if (!isOutOfRange(error.cause)) return error;
-    for (const { topic, partition, fetchFrom: offset } of this.#cursors) {
+    for (const { fetchFrom } of this.#cursors) {
+      const { topic, partition, offset } = fetchFrom;
       const at = (await this.#options.offsetsOf(topic)).find((each) => each.partition === partition);
       if (at && (offset < at.start || offset > at.end)) {
-        return offsetOutOfRange({ topic, partition, offset }, at, { cause: error.cause });
+        return offsetOutOfRange(fetchFrom, at, { cause: error.cause });
       }
     }
     return error;
@@ -196,15 +196,14 @@ function isOutOfRange(cause: unknown): boolean {
   return root instanceof Error && root.name === 'KafkaJSOffsetOutOfRange';
 }
 
-/** Resolves when the promise has, or when one of the signals aborts. */
-async function settled(promise: Promise<void>, signals: readonly AbortSignal[]): Promise<void> {
-  const listening = new AbortController();
-  const aborts = signals.map(
-    (signal) =>
-      new Promise<void>((resolve) => {
-        signal.addEventListener('abort', () => resolve(), { once: true, signal: listening.signal });
-      }),
-  );
-  await Promise.race([promise, ...aborts]);
-  listening.abort();
+/** Resolves when the promise has, which must not reject, or when one of the signals aborts. */
+function settled(promise: Promise<void>, signals: readonly AbortSignal[]): Promise<void> {
+  return new Promise((resolve) => {
+    const stop = (): void => {
+      for (const signal of signals) signal.removeEventListener('abort', stop);
+      resolve();
+    };
+    for (const signal of signals) signal.addEventListener('abort', stop);
+    void promise.finally(stop);
+  });
 }

@@ -1,18 +1,20 @@
-import type { Message } from 'kafkajs';
-import type { RawMessage } from 'kafkajs/src/cluster/index.js';
+import type { CompressionTypes, Message } from 'kafkajs';
 import type { PartitionId } from '../../operators/ports.ts';
-import type { LogRecord, NewRecord } from '../../operators/types.ts';
+import type { NewRecord } from '../../operators/types.ts';
 
 /** What Kafka adds to a record, at most: lengths, and its share of the batch. */
 const OVERHEAD_BYTES = 64;
 
 /** A record as kafkajs sends it, with where it goes and its size. */
 export interface Outgoing extends PartitionId {
+  /** Of the topic's batches. */
+  readonly compression: CompressionTypes;
   readonly message: Message;
   readonly bytes: number;
 }
 
-export function toOutgoing(record: NewRecord, { topic, partition }: PartitionId, nowMs: number): Outgoing {
+export function toOutgoing(record: NewRecord, to: Omit<Outgoing, 'message' | 'bytes'>, nowMs: number): Outgoing {
+  const { partition } = to;
   const key = toBuffer(record.key ?? null);
   const value = toBuffer(record.value);
   const headers = Object.entries(record.headers ?? {}).map(([name, text]) => [name, Buffer.from(text)] as const);
@@ -20,36 +22,13 @@ export function toOutgoing(record: NewRecord, { topic, partition }: PartitionId,
   for (const [name, text] of headers) bytes += Buffer.byteLength(name) + text.length;
   const timestamp = String(record.timestampMs ?? nowMs);
   return {
-    topic,
-    partition,
+    ...to,
     bytes,
     message: { key, value, partition, timestamp, headers: Object.fromEntries(headers) },
-  };
-}
-
-export function toLogRecord({ topic, partition }: PartitionId, message: RawMessage): LogRecord {
-  return {
-    topic,
-    partition,
-    offset: Number(message.offset),
-    key: message.key,
-    value: message.value,
-    headers: toHeaders(message.headers),
-    timestampMs: Number(message.timestamp),
   };
 }
 
 export function toBuffer(bytes: Uint8Array | string | null): Buffer | null {
   if (bytes === null) return null;
   return typeof bytes === 'string' ? Buffer.from(bytes) : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-}
-
-/** Of headers that repeat a name the last counts, which also undoes kafkajs's finding of `constructor` in every object. */
-function toHeaders(headers: RawMessage['headers']): Readonly<Record<string, string>> {
-  const found: [string, string][] = [];
-  for (const [name, value] of Object.entries(headers)) {
-    const last: unknown = Array.isArray(value) ? value.at(-1) : value;
-    if (Buffer.isBuffer(last)) found.push([name, last.toString()]);
-  }
-  return Object.fromEntries(found);
 }

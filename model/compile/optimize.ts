@@ -1,11 +1,13 @@
 import type { Graph, Pass } from './ir.ts';
 import { bf16MatMul } from './passes/bf16-matmul.ts';
 import { dropDead } from './passes/drop-dead.ts';
+import { expandSoftmax } from './passes/expand-softmax.ts';
 import { flattenMatMul } from './passes/flatten-matmul.ts';
 import { markXla } from './passes/mark-xla.ts';
 import { mergeEqual } from './passes/merge-equal.ts';
 import { moveCasts } from './passes/move-casts.ts';
 import { simplifyLayout } from './passes/simplify-layout.ts';
+import { splitReductions } from './passes/split-reductions.ts';
 
 export interface OptimizeOptions {
   /** `bf16` multiplies matrices in bfloat16 and leaves everything else in float32. */
@@ -21,6 +23,7 @@ export function optimize(graph: Graph, options: OptimizeOptions): Graph {
 
 function passesFor({ precision = 'f32', xla = false }: OptimizeOptions): readonly Pass[] {
   const passes: Pass[] = [dropDead, simplifyLayout, flattenMatMul, simplifyLayout, mergeEqual];
+  if (xla) passes.push(expandSoftmax, splitReductions, simplifyLayout);
   if (precision === 'bf16') passes.push(bf16MatMul, moveCasts, simplifyLayout, mergeEqual);
   passes.push(dropDead);
   if (xla) passes.push(markXla);

@@ -1,7 +1,5 @@
 import { lockJob, logDeadLetters, logLedger } from '../../infra/index.ts';
 import type { KafkaLogOptions } from '../../infra/index.ts';
-import { presets } from '../../model/presets.ts';
-import type { TrainerSettings } from '../../model/settings.ts';
 import { MillraceError } from '../../operators/errors.ts';
 import type { DeadLetters, Formats, Ledger, NewRecord, Tokenizer, TopicLog, Uid } from '../../operators/index.ts';
 import { createTopics } from './create-topics.ts';
@@ -21,10 +19,8 @@ import { dataFolder, goOnOrBegin } from './job-folder.ts';
 import type { JobFolder } from './job-folder.ts';
 import { openLog } from './open-log.ts';
 import type { LogPlace } from './open-log.ts';
-import { engineOfCheckpoints, settleEngine } from './job-engine.ts';
-import { readJobRecord, warnOfIgnored, writeJobRecord } from './job-record.ts';
-import type { JobRecord } from './job-record.ts';
-import { suitableEngine } from './suitable-engine.ts';
+import { settleTraining } from './training-settings.ts';
+import type { TrainingSettings } from './training-settings.ts';
 import { prepareTokenizer, trainedTopics } from './prepare-tokenizer.ts';
 
 export interface OpenJobOptions {
@@ -46,7 +42,7 @@ export interface OpenJobOptions {
 }
 
 /** A job with all that its streams share: nobody else has it while it is open. */
-export interface OpenJob {
+export interface OpenJob extends TrainingSettings {
   readonly folder: JobFolder;
   readonly dataDir: string;
   readonly graph: Graph;
@@ -62,8 +58,6 @@ export interface OpenJob {
   /** Topics that the training stream reads. */
   readonly trainedTopics: readonly string[];
   readonly tokenizer: Tokenizer;
-  readonly settings: TrainerSettings;
-  readonly batch: { readonly rows: number; readonly context: number };
   close(): Promise<void>;
 }
 
@@ -98,7 +92,8 @@ export async function openJob(options: OpenJobOptions): Promise<OpenJob | null> 
       await close();
       return null;
     }
-    const begun = await begin(folder, graph, onWarning);
+    const { vocabSize } = tokenizer;
+    const training = await settleTraining({ graph, folder, vocabSize, onWarning, signal });
     return {
       folder,
       dataDir,
@@ -111,7 +106,7 @@ export async function openJob(options: OpenJobOptions): Promise<OpenJob | null> 
       trainedTopics: trainedTopics(graph),
       ledgerOf,
       deadLetters: logDeadLetters(log, DEAD_LETTER_TOPIC),
-      ...trainingOf(graph, tokenizer, begun),
+      ...training,
       close,
     };
   } catch (error) {
@@ -120,30 +115,6 @@ export async function openJob(options: OpenJobOptions): Promise<OpenJob | null> 
     if (signal.aborted && error instanceof MillraceError && error.code === 'broker-unreachable') return null;
     throw error;
   }
-}
-
-/** The same open job under another graph. */
-export async function regraphed(
-  job: OpenJob,
-  graph: Graph,
-  adopted: AdoptedGraph,
-  onWarning: (message: string) => void,
-): Promise<OpenJob> {
-  const engine = await settleEngine({
-    wanted: graph.model.engine,
-    used: job.settings.engine ?? null,
-    choose: async () => suitableEngine(graph.model.preset),
-    onWarning,
-    environment: process.env,
-  });
-  return {
-    ...job,
-    graph,
-    adopted,
-    formats: formatsOf(graph),
-    trainedTopics: trainedTopics(graph),
-    ...trainingOf(graph, job.tokenizer, { seed: job.settings.seed, engine }),
-  };
 }
 
 /** Without its data set a graph still runs, on what people produce themselves. */
@@ -165,38 +136,4 @@ async function feed(
     if (!(error instanceof MillraceError && error.code === 'dataset-missing')) throw error;
     onWarning(error.message);
   }
-}
-
-/** Holds the job to what it began with, warns of what the graph says otherwise, and settles its engine. */
-async function begin(folder: JobFolder, graph: Graph, onWarning: (message: string) => void): Promise<JobRecord> {
-  const record = await readJobRecord(folder);
-  if (record) warnOfIgnored(record, graph, onWarning);
-  const engine = await settleEngine({
-    wanted: graph.model.engine,
-    used: (await engineOfCheckpoints(folder)) ?? record?.engine ?? null,
-    choose: async () => suitableEngine(graph.model.preset),
-    onWarning,
-    environment: process.env,
-  });
-  const begun = { ...(record ?? { seed: graph.model.seed, tokenizer: graph.tokenizer }), engine };
-  await writeJobRecord(folder, begun);
-  return begun;
-}
-
-function trainingOf(
-  { model }: Graph,
-  { vocabSize }: Tokenizer,
-  { seed, engine }: Pick<JobRecord, 'seed' | 'engine'>,
-): Pick<OpenJob, 'settings' | 'batch'> {
-  const preset = presets[model.preset];
-  const settings: TrainerSettings = {
-    model: { ...preset.model, vocabSize },
-    seed,
-    optimizer: { ...preset.optimizer, ...(model.learningRate ? { learningRate: model.learningRate } : {}) },
-    schedule: preset.schedule,
-    accumulate: model.accumulate,
-    ema: model.ema,
-    engine,
-  };
-  return { settings, batch: { rows: preset.batchRows, context: preset.model.maxContext } };
 }

@@ -6,6 +6,8 @@ import { Beside } from './beside.ts';
 import type { JobEvent, SummaryEvent } from './events.ts';
 import { JobReports } from './job-reports.ts';
 import type { OpenJob } from './open-job.ts';
+import { serveHttp } from './serve-http.ts';
+import type { HttpPlace } from './serve-http.ts';
 import { TrainerSeat } from './trainer-seat.ts';
 import { Training } from './training.ts';
 import { Voice } from './voice.ts';
@@ -18,6 +20,8 @@ export interface RunJobOptions {
   readonly untilIdleMs: number;
   readonly onEvent: (event: JobEvent) => void;
   readonly onWarning: (message: string) => void;
+  /** Where the model may be asked over HTTP; nowhere when absent. */
+  readonly http?: HttpPlace | undefined;
   /** Aborted when the job is to make a savepoint and end. */
   readonly stop: AbortSignal;
 }
@@ -31,6 +35,8 @@ export async function runJob(options: RunJobOptions): Promise<SummaryEvent> {
   const { job, onEvent, onWarning } = options;
   const voice = new Voice(job, onWarning);
   const reports = new JobReports({ job, voice, onEvent, onWarning });
+  const http = options.http && (await serveHttp(job, voice, options.http, reports.logger));
+  if (http) onEvent({ event: 'listening', url: http.url, model: http.model });
   const seat = new TrainerSeat(job.folder.staging, reports.logger);
   const beside = new Beside({ reports, voice, seat });
   const over = new Subject<void>();
@@ -49,6 +55,7 @@ export async function runJob(options: RunJobOptions): Promise<SummaryEvent> {
   } finally {
     // Also after a fault of one of them, the others still use the log, which is closed next.
     over.next();
+    await http?.close();
     await Promise.allSettled([running, beside.close()]);
     await Promise.allSettled([seat.close(), control.close()]);
     reports.close();

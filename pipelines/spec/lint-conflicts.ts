@@ -77,24 +77,14 @@ function topicCycles(streams: Streams): Problem[] {
   });
 }
 
-/** What nothing ever comes to. */
+/** Prompts that nothing ever comes of. */
 function neverReached({ standingPrompts }: GraphHead, streams: Streams): Problem[] {
-  const trains = Object.values(streams).some((steps) => has(steps, 'trainStep'));
-  const mute = trains
-    ? []
-    : each(streams, 'generate', (_step, path): Problem[] => [
-        {
-          code: 'unreachable',
-          path,
-          message: 'Nothing in this graph trains, so there are never weights to answer with.',
-        },
-      ]);
   const isHeard = Object.values(streams).some(
     (steps) => has(steps, 'generate') && topicsOf(steps, true).includes(standingPrompts?.topic ?? ''),
   );
-  if (!standingPrompts || isHeard) return mute;
+  if (!standingPrompts || isHeard) return [];
   const message = `No stream answers what stands in topic "${standingPrompts.topic}". Add one with generate, or leave the prompts out.`;
-  return [...mute, { code: 'unreachable', path: ['standingPrompts', 'topic'], message }];
+  return [{ code: 'unreachable', path: ['standingPrompts', 'topic'], message }];
 }
 
 function topicsOf(steps: readonly Step[], isRead: boolean): readonly string[] {

@@ -11,8 +11,9 @@ import type { SplitBy } from './split.ts';
 
 /** Key and value of a record together; the log is opened with this limit. */
 export const MAX_RECORD_BYTES: number = 16 * 1024 * 1024;
-const BATCH_BYTES = 1024 * 1024;
-const BATCH_RECORDS = 10_000;
+/** Beyond a broker's usual megabyte a batch would be several, in a transaction. */
+const BATCH_BYTES = 512 * 1024;
+const BATCH_RECORDS = 1000;
 /** A live input that pauses for so long has its records produced at once, though the batch is not full. */
 const PAUSE_MS = 20;
 /** Faults of an input, which the message then names. */
@@ -40,10 +41,11 @@ export interface Produced {
 }
 
 /**
- * Produces the inputs' records, in order, in batches of about a megabyte, and reports progress after each. Ends early,
+ * Produces the inputs' records, in order, in batches of about half a megabyte, and reports progress after each. Ends early,
  * with what the log has acknowledged by then, when the signal aborts.
  *
- * Errors: `record-too-large`, for files that are to be one record before anything is produced, `value-unfit` for what the topic's format can't hold, and the log's own.
+ * Errors: `record-too-large`, for files that are to be one record before anything is produced, `value-unfit` for what the
+ * topic's format can't hold, and the log's own.
  */
 export async function produceInputs(options: ProduceOptions): Promise<Produced> {
   const { inputs, key, signal } = options;
@@ -66,6 +68,8 @@ export async function produceInputs(options: ProduceOptions): Promise<Produced> 
     await batches.flush();
   } catch (error) {
     if (!signal.aborted) throw error;
+  } finally {
+    await batches.settled();
   }
   return batches.produced;
 }
@@ -129,6 +133,7 @@ class Batches {
   readonly #options: ProduceOptions;
   #records: NewRecord[] = [];
   #bytes = 0;
+  #underWay: Promise<void> = Promise.resolve();
   produced: Produced = { records: 0, bytes: 0, emptySkipped: 0, inputs: 0 };
 
   constructor(options: ProduceOptions) {
@@ -141,20 +146,39 @@ class Batches {
       return;
     }
     const value = await encodeInput(piece, this.#options.format);
-    if (this.#bytes + value.length > BATCH_BYTES || this.#records.length === BATCH_RECORDS) await this.flush();
+    if (this.#bytes + value.length > BATCH_BYTES || this.#records.length === BATCH_RECORDS) await this.#send();
     this.#records.push({ key: this.#options.key ?? null, value });
     this.#bytes += value.length;
   }
 
+  /** Resolves when all that was added has been acknowledged. */
   async flush(): Promise<void> {
-    const { log, topic, signal, onProgress } = this.#options;
-    signal.throwIfAborted();
+    await this.#send();
+    await this.#underWay;
+  }
+
+  /** Resolves when nothing is under way any more, whatever became of it. */
+  async settled(): Promise<void> {
+    await this.#underWay.catch(() => undefined);
+  }
+
+  /** Sends what was collected once the batch before it was acknowledged; meanwhile the next can be collected. */
+  async #send(): Promise<void> {
+    await this.#underWay;
+    this.#options.signal.throwIfAborted();
     if (this.#records.length === 0) return;
-    await log.produce(topic, this.#records);
-    const { records, bytes } = this.produced;
-    this.produced = { ...this.produced, records: records + this.#records.length, bytes: bytes + this.#bytes };
+    this.#underWay = this.#produce(this.#records, this.#bytes);
+    // Whoever sends next, or flushes, is told.
+    this.#underWay.catch(() => undefined);
     this.#records = [];
     this.#bytes = 0;
+  }
+
+  async #produce(records: readonly NewRecord[], bytes: number): Promise<void> {
+    const { log, topic, onProgress } = this.#options;
+    await log.produce(topic, records);
+    const before = this.produced;
+    this.produced = { ...before, records: before.records + records.length, bytes: before.bytes + bytes };
     onProgress(this.produced);
   }
 

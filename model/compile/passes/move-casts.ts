@@ -3,13 +3,19 @@ import { DType, nodeOf, ref, typeAttribute, type Graph, type GraphNode, type Out
 import { inOrder, rewriteGraph } from '../rewrite.ts';
 
 /**
- * Lets data move as bfloat16 where it comes from or goes to a bfloat16 product: a widening cast sinks below the reshapes
- * and transposes behind it, a narrowing one rises above those before it, and where the two meet both go.
+ * Lets data move as bfloat16 where it comes from or goes to a bfloat16 product: a widening cast sinks below the reshapes,
+ * transposes and look-ups behind it, a narrowing one rises above those before it, and where the two meet both go.
  */
 export function moveCasts(graph: Graph): Graph {
   return riseNarrowing(sinkWidening(graph));
 }
 
+/** Operations that take entries of their first input as they are, and the attribute that names its type. */
+const PICKS: ReadonlyMap<string, string> = new Map([
+  ['GatherV2', 'Tparams'],
+  ['Reshape', 'T'],
+  ['Transpose', 'T'],
+]);
 const MOVES: ReadonlySet<string> = new Set(['Reshape', 'Transpose']);
 
 function sinkWidening(graph: Graph): Graph {
@@ -21,7 +27,7 @@ function sinkWidening(graph: Graph): Graph {
     const [source] = before.inputs;
     if (!isCast(before, DType.bfloat16, DType.float32) || source === undefined) return node;
     if (isCast(node, DType.float32, DType.bfloat16)) return [source];
-    if (!MOVES.has(node.op)) return node;
+    if (!PICKS.has(node.op)) return node;
     const moved = retype({ ...node, name: `${node.name}/bf16`, inputs: [source, ...rest] }, DType.bfloat16);
     return castNode(node.name, rebuilt.add(moved), typeOf(moved), DType.float32);
   });
@@ -63,7 +69,8 @@ function isCast({ op, attributes }: GraphNode, from: DType, to: DType): boolean 
 
 function retype(node: GraphNode, dtype: DType): GraphNode {
   const outputs = node.outputs.map(({ shape }) => ({ dtype, shape }));
-  return { ...node, attributes: { ...node.attributes, T: typeAttribute(dtype) }, outputs };
+  const attribute = PICKS.get(node.op) ?? 'T';
+  return { ...node, attributes: { ...node.attributes, [attribute]: typeAttribute(dtype) }, outputs };
 }
 
 function typeOf(node: GraphNode): OutputType {
