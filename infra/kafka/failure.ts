@@ -56,11 +56,12 @@ export function kafkaFailure(error: unknown, { brokers, topic = '', waitedMs = 0
       options,
     );
   }
-  if (root instanceof Error && UNREACHABLE.has(root.name)) {
+  if (root instanceof Error && (UNREACHABLE.has(root.name) || type === 'ILLEGAL_SASL_STATE')) {
     return new MillraceError(
       'broker-unreachable',
       `No Kafka broker answers at ${brokers.join(', ')}${forSeconds(waitedMs)}: ${sentence(reason)} Check the address ` +
-        '(--brokers) and that the broker runs; for a broker on this machine: npx millrace kafka up',
+        `(--brokers) and that the broker runs${isHungUp(root) ? ', and whether it wants TLS or credentials (kafka.tls, kafka.sasl)' : ''}; ` +
+        'for a broker on this machine: npx millrace kafka up',
       options,
     );
   }
@@ -81,7 +82,15 @@ export function isPassing(error: unknown): boolean {
   if (!(root instanceof Error) || typeOf(root) === 'UNKNOWN_TOPIC_OR_PARTITION' || isUntrusted(root)) return false;
   // Of the endpoint that gives tokens.
   if (root instanceof MillraceError) return root.code === 'broker-unreachable';
+  // kafkajs goes on with a connection on which authentication was broken off, and then knows better.
+  if (typeOf(root) === 'ILLEGAL_SASL_STATE') return true;
   return 'retriable' in root && root.retriable === true;
+}
+
+/** What happens to who does not speak as a broker wants it. */
+function isHungUp(root: Error): boolean {
+  const isReset = 'code' in root && root.code === 'ECONNRESET';
+  return isReset || root.name === 'KafkaJSConnectionClosedError' || root.name === 'KafkaJSRequestTimeoutError';
 }
 
 /** OpenSSL's and Node's names for certificates that are not believed, and for what is no TLS at all. */

@@ -16,6 +16,7 @@ declare module 'kafkajs/src/cluster/index.js' {
     readonly sasl?: SASLOptions;
     readonly connectionTimeout: number;
     readonly requestTimeout: number;
+    readonly reauthenticationThreshold: number;
     readonly enforceRequestTimeout: boolean;
     readonly metadataMaxAge: number;
     readonly allowAutoTopicCreation: boolean;

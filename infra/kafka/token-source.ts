@@ -12,9 +12,12 @@ const answerSchema = z.object({ access_token: z.string().min(1), expires_in: z.n
 const refusalSchema = z.object({ error: z.string(), error_description: z.string().optional() });
 
 const TIMEOUT_MS = 5000;
-/** A token is asked for anew when so little of its life is left, or a tenth of it. */
+/**
+ * A token is asked for anew when so little of its life is left, or half of it: brokers let connections live no longer than
+ * their token, and kafkajs renews them a little before that.
+ */
 const SPARE_MS = 30_000;
-const SPARE_SHARE = 0.1;
+const SPARE_SHARE = 0.5;
 /** Where the endpoint does not say how long a token lives. */
 const UNSAID_LIFE_MS = 60_000;
 const REASON_CHARACTERS = 200;
@@ -47,6 +50,7 @@ export class TokenSource {
     const { tokenUrl } = this.#credentials;
     const askedMs = performance.now();
     const { status, json } = await this.#request();
+    if (status >= 500) throw unreachable(tokenUrl, `it answers ${status}`);
     const answer = answerSchema.safeParse(json);
     if (status === 200 && answer.success) {
       const lifeMs = (answer.data.expires_in ?? UNSAID_LIFE_MS / 1000) * 1000;
@@ -79,13 +83,17 @@ export class TokenSource {
       const text = await response.text();
       return { status: response.status, json: parsed(text) };
     } catch (cause) {
-      throw new MillraceError(
-        'broker-unreachable',
-        `The token endpoint ${tokenUrl} can't be reached: ${reasonOf(cause)}. Check the URL and that it runs.`,
-        { cause },
-      );
+      throw unreachable(tokenUrl, reasonOf(cause), cause);
     }
   }
+}
+
+function unreachable(tokenUrl: string, reason: string, cause?: unknown): MillraceError {
+  return new MillraceError(
+    'broker-unreachable',
+    `The token endpoint ${tokenUrl} can't be reached: ${reason}. Check the URL and that it runs.`,
+    { cause },
+  );
 }
 
 function parsed(text: string): unknown {
