@@ -52,12 +52,12 @@ export async function serveControl(
     const lines = createInterface({ input: connection });
     lines.once('line', (line) => void answer(line, handlers, connection));
   });
-  const mask = process.umask(0o177);
-  try {
-    await new Promise<void>((done, fail) => server.once('error', fail).listen(socket, done));
-  } finally {
+  await new Promise<void>((done, fail) => {
+    // The socket is made within the call, so that nothing else is made with this mask.
+    const mask = process.umask(0o177);
+    server.once('error', fail).listen(socket, done);
     process.umask(mask);
-  }
+  });
   await replaceFile(join(folder, ADDRESS_FILE), `${JSON.stringify({ socket })}\n`);
   return {
     async close() {

@@ -61,7 +61,12 @@ export function upCommand(): Command {
     .option('--wait', 'wait for brokers also at the start, where otherwise some seconds must do')
     .option('--http <place>', "let the model be asked as OpenAI's API is, at this port or host:port", httpPlace)
     .option('--fresh', 'start a new job on the topics as they are')
-    .option('--from <savepoint>', 'start a new job from a savepoint: its folder, or its id in the current job')
+    .addOption(
+      new Option(
+        '--from <savepoint>',
+        'start a new job from a savepoint: its folder, or its id in the current job',
+      ).conflicts('fresh'),
+    )
     .option('--discard <uid>', 'an operator whose state a changed graph may lose (may be given again)', collect, [])
     .option('--json', 'print events as JSON, one a line')
     .addHelpText(
@@ -104,8 +109,7 @@ async function run(file: string | undefined, options: UpOptions, stop: AbortSign
       onOutage: (outage: Outage): void => onEvent({ event: 'outage', ...outage }),
     };
     const onPlan = (plan: Plan): void => onEvent({ event: 'plan', plan });
-    const { discard } = options;
-    const { from } = options;
+    const { discard, from } = options;
     const job = await openJob({ graph, place, fresh, from, discard, brokers, onPlan, onWarning, signal: stop });
     if (!job) {
       onWarning('Stopped before anything was trained.');

@@ -59,11 +59,15 @@ export async function adoptGraph({ job, graph, discard, onPlan, beforeSwitch }: 
     outcome: 'live',
   } as const;
   const { version } = await recordVersion(job, graph, about);
-  // What was published behind the last cut was another graph's doing.
-  const next = { version, lineage: current.lineage + 1 };
+  const next = { version, lineage: current.lineage + (trainsAlike(plan) ? 0 : 1) };
   await beforeSwitch(from, plan);
   await makeCurrent(job, next);
   return adoptedAs(job, next);
+}
+
+/** Whether what was published behind the last cut would be said by the new graph, too; else it was another one's doing. */
+function trainsAlike({ effect, settings }: Plan): boolean {
+  return effect === 'live' && settings.every(({ path }) => path !== 'model.learningRate');
 }
 
 export function planRefused({ refusals }: Plan): MillraceError {

@@ -135,7 +135,7 @@ export class Deployer {
     job: OpenJob,
     tell: (progress: Json) => void,
   ): Promise<{ readonly pauseMs: number; readonly cut: string }> {
-    const { training, seat } = this.#options;
+    const { training, seat, onWarning } = this.#options;
     const from = this.#job;
     // Batches that wait at the cut still have the shape of the graph before.
     await seat.prepare(job.settings, [shapeOf(from), shapeOf(job)], plan.warmUp.length === 0);
@@ -157,7 +157,8 @@ export class Deployer {
             fail(error);
           },
           done(pauseMs) {
-            void dropOldDeployCuts(job.folder, cut);
+            const keptOn = (error: unknown): void => onWarning(`Old cuts of deployments stay: ${String(error)}`);
+            dropOldDeployCuts(job.folder, cut).catch(keptOn);
             resolve({ pauseMs, cut });
           },
           abandon: fail,
