@@ -134,7 +134,8 @@ function progressLine(progress: Json): string {
 function deployedLine({ outcome, version, pauseMs, cut }: Deployed): string {
   if (outcome === 'nothing') return `Version ${version} stays: there is nothing to change.`;
   if (cut === null) return `Version ${version} is live; training went on meanwhile.`;
-  return `Version ${version} is live since cut ${cut}; training paused for ${duration(pauseMs ?? 0)}.`;
+  const pause = pauseMs === null ? 'nothing waits to be trained' : `training paused for ${duration(pauseMs)}`;
+  return `Version ${version} is live since cut ${cut}; ${pause}.`;
 }
 
 /** The newest graph before the present one that the job has had. */

@@ -119,7 +119,7 @@ export interface DeploymentEvent {
   readonly reason?: string;
   /** Of the graph that was deployed. */
   readonly version?: number;
-  /** From the last step of the graph before to the first of this one; null where training went on. */
+  /** From the last step of the graph before to the first of this one; null where nothing had to wait. */
   readonly pauseMs?: number | null;
 }
 

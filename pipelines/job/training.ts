@@ -35,11 +35,14 @@ export interface HandOver {
   readonly commit: (cut: CheckpointReport) => Promise<void>;
   /** Called when the new graph can't go on from the cut, before its first step; the old one does, when it resolves. */
   readonly revert: (error: unknown) => Promise<void>;
-  /** Called after the new graph's first step. */
-  readonly done: (pauseMs: number) => void;
+  /** Called after the new graph's first step; with null where it runs and there is nothing to train. */
+  readonly done: (pauseMs: number | null) => void;
   /** Called when it will not come to that. */
   readonly abandon: (error: MillraceError) => void;
 }
+
+/** A graph that has restored, and takes no step for so long, has nothing to train. */
+const STEP_WITHIN_MS = 5000;
 
 /** Somebody who waits for a savepoint. */
 interface Asker {
@@ -62,6 +65,7 @@ export class Training {
   /** Of the graph that runs, until its first step. */
   #taken: { readonly handOver: HandOver; readonly from: OpenJob } | null = null;
   #steppedAtMs = performance.now();
+  #idle: NodeJS.Timeout | undefined;
 
   constructor(options: TrainingOptions) {
     this.#options = options;
@@ -169,6 +173,7 @@ export class Training {
 
   async #goBack({ handOver, from }: { handOver: HandOver; from: OpenJob }, error: unknown): Promise<void> {
     this.#taken = null;
+    clearTimeout(this.#idle);
     await handOver.revert(error);
     this.#job = from;
     this.#options.reports.deployed(from);
@@ -178,6 +183,7 @@ export class Training {
     const { reports } = this.#options;
     if (element.kind === 'restore') {
       this.#source = element.source;
+      this.#expectStep();
       reports.flowing(name, element.source);
       if (this.#ending) this.#endBecause(this.#ending);
       if (this.#askers.length > 0) element.source.requestCut('savepoint');
@@ -192,6 +198,17 @@ export class Training {
   #stepped(): void {
     const pauseMs = performance.now() - this.#steppedAtMs;
     this.#steppedAtMs = performance.now();
+    this.#arrive(pauseMs);
+  }
+
+  /** The new graph has restored; where nothing waits to be trained, no step will tell that it runs. */
+  #expectStep(): void {
+    clearTimeout(this.#idle);
+    if (this.#taken) this.#idle = setTimeout(() => this.#arrive(null), STEP_WITHIN_MS);
+  }
+
+  #arrive(pauseMs: number | null): void {
+    clearTimeout(this.#idle);
     const taken = this.#taken;
     this.#taken = null;
     taken?.handOver.done(pauseMs);
@@ -224,6 +241,7 @@ export class Training {
     (this.#next ?? this.#taken?.handOver)?.abandon(error);
     this.#next = null;
     this.#taken = null;
+    clearTimeout(this.#idle);
   }
 
   #flowing(): Source {

@@ -42,7 +42,7 @@ export interface DeployRequest {
 export interface Deployed {
   readonly outcome: 'nothing' | 'live';
   readonly version: number;
-  /** From the last step of the old graph to the first of the new one; null where training went on. */
+  /** From the last step of the old graph to the first of the new one; null where there was nothing to pause. */
   readonly pauseMs: number | null;
   /** The cut at which one took the other's place. */
   readonly cut: string | null;
@@ -134,7 +134,7 @@ export class Deployer {
     plan: Plan,
     job: OpenJob,
     tell: (progress: Json) => void,
-  ): Promise<{ readonly pauseMs: number; readonly cut: string }> {
+  ): Promise<{ readonly pauseMs: number | null; readonly cut: string }> {
     const { training, seat, onWarning } = this.#options;
     const from = this.#job;
     // Batches that wait at the cut still have the shape of the graph before.

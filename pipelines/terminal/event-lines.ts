@@ -105,7 +105,7 @@ function outageLine(event: OutageEvent, style: Style): string {
 }
 
 function deployedLine(version: number = 0, pauseMs: number | null = null): string {
-  const pause = pauseMs === null ? 'training went on' : `training paused for ${duration(pauseMs)}`;
+  const pause = pauseMs === null ? 'training did not pause' : `training paused for ${duration(pauseMs)}`;
   return `version ${version} of the graph is live; ${pause}`;
 }
 
