@@ -1,7 +1,16 @@
 import { lockJob, logDeadLetters, logLedger } from '../../infra/index.ts';
 import type { KafkaLogOptions } from '../../infra/index.ts';
 import { MillraceError } from '../../operators/errors.ts';
-import type { DeadLetters, Formats, Ledger, NewRecord, Tokenizer, TopicLog, Uid } from '../../operators/index.ts';
+import type {
+  DeadLetters,
+  Formats,
+  GroupMembership,
+  Ledger,
+  NewRecord,
+  Tokenizer,
+  TopicLog,
+  Uid,
+} from '../../operators/index.ts';
 import { createTopics } from './create-topics.ts';
 import { feedOnce } from './feeds/feed.ts';
 import { sotuRecords } from './feeds/sotu.ts';
@@ -17,6 +26,7 @@ import type { Plan } from '../redeploy/plan.ts';
 import { undoBeyond } from '../redeploy/undo-beyond.ts';
 import { dataFolder, goOnOrBegin } from './job-folder.ts';
 import type { JobFolder } from './job-folder.ts';
+import { checkGroup, joinGroup, ledgerTopic } from './membership.ts';
 import { openLog } from './open-log.ts';
 import type { LogPlace } from './open-log.ts';
 import { settleTraining } from './training-settings.ts';
@@ -31,6 +41,8 @@ export interface OpenJobOptions {
   readonly fresh: boolean;
   /** Starts a new job from a savepoint: its folder, or its id in the current job. */
   readonly from?: string | undefined;
+  /** Consumer group that shares the trained topics; without one the job reads all of them. */
+  readonly group: string | undefined;
   /** Uids whose state a changed graph may lose. */
   readonly discard?: readonly Uid[];
   /** Told what a changed graph changes, before it does. */
@@ -55,6 +67,8 @@ export interface OpenJob extends TrainingSettings {
   /** Each stream has a ledger of its own. */
   ledgerOf(stream: string, log: TopicLog): Ledger;
   readonly deadLetters: DeadLetters;
+  /** The share of the trained topics that is the job's; null where it reads all of them. */
+  readonly membership: GroupMembership | null;
   /** Topics that the training stream reads. */
   readonly trainedTopics: readonly string[];
   readonly tokenizer: Tokenizer;
@@ -65,6 +79,7 @@ export interface OpenJob extends TrainingSettings {
 export async function openJob(options: OpenJobOptions): Promise<OpenJob | null> {
   const { graph, place, fresh, discard = [], onPlan = () => {}, onWarning, signal } = options;
   const { dataDir, brokers } = place;
+  if (options.group !== undefined) checkGroup(graph, place);
   const lock = await lockJob(dataDir);
   const closers: (() => Promise<void>)[] = [() => lock.release()];
   const close = async (): Promise<void> => {
@@ -80,7 +95,7 @@ export async function openJob(options: OpenJobOptions): Promise<OpenJob | null> 
       options.from === undefined
         ? goOnOrBegin(data, kind, fresh, onWarning)
         : await beginFork({ data, kind, identity, graph, from: options.from, discard, onPlan, onWarning });
-    const ledgerOf: OpenJob['ledgerOf'] = (stream, through) => logLedger(through, `ledger-${folder.id}-${stream}`);
+    const ledgerOf: OpenJob['ledgerOf'] = (stream, through) => logLedger(through, ledgerTopic(folder.id, stream));
     const beforeSwitch = (from: Graph, plan: Plan): Promise<void> =>
       undoBeyond({ folder, graph: from, log, ledgerOf }, plan);
     const adopted = await adoptGraph({ job: folder, graph, discard, onPlan, beforeSwitch });
@@ -94,6 +109,8 @@ export async function openJob(options: OpenJobOptions): Promise<OpenJob | null> 
     }
     const { vocabSize } = tokenizer;
     const training = await settleTraining({ graph, folder, vocabSize, onWarning, signal });
+    const membership = options.group === undefined ? null : joinGroup(log, options.group, folder.id, graph);
+    if (membership) closers.push(() => membership.close());
     return {
       folder,
       dataDir,
@@ -103,6 +120,7 @@ export async function openJob(options: OpenJobOptions): Promise<OpenJob | null> 
       logIdentity: identity,
       formats,
       tokenizer,
+      membership,
       trainedTopics: trainedTopics(graph),
       ledgerOf,
       deadLetters: logDeadLetters(log, DEAD_LETTER_TOPIC),

@@ -35,8 +35,22 @@ export async function runJob(options: RunJobOptions): Promise<SummaryEvent> {
   const { job, onEvent, onWarning } = options;
   const voice = new Voice(job, onWarning);
   const reports = new JobReports({ job, voice, onEvent, onWarning });
-  const http = options.http && (await serveHttp(job, voice, options.http, reports.logger));
-  if (http) onEvent({ event: 'listening', url: http.url, model: http.model });
+  try {
+    const http = options.http && (await serveHttp(job, voice, options.http, reports.logger));
+    if (http) onEvent({ event: 'listening', url: http.url, model: http.model });
+    try {
+      return await runStreams(options, reports, voice);
+    } finally {
+      await http?.close();
+    }
+  } finally {
+    reports.close();
+    voice.close();
+  }
+}
+
+async function runStreams(options: RunJobOptions, reports: JobReports, voice: Voice): Promise<SummaryEvent> {
+  const { job, onEvent, onWarning } = options;
   const seat = new TrainerSeat(job.folder.staging, reports.logger);
   const beside = new Beside({ reports, voice, seat });
   const over = new Subject<void>();
@@ -55,10 +69,7 @@ export async function runJob(options: RunJobOptions): Promise<SummaryEvent> {
   } finally {
     // Also after a fault of one of them, the others still use the log, which is closed next.
     over.next();
-    await http?.close();
     await Promise.allSettled([running, beside.close()]);
     await Promise.allSettled([seat.close(), control.close()]);
-    reports.close();
-    voice.close();
   }
 }

@@ -90,7 +90,7 @@ export class Deployer {
       return { outcome: 'nothing', version: from.adopted.version, pauseMs: null, cut: null };
     }
     if (plan.outcome === 'refused') throw planRefused(plan);
-    requireRunning(from.graph, graph, plan);
+    requireRunning(from, graph, plan);
     const about = { how, discard, plan: toJson(plan), outcome: 'pending' } as const;
     const version = await recordVersion(from.folder, graph, about);
     tell({ phase: 'planned', version: version.version });
@@ -178,9 +178,10 @@ function checked(document: Json): Graph {
 }
 
 /** What can't be done without a restart. */
-function requireRunning(from: Graph, to: Graph, { settings }: Plan): void {
+function requireRunning({ graph: from, membership }: OpenJob, to: Graph, { settings }: Plan): void {
   const paths = settings.filter(({ effect }) => effect === 'restart').map(({ path }) => path);
   if (trainingStream(from)?.[0] !== trainingStream(to)?.[0]) paths.push('which stream trains');
+  if (membership) paths.push('its graph while it shares its topics with a group');
   if (paths.length === 0) return;
   throw new MillraceError(
     'plan-refused',
