@@ -141,6 +141,7 @@ export class Deployer {
     await seat.prepare(job.settings, [shapeOf(from), shapeOf(job)], plan.warmUp.length === 0);
     tell({ phase: 'warm' });
     let cut = '';
+    const cutsStay = (error: unknown): void => onWarning(`Old cuts of deployments stay: ${String(error)}`);
     return new Promise((resolve, reject) => {
       const fail = (error: unknown): void => reject(error instanceof Error ? error : new Error(String(error)));
       try {
@@ -157,8 +158,7 @@ export class Deployer {
             fail(error);
           },
           done(pauseMs) {
-            const keptOn = (error: unknown): void => onWarning(`Old cuts of deployments stay: ${String(error)}`);
-            dropOldDeployCuts(job.folder, cut).catch(keptOn);
+            dropOldDeployCuts(job.folder, cut).catch(cutsStay);
             resolve({ pauseMs, cut });
           },
           abandon: fail,
