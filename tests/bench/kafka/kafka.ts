@@ -28,7 +28,7 @@ const TOPIC = 'text';
 const RECORDS = 1_000_000;
 const RECORDS_A_TURN = 200_000;
 const PRODUCED_A_TURN = 50_000;
-const TOKENS_A_TURN = 2_000_000;
+const TOKENS_A_TURN = 1_000_000;
 const RECORDS_A_CALL = 500;
 
 /** `bench kafka`: what the way of the data costs beside the bare clients. */
@@ -85,8 +85,8 @@ async function onKafka(brokers: string, texts: readonly Buffer[], rounds: number
     );
     const work = { documents: texts, tokens: TOKENS_A_TURN };
     const tokenized = [
-      ...(await duel([tokenizing('nano', log, TOPIC, work)], rounds)),
-      ...(await duel([tokenizing('small', log, TOPIC, work)], rounds)),
+      ...(await duel(tokenizing('nano', log, TOPIC, work), rounds)),
+      ...(await duel(tokenizing('small', log, TOPIC, work), rounds)),
     ];
     return [
       ...produced,
