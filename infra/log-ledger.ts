@@ -13,6 +13,13 @@ const entrySchema = z.discriminatedUnion('kind', [
     count: z.int().positive(),
   }),
   z.strictObject({ kind: z.literal('tick'), atMs: z.number() }),
+  z.strictObject({
+    kind: z.literal('lost'),
+    topic: z.string(),
+    partition: z.int().nonnegative(),
+    from: z.int().nonnegative(),
+    to: z.int().positive(),
+  }),
   z.strictObject({ kind: z.literal('short'), count: z.int().nonnegative() }),
   z.strictObject({
     kind: z.literal('undo'),

@@ -11,7 +11,7 @@ export function offsetOutOfRange(
     return new MillraceError(
       'offset-out-of-range',
       `Offsets ${offset} to ${start - 1} of ${topic}/${partition} are gone: retention dropped them before they were ` +
-        `read. Go on from ${start}, and give the topic a longer retention.`,
+        `read. Go on from ${start} (onDataLoss: earliest, on the ingest of a graph), and give the topic a longer retention.`,
       options,
     );
   }

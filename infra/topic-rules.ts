@@ -48,6 +48,12 @@ export function checkGroup(group: string): void {
   throw new MillraceError('bad-usage', `"${group.slice(0, 40)}" cannot name a group: use 1 to 249 characters.`);
 }
 
+/** What LMDB can make a key of, and room for a group, a topic and a partition. */
+export function checkTransactionalId(id: string): void {
+  if (id.length >= 1 && id.length <= 600) return;
+  throw new MillraceError('bad-usage', `"${id.slice(0, 40)}" cannot name transactions: use 1 to 600 characters.`);
+}
+
 /** A transaction without a position could not be told from one that was not carried out. */
 export function checkTransaction({ positions }: Transaction): void {
   if (positions.length > 0) return;

@@ -84,8 +84,13 @@ class CompiledDecoding implements DecodeEngine {
   prefill({ past, ...tokens }: Chunk): Prefilled {
     const inputs = { ...tokens, ...flat('past', past) };
     const { logits, ...cache } = this.#run('prefill', inputs, (given) => {
-      const { ids_T, start, last, ...rest } = given;
-      const chunk = { ids_T: present(ids_T), start: present(start), last: present(last), past: unflat('past', rest) };
+      const { ids_T, start, wanted, ...rest } = given;
+      const chunk = {
+        ids_T: present(ids_T),
+        start: present(start),
+        wanted: present(wanted),
+        past: unflat('past', rest),
+      };
       const traced = prefill(given, this.#config, chunk);
       return { logits: traced.logits, ...flat('cache', traced.cache) };
     });

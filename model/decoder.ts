@@ -14,6 +14,19 @@ const LONGEST_CHUNK = 256;
 /** Room of a past is a power of two, this at least: few shapes, so few graphs. */
 const SMALLEST_ROOM = 32;
 
+export interface DecodedPrompt {
+  readonly tokens: Int32Array;
+  /** Whether logits are wanted behind each of its tokens, and not only behind the last. */
+  readonly isScored: boolean;
+}
+
+export interface StartedRow {
+  /** Of the next token. */
+  readonly logits: Float32Array;
+  /** Of each token of a scored prompt but the first. */
+  readonly within: readonly Float32Array[];
+}
+
 interface Row {
   /** Where it stands in the tensors. */
   readonly slot: number;
@@ -45,17 +58,17 @@ export class Decoder {
     this.#engine.load(weights);
   }
 
-  /** Adds a row for each prompt below the others, and gives the logits of each one's next token. */
-  start(prompts: readonly Int32Array[]): readonly Float32Array[] {
+  /** Adds a row for each prompt below the others. */
+  start(prompts: readonly DecodedPrompt[]): readonly StartedRow[] {
     if (prompts.length === 0) return [];
     return untracked(() => {
       const fresh = prompts.map((prompt) => this.#prefill(prompt));
-      const lengths = [...this.#lengths(), ...prompts.map((prompt) => prompt.length)];
+      const lengths = [...this.#lengths(), ...prompts.map(({ tokens }) => tokens.length)];
       const room = roomFor(lengths);
       const old = this.#rows.length > 0 ? [pickRows(this.#folded(room), this.#slots())] : [];
-      const news = fresh.map(({ cache }, at) => withRoom(cache, prompts[at]?.length ?? 0, room));
+      const news = fresh.map(({ cache }, at) => withRoom(cache, prompts[at]?.tokens.length ?? 0, room));
       this.#place(joinCaches([...old, ...news], 0), lengths);
-      return fresh.map(({ logits }) => logits);
+      return fresh;
     });
   }
 
@@ -78,9 +91,8 @@ export class Decoder {
       const { logits, tail } = this.#engine.decode(memory, tf.tensor1d(ids, 'int32'));
       this.#replace(this.#past, tail);
       this.#used += 1;
-      const all = read(logits);
-      const { vocabSize } = this.#config;
-      return this.#rows.map(({ slot }) => all.subarray(slot * vocabSize, (slot + 1) * vocabSize));
+      const all = this.#eachOf(read(logits));
+      return this.#rows.map(({ slot }) => all[slot] ?? new Float32Array());
     });
   }
 
@@ -98,23 +110,33 @@ export class Decoder {
     this.#engine.dispose();
   }
 
-  #prefill(prompt: Int32Array): { readonly logits: Float32Array; readonly cache: KvCache } {
-    let [cache, logits]: [KvCache, Float32Array] = [[], new Float32Array()];
+  #prefill({ tokens: prompt, isScored }: DecodedPrompt): StartedRow & { readonly cache: KvCache } {
+    let cache: KvCache = [];
+    const rows: Float32Array[] = [];
     for (let start = 0; start < prompt.length; start += LONGEST_CHUNK) {
       const tokens = prompt.subarray(start, start + LONGEST_CHUNK);
       const ids = new Int32Array(CHUNKS.find((size) => size >= tokens.length) ?? LONGEST_CHUNK);
       ids.set(tokens);
+      const wanted = isScored ? ids.map((_, at) => at) : Int32Array.of(tokens.length - 1);
       const chunk = {
         ids_T: tf.tensor1d(ids, 'int32'),
         past: cache,
         start: tf.tensor1d([start], 'int32'),
-        last: tf.tensor1d([tokens.length - 1], 'int32'),
+        wanted: tf.tensor1d(wanted, 'int32'),
       };
       const prefilled = this.#engine.prefill(chunk);
       cache = start === 0 ? prefilled.cache : joinCaches([cache, prefilled.cache], 2);
-      logits = read(prefilled.logits);
+      rows.push(...this.#eachOf(read(prefilled.logits)).slice(0, isScored ? tokens.length : 1));
     }
-    return { logits, cache };
+    const logits = rows.at(-1) ?? new Float32Array();
+    return { logits, within: isScored ? rows.slice(0, -1) : [], cache };
+  }
+
+  /** Logits of one token after the other. */
+  #eachOf(logits: Float32Array): readonly Float32Array[] {
+    const { vocabSize } = this.#config;
+    const count = logits.length / vocabSize;
+    return Array.from({ length: count }, (_, row) => logits.subarray(row * vocabSize, (row + 1) * vocabSize));
   }
 
   /** Moves the tail into the past, and the rows together. */

@@ -13,6 +13,7 @@ export type { ScheduleSettings } from './schedule.ts';
 
 export { createTrainer } from './trainer.ts';
 export type { ModelTrainer, StoredSnapshot, TrainerSnapshot, TrainerState } from './trainer.ts';
+export { tf } from './tf.ts';
 export { compile, compileProgram, traceable } from './compile/index.ts';
 export type {
   Compiled,

@@ -19,7 +19,7 @@ import { head, hiddenStates, rotationOf } from './transformer.ts';
 export type KvCache = readonly KeyValue[];
 
 export interface Prefilled {
-  /** Of the token behind `last`, `[1, V]`. */
+  /** Of the tokens behind the wanted ones, `[W, V]`. */
   readonly logits: Tensor;
   /** Of the chunk's tokens, `[1, G, T, D]` in each layer. */
   readonly cache: KvCache;
@@ -31,13 +31,13 @@ export interface Chunk {
   readonly past: KvCache;
   /** How many positions of the past there are, `[1]`. */
   readonly start: Tensor;
-  /** Index of the token whose next one is wanted, `[1]`; what stands behind it is padding. */
-  readonly last: Tensor;
+  /** Indices of the tokens whose next ones are wanted, `[W]`. What is behind the last of them may be padding. */
+  readonly wanted: Tensor;
 }
 
 /** Runs a chunk of one prompt, behind what is known of it already. */
 export function prefill(parameters: Parameters, config: ModelConfig, chunk: Chunk): Prefilled {
-  const { ids_T, past, start, last } = chunk;
+  const { ids_T, past, start, wanted } = chunk;
   const own = causalBias(ids_T.size);
   const earlier = hide(tf.range(0, roomOf(past), 1, 'int32').less(start));
   const cache: KeyValue[] = [];
@@ -50,7 +50,7 @@ export function prefill(parameters: Parameters, config: ModelConfig, chunk: Chun
       return attendTo(q_BGRTD, before ? [{ ...before, bias: earlier }, all] : [all]);
     },
   });
-  return { logits: head(parameters, config, embed(x_TC, last)), cache };
+  return { logits: head(parameters, config, embed(x_TC, wanted)), cache };
 }
 
 export interface Memory {
@@ -113,7 +113,7 @@ export function foldTail({ past, lengths_B, tail }: Memory, room: number): KvCac
   const perHead = slots.reshape([rows * kvHeads, room]);
   const fold = (before: Tensor, fresh: Tensor): Tensor => {
     const spread = tf.gather(fresh.reshape([rows * kvHeads, width, -1]), perHead, 1, 1);
-    return select(isTail, spread.reshape([rows, kvHeads, room, -1]), padded(before, room));
+    return select(isTail, spread.reshape([rows, kvHeads, room, -1]), fitted(before, room));
   };
   return past.map((layer, at) => {
     const fresh = tail[at] ?? layer;
@@ -123,7 +123,7 @@ export function foldTail({ past, lengths_B, tail }: Memory, room: number): KvCac
 
 /** The first `length` positions, in that room. */
 export function withRoom(cache: KvCache, length: number, room: number): KvCache {
-  const cut = (x: Tensor): Tensor => padded(x.slice([0, 0, 0, 0], [-1, -1, length, -1]), room);
+  const cut = (x: Tensor): Tensor => fitted(x.slice([0, 0, 0, 0], [-1, -1, length, -1]), room);
   return mapCache(cache, cut);
 }
 
@@ -152,9 +152,10 @@ export function mapCache(cache: KvCache, change: (x: Tensor) => Tensor): KvCache
   return cache.map(({ k_BGSD, v_BGSD }) => ({ k_BGSD: change(k_BGSD), v_BGSD: change(v_BGSD) }));
 }
 
-function padded(x: Tensor, room: number): Tensor {
+/** Positions beyond the room go, where nobody needs them any more; new ones are empty. */
+function fitted(x: Tensor, room: number): Tensor {
   const [, , length = 0] = x.shape;
-  if (length === room) return x;
+  if (length >= room) return length === room ? x : x.slice([0, 0, 0, 0], [-1, -1, room, -1]);
   return x.pad([
     [0, 0],
     [0, 0],

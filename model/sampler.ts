@@ -7,6 +7,7 @@ import type { ModelConfig } from './config.ts';
 import { eagerDecoding } from './decode-engine.ts';
 import type { DecodeEngineFactory } from './decode-engine.ts';
 import { Decoder } from './decoder.ts';
+import type { DecodedPrompt } from './decoder.ts';
 import { ModelError } from './errors.ts';
 import { logProbabilities } from './log-probabilities.ts';
 import type { ChosenProbability } from './log-probabilities.ts';
@@ -21,6 +22,8 @@ export interface SamplerRequest extends ChooseSettings, PenaltySettings {
   readonly stopTokens: readonly number[];
   /** Also how likely each token was, and so many of the likeliest; by the model alone, before any setting. */
   readonly topLogProbabilities?: number | undefined;
+  /** The same for the tokens of the prompt, as text that is only scored. */
+  readonly topPromptLogProbabilities?: number | undefined;
 }
 
 export interface SamplerDelta {
@@ -29,6 +32,8 @@ export interface SamplerDelta {
   readonly tokens: Int32Array;
   /** Of each token, when the request asks for them. */
   readonly logProbabilities?: readonly ChosenProbability[];
+  /** Of each token of the prompt but the first, on the first delta, when the request asks for them. */
+  readonly promptLogProbabilities?: readonly ChosenProbability[];
   /** Set on a request's last delta: a stop token; or `maxTokens`, or the context is full. */
   readonly finish: 'stop' | 'length' | null;
 }
@@ -130,9 +135,9 @@ class Sampler implements ModelSampler {
       });
     }
     const starting = this.#waiting;
-    decoder.start(starting.map(({ tokens }) => Int32Array.from(tokens))).forEach((logits, at) => {
+    decoder.start(starting.map(promptOf)).forEach(({ logits, within }, at) => {
       const speaker = starting[at];
-      if (speaker) deltas.push(speak(speaker, logits));
+      if (speaker) deltas.push({ ...scoreOf(speaker, within), ...speak(speaker, logits) });
     });
     this.#speaking.push(...starting);
     this.#waiting = [];
@@ -160,6 +165,20 @@ class Sampler implements ModelSampler {
   }
 }
 
+/** All tokens that a row begins with: after new weights came, what has been said is among them. */
+function promptOf({ tokens, promptLength, request }: Speaker): DecodedPrompt {
+  const isScored = request.topPromptLogProbabilities !== undefined && tokens.length === promptLength;
+  return { tokens: Int32Array.from(tokens), isScored };
+}
+
+function scoreOf(speaker: Speaker, within: readonly Float32Array[]): Pick<SamplerDelta, 'promptLogProbabilities'> {
+  const top = speaker.request.topPromptLogProbabilities;
+  if (top === undefined || within.length === 0) return {};
+  const score = (logits: Float32Array, at: number): ChosenProbability =>
+    logProbabilities(logits, speaker.tokens[at + 1] ?? 0, top);
+  return { promptLogProbabilities: within.map(score) };
+}
+
 /** Draws the next token and adds it to what has been said. */
 function speak(speaker: Speaker, logits: Float32Array): SamplerDelta {
   const { id, request, random, tokens, length } = speaker;
@@ -177,7 +196,8 @@ function speak(speaker: Speaker, logits: Float32Array): SamplerDelta {
 
 function checkRequest(request: SamplerRequest, config: ModelConfig): void {
   const { prompt, maxTokens, temperature, topK, topP, minP = 0 } = request;
-  const { repetitionPenalty = 1, frequencyPenalty = 0, presencePenalty = 0, topLogProbabilities = 0 } = request;
+  const { repetitionPenalty = 1, frequencyPenalty = 0, presencePenalty = 0 } = request;
+  const { topLogProbabilities = 0, topPromptLogProbabilities = 0 } = request;
   const biases = Object.entries(request.logitBias ?? {});
   const wrong =
     (prompt.length === 0 && '`prompt` must have a token; start with the end-of-text token for a free answer') ||
@@ -189,8 +209,8 @@ function checkRequest(request: SamplerRequest, config: ModelConfig): void {
     (!(repetitionPenalty > 0 && repetitionPenalty < Infinity) && '`repetitionPenalty` must be above 0') ||
     (!Number.isFinite(frequencyPenalty + presencePenalty) && 'the penalties must be numbers') ||
     (!biases.every(([, bias]) => Number.isFinite(bias)) && '`logitBias` must give a number to each token') ||
-    (!(Number.isInteger(topLogProbabilities) && topLogProbabilities >= 0) &&
-      '`topLogProbabilities` must be a count, 0 or more');
+    (![topLogProbabilities, topPromptLogProbabilities].every((top) => Number.isInteger(top) && top >= 0) &&
+      'log-probabilities must be asked for by a count, 0 or more');
   if (wrong) throw new ModelError('input-invalid', `The request cannot be answered: ${wrong}.`);
   checkTokens('prompt', prompt, config);
   checkTokens(

@@ -22,11 +22,13 @@ export function detokenize(tokenizer: Tokenizer): OperatorFunction<Element<Token
       const decoders = new Map<string, TextDecoder>();
       return flow.pipe(
         each(({ tokens, ...delta }): TextDelta => {
-          const decoder = delta.index === 0 ? undefined : decoders.get(delta.id);
+          // By their prompts, since two of them may bear the same id.
+          const prompt = `${delta.at.topic}/${delta.at.partition}/${delta.at.offset}`;
+          const decoder = delta.index === 0 ? undefined : decoders.get(prompt);
           const current = decoder ?? new TextDecoder('utf-8', { ignoreBOM: true });
           const text = current.decode(tokenizer.decode(tokens), { stream: delta.finish === null });
-          if (delta.finish === null) decoders.set(delta.id, current);
-          else decoders.delete(delta.id);
+          if (delta.finish === null) decoders.set(prompt, current);
+          else decoders.delete(prompt);
           return { event: 'generation', ...delta, text };
         }),
       );

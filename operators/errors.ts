@@ -4,6 +4,7 @@ import type { ModelErrorCode } from '../model/errors.ts';
 export type ErrorCode =
   | ModelErrorCode
   | 'bad-usage'
+  | 'broker-refused'
   | 'broker-unreachable'
   | 'checkpoint-corrupt'
   | 'checkpoint-incompatible'
@@ -33,6 +34,7 @@ export type ErrorCode =
   | 'record-too-large'
   | 'registry-refused'
   | 'registry-unreachable'
+  | 'replay-cut-short'
   | 'schema-mismatch'
   | 'schema-unknown'
   | 'topic-missing'

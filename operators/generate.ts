@@ -4,7 +4,7 @@ import { z } from 'zod';
 import type { Barrier, Element, Item, Restore, Uid } from './flow.ts';
 import { listen } from './listen.ts';
 import type { Listener } from './listen.ts';
-import type { Sampler } from './ports.ts';
+import type { AnswerBook, Sampler } from './ports.ts';
 import { readState } from './stateful.ts';
 import type { TokenDelta, TokenizedPrompt } from './types.ts';
 import { defineKind } from './kind.ts';
@@ -16,12 +16,15 @@ export interface GenerateOptions {
   readonly concurrency?: number;
   /** Tokens that end an answer. */
   readonly stopTokens: readonly number[];
+  /** Prompts that have an answer there are passed over. Without, each is answered at least once. */
+  readonly answers?: Pick<AnswerBook, 'begin'>;
 }
 
 const stateSchema = z.object({
   unfinished: z.array(
     z.object({
       id: z.string(),
+      at: z.object({ topic: z.string(), partition: z.number().int(), offset: z.number().int() }),
       tokens: z.array(z.number().int()),
       maxTokens: z.number().int(),
       temperature: z.number(),
@@ -35,8 +38,8 @@ const stateSchema = z.object({
 /**
  * Emits the answers to prompts as token deltas, as they come from the sampler.
  *
- * Order: within an answer; answers mingle. Backpressure: a prompt keeps its bytes until it is answered, a delta takes
- * none. Errors: the sampler's end the flow. Completion: after the last answer. Unsubscribing cancels all.
+ * Order: within an answer; answers mingle. Backpressure: a prompt keeps its bytes until it is answered; they go on with
+ * the last delta of its answer, the other deltas have none. Errors: the sampler's end the flow. Completion: after the last answer. Unsubscribing cancels all.
  * Snapshot: the prompts without a whole answer yet; after a restart each is answered again from its first delta. Barriers
  * therefore never wait for an answer.
  */
@@ -60,6 +63,8 @@ class AnswerDesk implements Listener<TokenizedPrompt> {
   readonly #subscriber: Subscriber<Element<TokenDelta>>;
   readonly #waiting: Item<TokenizedPrompt>[] = [];
   readonly #answering = new Map<Item<TokenizedPrompt>, Subscription>();
+  /** Prompts whose last delta is to come, those that wait included, in order. */
+  readonly #unfinished = new Set<Item<TokenizedPrompt>>();
   #advancing = false;
   #sourceCompleted = false;
 
@@ -71,7 +76,7 @@ class AnswerDesk implements Listener<TokenizedPrompt> {
   }
 
   take(element: Element<TokenizedPrompt>): void {
-    if (element.kind === 'item') this.#waiting.push(element);
+    if (element.kind === 'item') this.#expect(element);
     else {
       if (element.kind === 'restore') this.#restore(element);
       if (element.kind === 'barrier') this.#snapshot(element);
@@ -89,6 +94,15 @@ class AnswerDesk implements Listener<TokenizedPrompt> {
     for (const answer of this.#answering.values()) answer.unsubscribe();
   }
 
+  #expect(prompt: Item<TokenizedPrompt>): void {
+    if (this.#options.answers?.begin(prompt.value.at) === false) {
+      prompt.source.window.give(prompt.bytes);
+      return;
+    }
+    this.#unfinished.add(prompt);
+    this.#waiting.push(prompt);
+  }
+
   #advance(): void {
     if (this.#advancing) return;
     this.#advancing = true;
@@ -102,7 +116,7 @@ class AnswerDesk implements Listener<TokenizedPrompt> {
   }
 
   #answer(item: Item<TokenizedPrompt>): void {
-    const { id, tokens, ...settings } = item.value;
+    const { id, at, tokens, ...settings } = item.value;
     let index = 0;
     const request = { ...settings, prompt: tokens, stopTokens: this.#options.stopTokens };
     // Known before it begins: its first delta may already make the subscriber leave, or a barrier come.
@@ -111,13 +125,15 @@ class AnswerDesk implements Listener<TokenizedPrompt> {
     answer.add(
       defer(() => this.#sampler.sample(request)).subscribe({
         next: (delta) => {
-          const value: TokenDelta = { ...delta, id, index: index++ };
-          this.#subscriber.next({ kind: 'item', value, bytes: 0, source: item.source });
+          const value: TokenDelta = { ...delta, id, at, index: index++ };
+          const isLast = delta.finish !== null && this.#unfinished.delete(item);
+          this.#subscriber.next({ kind: 'item', value, bytes: isLast ? item.bytes : 0, source: item.source });
         },
         error: (error: unknown) => this.#subscriber.error(error),
         complete: () => {
           this.#answering.delete(item);
-          item.source.window.give(item.bytes);
+          // A sampler that ends without a last delta leaves the prompt without an answer.
+          if (this.#unfinished.delete(item)) item.source.window.give(item.bytes);
           this.#advance();
         },
       }),
@@ -130,13 +146,14 @@ class AnswerDesk implements Listener<TokenizedPrompt> {
     for (const prompt of readState(this.#uid, () => stateSchema.parse(snapshot.state)).unfinished) {
       const value = { ...prompt, tokens: Int32Array.from(prompt.tokens) };
       source.window.take(value.tokens.byteLength);
-      this.#waiting.push({ kind: 'item', value, bytes: value.tokens.byteLength, source });
+      this.#expect({ kind: 'item', value, bytes: value.tokens.byteLength, source });
     }
   }
 
   #snapshot({ basket }: Barrier): void {
-    const unfinished = [...this.#answering.keys(), ...this.#waiting].map(({ value }) => ({
+    const unfinished = [...this.#unfinished].map(({ value }) => ({
       ...value,
+      at: { ...value.at },
       tokens: Array.from(value.tokens),
     }));
     basket.set(this.#uid, { state: { unfinished } });
@@ -152,6 +169,6 @@ export const generateKind: OperatorKind = defineKind({
   config: z.strictObject({
     concurrency: z.int().positive().default(8).describe('Prompts that are answered at once.'),
   }),
-  build: (uid, config, { sampler, tokenizer }) =>
-    generate(sampler, { uid, ...config, stopTokens: [tokenizer.endOfText] }),
+  build: (uid, config, { sampler, tokenizer, answers }) =>
+    generate(sampler, { uid, ...config, stopTokens: [tokenizer.endOfText], ...(answers ? { answers } : {}) }),
 });

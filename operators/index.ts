@@ -18,10 +18,12 @@ export { generate } from './generate.ts';
 export type { GenerateOptions } from './generate.ts';
 export { inOrder } from './in-order.ts';
 export { ingest } from './ingest.ts';
-export type { IngestOptions } from './ingest.ts';
+export type { IngestOptions } from './ingest-options.ts';
 export { defineKind } from './kind.ts';
 export type { OperatorKind, Payload, Services } from './kind.ts';
 export type {
+  Answer,
+  AnswerBook,
   Checkpoint,
   CheckpointInfo,
   CheckpointStore,
@@ -54,6 +56,8 @@ export type {
 } from './ports.ts';
 export { prompts } from './prompts.ts';
 export type { PromptsOptions } from './prompts.ts';
+export { publishAnswers } from './publish-answers.ts';
+export type { PublishAnswersOptions } from './publish-answers.ts';
 export { publish, reportRecord } from './publish.ts';
 export type { PublishOptions } from './publish.ts';
 export { stateful } from './stateful.ts';

@@ -23,18 +23,24 @@ export const ingestKind: OperatorKind = defineKind({
       .describe(
         'Group under which offsets are reported for monitoring where the topics are not shared; the job id if absent.',
       ),
+    onDataLoss: z
+      .enum(['fail', 'earliest'])
+      .default('fail')
+      .describe('When retention drops records before they are read: end with an error, or go on behind them.'),
   }),
   topicsOf: ({ topics }) => topics,
-  build: (uid, { window, from, tickEvery, group }, { restore, ledger, clock, jobId, assignments }) =>
+  build: (uid, { window, from, tickEvery, group, onDataLoss }, services) =>
     ingest({
       uid,
       window,
       from,
       tickEvery,
-      restore,
-      ledger,
-      clock,
-      group: group ?? jobId,
-      ...(assignments ? { assignments } : {}),
+      onDataLoss,
+      restore: services.restore,
+      ledger: services.ledger,
+      deadLetters: services.deadLetters,
+      clock: services.clock,
+      group: group ?? services.jobId,
+      ...(services.assignments ? { assignments: services.assignments } : {}),
     }),
 });

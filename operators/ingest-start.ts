@@ -1,5 +1,5 @@
 import { MillraceError } from './errors.ts';
-import type { IngestOptions } from './ingest.ts';
+import type { IngestOptions } from './ingest-options.ts';
 import { ingestStateIn, placeOf } from './ingest-state.ts';
 import type { IngestState } from './ingest-state.ts';
 import type { Assignment, Assignments, LedgerEntry, LedgerPlace, Position, Topic } from './ports.ts';

@@ -1,40 +1,22 @@
 import { Observable, firstValueFrom, from, fromEvent, race, switchMap, timer, toArray } from 'rxjs';
 import type { OperatorFunction, Subscriber } from 'rxjs';
 import { allPartitions } from './assignments.ts';
+import { lostBefore, replayCutShort } from './data-loss.ts';
 import { MillraceError } from './errors.ts';
 import type { Barrier, Element, Source, Uid } from './flow.ts';
+import type { IngestOptions } from './ingest-options.ts';
 import { findStart, positionsOf } from './ingest-start.ts';
 import { ingestSnapshot, ingestStateIn, placeOf } from './ingest-state.ts';
 import { Ownership } from './ownership.ts';
-import type { Assignment, Assignments, Clock, Ledger, LedgerEntry, LogReader, Position, Topic } from './ports.ts';
+import type { Assignment, Assignments, Clock, LedgerEntry, LogReader, Position, Topic } from './ports.ts';
 import { Positions } from './positions.ts';
 import { keyOf } from './standing.ts';
 import type { Run, Standing } from './standing.ts';
 import { isTopicMissing, topicDeleted } from './topic-missing.ts';
-import type { CutReason, LogRecord, Snapshot } from './types.ts';
+import type { CutReason, LogRecord, Snapshot, Span } from './types.ts';
 import { toBytes, toMs } from './units.ts';
-import type { ByteSize, Duration } from './units.ts';
 import { WantedCuts } from './wanted-cuts.ts';
 import { Window } from './window.ts';
-
-export interface IngestOptions {
-  readonly uid?: Uid;
-  /** Bytes that may be in flight between here and the end of the pipeline. */
-  readonly window?: ByteSize;
-  /** The cut to go on from; a job that starts anew has none. */
-  readonly restore?: { readonly states: ReadonlyMap<Uid, Snapshot> } | null;
-  /** Where topics that the cut does not know are read from. Partitions that are added to a topic are read from their start. */
-  readonly from?: 'earliest' | 'latest';
-  /** This job's own ledger. Makes the order across partitions, and the ticks, repeatable; a restart may differ without. */
-  readonly ledger?: Ledger;
-  /** How often a tick is let down, for operators that wait (`maxWait`). None by default. */
-  readonly tickEvery?: Duration;
-  /** Group under which offsets are reported to the log after each cut. Recovery never reads them. */
-  readonly group?: string;
-  /** Which partitions are read, where the topics are shared with other processes; all of them by default. */
-  readonly assignments?: Assignments;
-  readonly clock?: Clock;
-}
 
 /** Records that are fetched, written to the ledger and played as one run. */
 const RUN_RECORDS = 512;
@@ -52,7 +34,8 @@ const LAST_CUT_MS = 60_000;
  * Partitions come and go with the assignment, always at a cut: one that is given away ends with it, and nothing is emitted
  * from there until the next assignment is known.
  * Backpressure: pulls nothing, and emits nothing, while the window is overdrawn. Errors: those of the log and of the
- * assignment end the flow; a topic that was deleted does so behind a last cut. Completion: never; unsubscribing stops the
+ * assignment end the flow; a topic that was deleted does so behind a last cut, and what retention dropped does not with
+ * `onDataLoss: 'earliest'`: ledger and dead letters then have the range. Completion: never; unsubscribing stops the
  * reader. Snapshot: the next offset of every partition, the ledger's position.
  *
  * @example
@@ -175,7 +158,7 @@ class RecordSource implements Source {
 
   async #replay({ entries }: Standing): Promise<void> {
     for (const entry of entries) {
-      if (entry) await this.#play(entry);
+      if (entry) await this.#play(entry).catch((error: unknown) => this.#cutReplayShort(error));
       if (this.#isStopped) return;
       if (this.#ownership.isHandedOver) {
         throw new MillraceError(
@@ -201,7 +184,7 @@ class RecordSource implements Source {
         continue;
       }
       const waitMs = Math.max(0, Math.min(POLL_MS, nextTickMs - this.#clock.nowMs()));
-      const records = await this.#nextRun(waitMs);
+      const records = await this.#nextRun(waitMs).catch((error: unknown) => this.#goOnBehindLoss(error));
       const [first] = records;
       if (this.#isStopped) return;
       if (first) {
@@ -273,6 +256,7 @@ class RecordSource implements Source {
 
   async #play(entry: LedgerEntry): Promise<void> {
     if (entry.kind === 'tick') this.#tick(entry.atMs);
+    if (entry.kind === 'lost') await this.#skip([entry]);
     if (entry.kind !== 'run') return;
     while (this.#played < entry.count && !this.#isStopped && !this.#ownership.isHandedOver) {
       const records = await this.#pollFor(entry, entry.count - this.#played);
@@ -299,6 +283,27 @@ class RecordSource implements Source {
     this.#positions.moveTo({ topic: run.topic, partition: run.partition, offset: run.from });
     await this.#openReader();
     return poll();
+  }
+
+  /** What can't be played again is undone, and the loss put in its place, for the next run to find. */
+  async #cutReplayShort(error: unknown): Promise<never> {
+    const lost = await lostBefore(error, this.reads(), { ...this.#options, topics: this.#topics });
+    await this.#write({ kind: 'undo', to: { entry: this.#ledgerPosition, played: this.#played } });
+    for (const span of lost) await this.#write({ kind: 'lost', ...span });
+    throw replayCutShort(lost);
+  }
+
+  /** Returns no records: what there are comes next. */
+  async #goOnBehindLoss(error: unknown): Promise<readonly LogRecord[]> {
+    const lost = await lostBefore(error, this.reads(), { ...this.#options, topics: this.#topics });
+    for (const span of lost) this.#ledgerPosition = await this.#write({ kind: 'lost', ...span });
+    await this.#skip(lost);
+    return [];
+  }
+
+  async #skip(lost: readonly Span[]): Promise<void> {
+    for (const { topic, partition, to } of lost) this.#positions.moveTo({ topic, partition, offset: to });
+    await this.#openReader();
   }
 
   #endRun(entry: LedgerEntry): void {

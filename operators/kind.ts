@@ -3,6 +3,7 @@ import type { z } from 'zod';
 import type { Element, Uid } from './flow.ts';
 import type { Formats } from './formats.ts';
 import type {
+  AnswerBook,
   Assignments,
   CheckpointStore,
   Clock,
@@ -45,6 +46,8 @@ export interface Services {
   readonly store: CheckpointStore;
   readonly trainer: Trainer;
   readonly sampler: Sampler;
+  /** Null in a stream that does not commit answers. */
+  readonly answers: AnswerBook | null;
   /** Shape of a batch, from the model. */
   readonly batch: { readonly rows: number; readonly context: number };
   /** The cut to go on from, or null for a job that starts anew. */

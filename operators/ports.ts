@@ -1,4 +1,6 @@
 import type { Observable } from 'rxjs';
+import type { ChosenProbability } from '../model/log-probabilities.ts';
+import type { SamplerRequest } from '../model/sampler.ts';
 import type { StepInput, StepResult, Tokenizer } from '../model/types.ts';
 import type { Coordinates, CutReason, LogRecord, NewRecord, Snapshot } from './types.ts';
 import type { Uid } from './flow.ts';
@@ -174,23 +176,15 @@ export interface Trainer {
   close(): Promise<void>;
 }
 
-export interface SampleRequest {
-  readonly prompt: Int32Array;
-  readonly maxTokens: number;
-  /** 0 is greedy. */
-  readonly temperature: number;
-  /** Only the k likeliest tokens; 0 for all. */
-  readonly topK: number;
-  /** Only the likeliest tokens that together reach this probability (Holtzman et al. 2020); 1 for all. */
-  readonly topP: number;
-  /** Same seed, same weights, same prompt: same tokens. */
-  readonly seed: number;
-  /** Tokens that end the answer; they are not part of it. */
-  readonly stopTokens: readonly number[];
-}
+/** A prompt as tokens, and how it is to be answered. */
+export type SampleRequest = SamplerRequest;
 
 export interface SampleDelta {
   readonly tokens: Int32Array;
+  /** Of each token, when the request asks for them. */
+  readonly logProbabilities?: readonly ChosenProbability[];
+  /** Of each token of the prompt but the first, on the first delta, when the request asks for them. */
+  readonly promptLogProbabilities?: readonly ChosenProbability[];
   readonly weights: WeightsVersion;
   /** Set on the last delta only: a stop token, the length limit, or the context is full. */
   readonly finish: 'stop' | 'length' | null;
@@ -252,8 +246,8 @@ export interface CheckpointStore {
 // ── Records of what happened ─────────────────────────────────────────────────────────────────────────────────────
 
 /**
- * What the source decided and another run could decide otherwise: the order of records across partitions, ticks, and what
- * of it became void because partitions changed hands. Written before anything that depends on it, replayed after a restart.
+ * What the source decided and another run could decide otherwise: the order of records across partitions, ticks, what
+ * retention took away first, and what of all that became void because partitions changed hands. Written before anything that depends on it, replayed after a restart.
  */
 export interface Ledger {
   /** Resolves with the position after the entry, once it will outlive the process. */
@@ -272,10 +266,40 @@ export type LedgerEntry =
       readonly count: number;
     }
   | { readonly kind: 'tick'; readonly atMs: number }
+  /** Retention dropped the offsets `[from, to)` before they were read. */
+  | {
+      readonly kind: 'lost';
+      readonly topic: string;
+      readonly partition: number;
+      readonly from: number;
+      readonly to: number;
+    }
   /** The run right before was handed over after so many of its records. */
   | { readonly kind: 'short'; readonly count: number }
   /** What stands between that place and here does not count: others went on with its partitions. */
   | { readonly kind: 'undo'; readonly to: LedgerPlace };
+
+/** An answer, whole, as the records that hold it. */
+export interface Answer {
+  /** Where its prompt stands. */
+  readonly at: Coordinates;
+  readonly records: readonly TopicRecord[];
+}
+
+/**
+ * Which prompts have an answer. An answer and that its prompt has one are committed together, so that each prompt is
+ * answered once, however often its stream begins anew.
+ */
+export interface AnswerBook {
+  /**
+   * Whether a prompt is still to be answered; if so it is noted as begun. Prompts of one partition are begun in the order of
+   * their offsets.
+   */
+  begin(at: Coordinates): boolean;
+  /** Resolves once the answer is committed. Rejects with `producer-fenced` when a newer process of the job is at work. */
+  commit(answer: Answer): Promise<void>;
+  close(): Promise<void>;
+}
 
 export interface DeadLetter {
   readonly at: Coordinates;

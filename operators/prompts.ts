@@ -21,7 +21,7 @@ export interface PromptsOptions {
   readonly formats?: Formats;
 }
 
-type Settings = Omit<Prompt, 'id' | 'text'>;
+type Settings = Omit<Prompt, 'id' | 'at' | 'text'>;
 
 const settingsSchema = z.strictObject({
   maxTokens: z.int().min(1).max(100_000).default(64).describe('Tokens that an answer has at most.'),
@@ -71,7 +71,9 @@ function toPrompt(record: LogRecord, content: Content, format: TopicFormat, defa
   try {
     const { prompt: text, id, ...settings } = promptSchema.parse({ ...defaults, ...fieldsOf(record, content, format) });
     const key = record.key === null ? undefined : new TextDecoder().decode(record.key);
-    return { ...settings, text, id: id ?? key ?? `${record.topic}/${record.partition}/${record.offset}` };
+    const { topic, partition, offset } = record;
+    const at = { topic, partition, offset };
+    return { ...settings, text, at, id: id ?? key ?? `${topic}/${partition}/${offset}` };
   } catch (error) {
     if (error instanceof MillraceError) throw error;
     const reason = error instanceof z.ZodError ? reasons(error) : String(error);

@@ -19,7 +19,7 @@ export interface PublishOptions<T> {
   readonly log: TopicLog;
   readonly topic: string;
   readonly toRecord: (value: T) => NewRecord | Promise<NewRecord>;
-  /** False where the stream can't be repeated, as answers can't: each value is then produced at least once. */
+  /** False where the stream can't be repeated, as answers on their way can't: each value is then produced at least once. */
   readonly exactlyOnce?: boolean;
 }
 
@@ -110,7 +110,7 @@ export const publishKind: OperatorKind = defineKind({
     exactlyOnce: z
       .boolean()
       .default(true)
-      .describe('False for answers, which do not repeat themselves after a restart.'),
+      .describe('False for what does not repeat itself after a restart, as answers on their way do not.'),
   }),
   topicsOf: ({ topic }) => [topic],
   build: (uid, config, { log, jobId, lineage, formats }) => {

@@ -114,6 +114,8 @@ export type CutReason = 'timer' | 'steps' | 'handover' | 'savepoint' | 'final';
 export interface Prompt {
   /** Chosen by who asks; answers carry it. */
   readonly id: string;
+  /** The record that it came in. */
+  readonly at: Coordinates;
   readonly text: string;
   readonly maxTokens: number;
   readonly temperature: number;
@@ -129,6 +131,8 @@ export interface TokenizedPrompt extends Omit<Prompt, 'text'> {
 /** A part of an answer, as tokens. */
 export interface TokenDelta {
   readonly id: string;
+  /** The record of its prompt. */
+  readonly at: Coordinates;
   /** 0 for the first delta of an answer, then rising by one. */
   readonly index: number;
   readonly tokens: Int32Array;

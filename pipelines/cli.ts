@@ -1,6 +1,7 @@
 import { Command, CommanderError } from 'commander';
 import { MillraceError } from '../operators/errors.ts';
 import { checkpointsCommand } from './commands/checkpoints.ts';
+import { deadLettersCommand } from './commands/deadletters.ts';
 import { generateCommand } from './commands/generate.ts';
 import { lintCommand } from './commands/lint.ts';
 import { planCommand } from './commands/plan.ts';
@@ -8,6 +9,8 @@ import { produceCommand } from './commands/produce.ts';
 import { tailCommand } from './commands/tail.ts';
 import { upCommand } from './commands/up.ts';
 import { version } from './version.ts';
+
+export { engineRows } from './commands/engine-rows.ts';
 
 /** Exit codes: done; something failed; the command itself was wrong. */
 const FAILED = 1;
@@ -32,6 +35,7 @@ export async function main(argv: readonly string[]): Promise<number> {
     lintCommand(),
     planCommand(),
     checkpointsCommand(),
+    deadLettersCommand(),
   ]) {
     program.addCommand(command.exitOverride().showHelpAfterError('(add --help for what can be said here)'));
   }

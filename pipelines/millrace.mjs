@@ -13,7 +13,7 @@ const needEngine = new Set(['up', 'generate']);
 process.exitCode = await main();
 
 async function main() {
-  if (command === 'doctor') return (await import('../infra/setup/doctor.mjs')).main(rest);
+  if (command === 'doctor') return (await import('../infra/setup/doctor.mjs')).main(rest, engineRows);
   if (command === 'setup') return setUp();
   if (command === 'kafka') return (await import('../infra/kafka/broker/main.mjs')).main(rest);
   const missing = await whatIsMissing();
@@ -45,7 +45,18 @@ async function whatIsMissing() {
   return undefined;
 }
 
-/** @returns {Promise<{ main: (argv: string[]) => Promise<number> }>} */
+/** @returns {Promise<readonly import('../infra/setup/doctor.mjs').Row[]>} */
+async function engineRows() {
+  return (await importCli()).engineRows();
+}
+
+/**
+ * @typedef {object} Cli
+ * @property {(argv: string[]) => Promise<number>} main
+ * @property {() => Promise<readonly import('../infra/setup/doctor.mjs').Row[]>} engineRows
+ */
+
+/** @returns {Promise<Cli>} */
 async function importCli() {
   const source = new URL('cli.ts', import.meta.url);
   if (!existsSync(fileURLToPath(source))) return import(new URL('../dist/pipelines/cli.js', import.meta.url).href);

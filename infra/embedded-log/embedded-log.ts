@@ -13,7 +13,7 @@ import type {
   Transactions,
 } from '../../operators/ports.ts';
 import type { Coordinates, NewRecord } from '../../operators/types.ts';
-import { checkGroup, definedRetention } from '../topic-rules.ts';
+import { checkGroup, checkTransactionalId, definedRetention } from '../topic-rules.ts';
 import { Changes } from './changes.ts';
 import { committedPositions, positionsWriter } from './groups.ts';
 import { EmbeddedReader } from './reader.ts';
@@ -135,7 +135,7 @@ class EmbeddedLog implements TopicLog {
 
   async transactions(id: string, group: string): Promise<Transactions> {
     this.#checkOpen();
-    checkGroup(id);
+    checkTransactionalId(id);
     checkGroup(group);
     const [storage, topics, writer] = [this.#storage, this.#topics, this.#writer];
     return openTransactions({ storage, topics, writer, checkOpen: () => this.#checkOpen() }, id, group);

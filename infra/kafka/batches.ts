@@ -1,4 +1,4 @@
-import type { Message, RecordMetadata, Transaction } from 'kafkajs';
+import type { CompressionTypes, Message, RecordMetadata, Transaction } from 'kafkajs';
 import type { PartitionId } from '../../operators/ports.ts';
 import type { Coordinates } from '../../operators/types.ts';
 import type { Outgoing } from './records.ts';
@@ -8,6 +8,7 @@ const BATCH_BYTES = 900_000;
 
 /** Records of one partition that are sent at once. */
 export interface Batch extends PartitionId {
+  readonly compression: CompressionTypes;
   /** Where its records stood among all that were to be sent. */
   readonly at: number[];
   readonly messages: Message[];
@@ -18,11 +19,11 @@ export interface Batch extends PartitionId {
 export function toBatches(records: readonly Outgoing[]): readonly Batch[] {
   const batches: Batch[] = [];
   const open = new Map<string, Batch>();
-  for (const [at, { topic, partition, message, bytes }] of records.entries()) {
+  for (const [at, { topic, partition, compression, message, bytes }] of records.entries()) {
     const name = `${topic}/${partition}`;
     let batch = open.get(name);
     if (!batch || batch.bytes + bytes > BATCH_BYTES) {
-      batch = { topic, partition, at: [], messages: [], bytes: 0 };
+      batch = { topic, partition, compression, at: [], messages: [], bytes: 0 };
       open.set(name, batch);
       batches.push(batch);
     }
@@ -36,7 +37,9 @@ export function toBatches(records: readonly Outgoing[]): readonly Batch[] {
 /** Sends batches as parts of a transaction; resolves with the offset of each batch's first record. */
 export async function sendInTransaction(transaction: Transaction, batches: readonly Batch[]): Promise<number[]> {
   const bases: number[] = [];
-  for (const { topic, messages } of batches) bases.push(baseOf(await transaction.send({ topic, messages })));
+  for (const { topic, messages, compression } of batches) {
+    bases.push(baseOf(await transaction.send({ topic, messages, compression })));
+  }
   return bases;
 }
 

@@ -5,17 +5,21 @@ import socketFactory from 'kafkajs/src/network/socketFactory.js';
 import { typeOf } from './failure.ts';
 import { stopIdleTimers } from './idle-timers.ts';
 import type { Patience } from './patience.ts';
+import type { SecurityOptions } from './security.ts';
 
 /** Which brokers, and how they are spoken to. */
 export interface KafkaConnection {
   readonly brokers: readonly string[];
   readonly clientId: string;
   readonly patience: Patience;
+  readonly security: SecurityOptions;
 }
 
 export const READ_COMMITTED = 1;
 const CONNECTION_TIMEOUT_MS = 1000;
 const REQUEST_TIMEOUT_MS = 30_000;
+/** Authentication is renewed so long before it ends; TokenSource has another token by then. */
+const RENEWAL_MS = 5000;
 const METADATA_MAX_AGE_MS = 300_000;
 /** kafkajs's own retries, beneath those of `Patience`: few, so that it says when enough is enough. */
 const FEW_RETRIES = { retries: 2, initialRetryTime: 20, maxRetryTime: 100 };
@@ -25,13 +29,18 @@ export const SOME_RETRIES: Readonly<RetryOptions> = { retries: 5, initialRetryTi
 export const MANY_RETRIES: Readonly<RetryOptions> = { retries: 34, initialRetryTime: 20, maxRetryTime: 1000 };
 
 /** kafkajs's documented client, for producing and for the administration of topics. */
-export function kafkaClient({ brokers, clientId }: KafkaConnection, retry: RetryOptions = FEW_RETRIES): Kafka {
+export function kafkaClient(
+  { brokers, clientId, security }: KafkaConnection,
+  retry: RetryOptions = FEW_RETRIES,
+): Kafka {
   stopIdleTimers();
   return new Kafka({
     brokers: [...brokers],
     clientId,
+    ...security,
     connectionTimeout: CONNECTION_TIMEOUT_MS,
     requestTimeout: REQUEST_TIMEOUT_MS,
+    reauthenticationThreshold: RENEWAL_MS,
     retry,
     logLevel: logLevel.NOTHING,
   });
@@ -50,8 +59,10 @@ export class KafkaCluster {
       socketFactory: socketFactory(),
       brokers: connection.brokers,
       clientId: connection.clientId,
+      ...connection.security,
       connectionTimeout: CONNECTION_TIMEOUT_MS,
       requestTimeout: REQUEST_TIMEOUT_MS,
+      reauthenticationThreshold: RENEWAL_MS,
       enforceRequestTimeout: true,
       metadataMaxAge: METADATA_MAX_AGE_MS,
       allowAutoTopicCreation: false,

@@ -40,11 +40,28 @@ export function kafkaFailure(error: unknown, { brokers, topic = '', waitedMs = 0
       options,
     );
   }
-  if (root instanceof Error && UNREACHABLE.has(root.name)) {
+  if (root instanceof Error && root.name === 'KafkaJSSASLAuthenticationError') {
+    return new MillraceError(
+      'broker-refused',
+      `Kafka at ${brokers.join(', ')} does not take our credentials: ${sentence(reason)} Check kafka.sasl (or ` +
+        'MILLRACE_KAFKA_SASL_MECHANISM, …_USERNAME and …_PASSWORD).',
+      options,
+    );
+  }
+  if (isUntrusted(root)) {
+    return new MillraceError(
+      'broker-refused',
+      `No TLS with Kafka at ${brokers.join(', ')}: ${sentence(reason)} Check kafka.tls: the authority that is trusted (ca), the ` +
+        'name that the certificate is for (serverName), and that brokers speak TLS at this port.',
+      options,
+    );
+  }
+  if (root instanceof Error && (UNREACHABLE.has(root.name) || type === 'ILLEGAL_SASL_STATE')) {
     return new MillraceError(
       'broker-unreachable',
       `No Kafka broker answers at ${brokers.join(', ')}${forSeconds(waitedMs)}: ${sentence(reason)} Check the address ` +
-        '(--brokers) and that the broker runs; for a broker on this machine: npx millrace kafka up',
+        `(--brokers) and that the broker runs${isHungUp(root) ? ', and whether it wants TLS or credentials (kafka.tls, kafka.sasl)' : ''}; ` +
+        'for a broker on this machine: npx millrace kafka up',
       options,
     );
   }
@@ -62,8 +79,25 @@ export function topicMissing(topic: string, options?: ErrorOptions): MillraceErr
 /** Whether the same call may go well a little later. A topic that is not there is not waited for. */
 export function isPassing(error: unknown): boolean {
   const root = rootOf(error);
-  if (!(root instanceof Error) || typeOf(root) === 'UNKNOWN_TOPIC_OR_PARTITION') return false;
+  if (!(root instanceof Error) || typeOf(root) === 'UNKNOWN_TOPIC_OR_PARTITION' || isUntrusted(root)) return false;
+  // Of the endpoint that gives tokens.
+  if (root instanceof MillraceError) return root.code === 'broker-unreachable';
+  // kafkajs goes on with a connection on which authentication was broken off, and then knows better.
+  if (typeOf(root) === 'ILLEGAL_SASL_STATE') return true;
   return 'retriable' in root && root.retriable === true;
+}
+
+/** What happens to who does not speak as a broker wants it. */
+function isHungUp(root: Error): boolean {
+  const isReset = 'code' in root && root.code === 'ECONNRESET';
+  return isReset || root.name === 'KafkaJSConnectionClosedError' || root.name === 'KafkaJSRequestTimeoutError';
+}
+
+/** OpenSSL's and Node's names for certificates that are not believed, and for what is no TLS at all. */
+const UNTRUSTED = /^(ERR_TLS_|ERR_SSL_|EPROTO|CERT_|SELF_SIGNED_|DEPTH_ZERO_|UNABLE_TO_)/;
+
+function isUntrusted(root: unknown): boolean {
+  return root instanceof Error && 'code' in root && typeof root.code === 'string' && UNTRUSTED.test(root.code);
 }
 
 /** Kafka's own name of an error, such as `UNKNOWN_TOPIC_OR_PARTITION`. */
@@ -72,10 +106,10 @@ export function typeOf(error: unknown): string | null {
   return root instanceof Error && 'type' in root && typeof root.type === 'string' ? root.type : null;
 }
 
-/** kafkajs wraps an error of one loop of retries in another of the loop around it. */
+/** Names that kafkajs gives to errors in which it wraps another, however little they then say of it. */
 const WRAPPERS = new Set(['KafkaJSNumberOfRetriesExceeded', 'KafkaJSNonRetriableError']);
 
-/** The error behind "number of retries exceeded" and behind the lists that the admin client rejects with. */
+/** The error behind those that kafkajs wraps around it, and behind the lists that the admin client rejects with. */
 export function rootOf(error: unknown): unknown {
   if (!(error instanceof Error)) return error;
   if (WRAPPERS.has(error.name) && error.cause) return rootOf(error.cause);

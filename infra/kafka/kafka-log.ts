@@ -16,7 +16,9 @@ import type {
 } from '../../operators/ports.ts';
 import type { Coordinates, NewRecord } from '../../operators/types.ts';
 import { Partitioner } from '../partitioner.ts';
-import { checkGroup } from '../topic-rules.ts';
+import { checkGroup, checkTransactionalId } from '../topic-rules.ts';
+import { compressionType, registerCodecs } from './codecs.ts';
+import type { Compression } from './codecs.ts';
 import { KafkaCluster, kafkaClient } from './cluster.ts';
 import type { KafkaConnection } from './cluster.ts';
 import { kafkaFailure, topicMissing } from './failure.ts';
@@ -28,6 +30,8 @@ import { KafkaReader } from './reader.ts';
 import { toBuffer, toOutgoing } from './records.ts';
 import type { Outgoing } from './records.ts';
 import { KafkaTopics } from './topics.ts';
+import { securityOptions } from './security.ts';
+import type { KafkaSecurity } from './security.ts';
 import { openTransactions } from './transactions.ts';
 
 export interface KafkaLogOptions {
@@ -35,6 +39,10 @@ export interface KafkaLogOptions {
   readonly brokers: readonly string[];
   /** Name under which the brokers' own logs and quotas know us; `millrace` by default. */
   readonly clientId?: string;
+  /** How batches of a topic are compressed when they are produced; not at all when absent. Whatever comes is read. */
+  readonly compression?: (topic: string) => Compression;
+  /** Nothing is encrypted, and nobody says who they are, when absent. */
+  readonly security?: KafkaSecurity;
   /** How long a call is tried again while no broker answers; 30 s by default. */
   readonly patienceMs?: number;
   /** Whether to be as patient from the beginning; otherwise some seconds must do to reach a first broker. */
@@ -60,26 +68,31 @@ const LOOK_AGAIN_MS = 5;
  *
  * `offsets` gives the end of what is committed; behind it there may be records of an open transaction.
  *
- * Errors: `broker-unreachable` once no broker has answered for `patienceMs`, `record-too-large` beyond the topic's
+ * Errors: `broker-unreachable` once no broker has answered for `patienceMs`, `broker-refused` for credentials or
+ * certificates that are not taken, `record-too-large` beyond the topic's
  * `max.message.bytes`, `log-failed` with Kafka's own reason, and those named at `TopicLog`.
  */
 export async function openKafkaLog(options: KafkaLogOptions): Promise<TopicLog> {
   const { brokers, clientId = 'millrace', patienceMs = PATIENCE_MS, waitForBrokers = false, onOutage, hurry } = options;
   if (brokers.length === 0) throw new MillraceError('bad-usage', 'Name at least one Kafka broker, as host:port.');
+  registerCodecs();
+  const security = securityOptions(options.security ?? {});
   const patience = new Patience({ brokers, patienceMs, onOutage, hurry });
   const brief = new Patience({ brokers, patienceMs: Math.min(patienceMs, OPENING_PATIENCE_MS) });
-  const knock = new KafkaCluster({ brokers, clientId, patience: waitForBrokers ? patience : brief });
+  const knock = new KafkaCluster({ brokers, clientId, security, patience: waitForBrokers ? patience : brief });
   try {
     const isWanted = (): boolean => !hurry?.aborted;
     await knock.run('', async () => undefined, isWanted);
   } finally {
     await knock.close();
   }
-  return new KafkaLog({ brokers, clientId, patience });
+  const { compression = () => 'none' } = options;
+  return new KafkaLog({ brokers, clientId, security, patience }, compression);
 }
 
 class KafkaLog implements TopicLog {
   readonly #connection: KafkaConnection;
+  readonly #compression: (topic: string) => Compression;
   readonly #cluster: KafkaCluster;
   readonly #topics: KafkaTopics;
   readonly #producer: KafkaProducer;
@@ -88,8 +101,9 @@ class KafkaLog implements TopicLog {
   readonly #transactions = new Set<Transactions>();
   #closing: Promise<void> | null = null;
 
-  constructor(connection: KafkaConnection) {
+  constructor(connection: KafkaConnection, compression: (topic: string) => Compression) {
     this.#connection = connection;
+    this.#compression = compression;
     this.#cluster = new KafkaCluster(connection);
     this.#topics = new KafkaTopics(this.#cluster, kafkaClient(connection), connection.patience);
     this.#producer = new KafkaProducer(connection, `${connection.clientId}-${randomUUID()}`);
@@ -173,7 +187,7 @@ class KafkaLog implements TopicLog {
 
   async transactions(id: string, group: string): Promise<Transactions> {
     this.#checkOpen();
-    checkGroup(id);
+    checkTransactionalId(id);
     checkGroup(group);
     const transactions = await openTransactions({
       id,
@@ -206,7 +220,8 @@ class KafkaLog implements TopicLog {
       const partitions = await this.#topics.partitionsOf(topic);
       const partition = record.partition ?? this.#partitioner.choose(topic, partitions, toBuffer(record.key ?? null));
       if (partition >= partitions) throw topicMissing(`${topic}/${partition}`);
-      outgoing.push(toOutgoing(record, { topic, partition }, nowMs));
+      const compression = compressionType(this.#compression(topic));
+      outgoing.push(toOutgoing(record, { topic, partition, compression }, nowMs));
     }
     return outgoing;
   }

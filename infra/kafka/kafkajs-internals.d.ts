@@ -4,15 +4,19 @@
  */
 
 declare module 'kafkajs/src/cluster/index.js' {
-  import type { Logger, ISocketFactory } from 'kafkajs';
+  import type { ConnectionOptions } from 'node:tls';
+  import type { ISocketFactory, Logger, SASLOptions } from 'kafkajs';
 
   export interface ClusterOptions {
     readonly logger: Logger;
     readonly socketFactory: ISocketFactory;
     readonly brokers: readonly string[];
     readonly clientId: string;
+    readonly ssl?: ConnectionOptions;
+    readonly sasl?: SASLOptions;
     readonly connectionTimeout: number;
     readonly requestTimeout: number;
+    readonly reauthenticationThreshold: number;
     readonly enforceRequestTimeout: boolean;
     readonly metadataMaxAge: number;
     readonly allowAutoTopicCreation: boolean;

@@ -60,7 +60,7 @@ export class KafkaProducer {
     return sent;
   }
 
-  async #sendPatiently({ topic, messages }: Batch): Promise<number> {
+  async #sendPatiently({ topic, messages, compression }: Batch): Promise<number> {
     let mine: Producer | null = null;
     try {
       return await this.#connection.patience.run({
@@ -69,7 +69,7 @@ export class KafkaProducer {
         work: async () => {
           // The same producer as long as the batch may be there already: to another it would be a new one.
           mine ??= await this.#connectPlain();
-          return baseOf(await mine.send({ topic, messages }));
+          return baseOf(await mine.send({ topic, messages, compression }));
         },
       });
     } catch (error) {

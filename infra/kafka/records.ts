@@ -1,4 +1,4 @@
-import type { Message } from 'kafkajs';
+import type { CompressionTypes, Message } from 'kafkajs';
 import type { PartitionId } from '../../operators/ports.ts';
 import type { NewRecord } from '../../operators/types.ts';
 
@@ -7,11 +7,14 @@ const OVERHEAD_BYTES = 64;
 
 /** A record as kafkajs sends it, with where it goes and its size. */
 export interface Outgoing extends PartitionId {
+  /** Of the topic's batches. */
+  readonly compression: CompressionTypes;
   readonly message: Message;
   readonly bytes: number;
 }
 
-export function toOutgoing(record: NewRecord, { topic, partition }: PartitionId, nowMs: number): Outgoing {
+export function toOutgoing(record: NewRecord, to: Omit<Outgoing, 'message' | 'bytes'>, nowMs: number): Outgoing {
+  const { partition } = to;
   const key = toBuffer(record.key ?? null);
   const value = toBuffer(record.value);
   const headers = Object.entries(record.headers ?? {}).map(([name, text]) => [name, Buffer.from(text)] as const);
@@ -19,8 +22,7 @@ export function toOutgoing(record: NewRecord, { topic, partition }: PartitionId,
   for (const [name, text] of headers) bytes += Buffer.byteLength(name) + text.length;
   const timestamp = String(record.timestampMs ?? nowMs);
   return {
-    topic,
-    partition,
+    ...to,
     bytes,
     message: { key, value, partition, timestamp, headers: Object.fromEntries(headers) },
   };

@@ -34,7 +34,7 @@ export async function startSampler({ logger, engine, env = {} }: SamplerProcessO
     env: { ...oneThread, ...env },
     logger,
     onEvent: ({ weights, deltas }) => {
-      for (const { id, tokens, finish } of deltas) answers.get(id)?.next({ tokens, weights, finish });
+      for (const { id, ...delta } of deltas) answers.get(id)?.next({ ...delta, weights });
     },
   });
   try {

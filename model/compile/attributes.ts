@@ -1,4 +1,5 @@
 import { ModelError } from '../errors.ts';
+import { callerLine } from './caller.ts';
 import { binding, type TFEOpAttr } from './engine.ts';
 import { typeAttribute, type Attribute, type OutputType } from './ir.ts';
 
@@ -16,7 +17,10 @@ function readAttribute(op: string, { name, type, value }: TFEOpAttr): Attribute 
   if (type === binding.TF_ATTR_FLOAT && typeof value === 'number') return { kind: 'float', value };
   if (type === binding.TF_ATTR_BOOL) return { kind: 'bool', value: value === true };
   if (type === binding.TF_ATTR_STRING && typeof value === 'string') return { kind: 'string', value };
-  throw new ModelError('trace-failed', `Operation ${op} has an attribute ${name} of an unknown kind (${type}).`);
+  throw new ModelError(
+    'trace-failed',
+    `${op} has an attribute "${name}" of a kind that a graph can't be given (${type}), called at ${callerLine()}.`,
+  );
 }
 
 /**

@@ -10,11 +10,11 @@ export interface CompileSpec<I extends string, V extends string> extends Program
 }
 
 /** A compiled function: called like the one it was made of, on tensors, giving tensors that belong to the caller. */
-export interface Compiled<I extends string, O extends string> {
+export interface Compiled<I extends string, O extends string, V extends string = string> {
   (inputs: Tensors<I>): Record<O, Tensor>;
   /** Values of variables, all of them when none is named. */
-  read(names?: readonly string[]): Record<string, Tensor>;
-  write(values: Tensors): void;
+  read(names?: readonly V[]): Record<V, Tensor>;
+  write(values: { readonly [K in V]?: Tensor }): void;
   dispose(): void;
 }
 
@@ -32,7 +32,7 @@ export interface Compiled<I extends string, O extends string> {
 export function compile<I extends string, O extends string, V extends string = never>(
   fn: (inputs: Tensors<I>, variables: Tensors<V>) => Traced<O>,
   spec: CompileSpec<I, V>,
-): Compiled<I, O> {
+): Compiled<I, O, V> {
   const { inputs, variables, ...options } = spec;
   const call: FunctionSpec<I, O, V> = { inputs, fn };
   const programSpec: ProgramSpec<{ call: FunctionSpec<I, O> }> = {
@@ -42,8 +42,8 @@ export function compile<I extends string, O extends string, V extends string = n
   };
   const program = new Program(programSpec);
   return Object.assign((given: Tensors<I>) => program.run('call', given), {
-    read: (names?: readonly string[]) => program.read(names),
-    write: (values: Tensors) => program.write(values),
+    read: (names?: readonly V[]): Record<V, Tensor> => Object.assign({}, program.read(names)),
+    write: (values: { readonly [K in V]?: Tensor }) => program.write(values),
     dispose: () => program.dispose(),
   });
 }

@@ -52,6 +52,7 @@ export class DryRun {
   }
 
   #zerosOf({ dtype, shape }: OutputType, fill: number): number {
+    if (dtype === DType.complex64) return this.#complexZeros(shape);
     const size = sizeOf(shape);
     if (fill !== 0) return binding.createTensor([...shape], dtype, zeroArray(dtype, size).fill(fill));
     let zeros = this.#zeros.get(dtype);
@@ -60,6 +61,19 @@ export class DryRun {
       this.#zeros.set(dtype, zeros);
     }
     return binding.createTensor([...shape], dtype, zeros.subarray(0, size));
+  }
+
+  /** The binding makes no complex tensors of its own. */
+  #complexZeros(shape: readonly number[]): number {
+    const part = this.#zerosOf({ dtype: DType.float32, shape }, 0);
+    const attributes = [
+      { name: 'T', type: binding.TF_ATTR_TYPE, value: DType.float32 },
+      { name: 'Tout', type: binding.TF_ATTR_TYPE, value: DType.complex64 },
+    ];
+    const [complex] = binding.executeOp('Complex', attributes, [part, part], 1);
+    binding.deleteTensor(part);
+    if (complex === undefined) throw new RangeError('Complex gave no output');
+    return complex.id;
   }
 
   dispose(): void {

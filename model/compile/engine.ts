@@ -17,6 +17,11 @@ export interface TensorSpec {
 
 export const binding: TFJSBinding = backend.binding;
 
+/** The binding, or what stands in for it while a function is traced. */
+export function currentBinding(): TFJSBinding {
+  return backend.binding;
+}
+
 /** The binding's handle of a tensor; uploads its values where that has not happened yet. */
 export function handleOf(tensor: Tensor): number {
   const [handle] = backend['getInputTensorIds']([tensor]);

@@ -108,7 +108,7 @@ export class Program<F extends FunctionSpecs> {
   }
 
   /** Sets variables. */
-  write(values: Tensors): void {
+  write(values: Partial<Tensors>): void {
     this.#access.write(this.#open(), values);
   }
 

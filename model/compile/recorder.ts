@@ -32,6 +32,8 @@ export class Recorder implements StandIn {
   readonly #tensors = new Map<number, Recorded>();
   readonly #written = new WeakSet<object>();
   #nextHandle = FIRST_HANDLE;
+  /** Why the trace is of no use, where that came up in a promise that nobody may wait for. */
+  #readLater: ModelError | undefined;
 
   constructor(prefix: string) {
     this.#prefix = prefix;
@@ -77,7 +79,13 @@ export class Recorder implements StandIn {
   }
 
   readAsync(): never {
-    return refuse('values of a tensor are read (data or array)');
+    this.#readLater ??= refusal('values of a tensor are read, by data, array or print');
+    throw this.#readLater;
+  }
+
+  /** Throws if the function has asked for values that come later. */
+  requireNothingRead(): void {
+    if (this.#readLater !== undefined) throw this.#readLater;
   }
 
   dispose(): void {
@@ -176,7 +184,11 @@ const OUTSIDE =
   'a tensor is used that was made outside of the function. Pass it as an input or a variable, or declare it in `captured` to bake in its values';
 
 function refuse(what: string): never {
-  throw new ModelError('trace-failed', `While a function was traced, ${what}. This happened at ${callerLine()}.`);
+  throw refusal(what);
+}
+
+function refusal(what: string): ModelError {
+  return new ModelError('trace-failed', `While a function was traced, ${what}. This happened at ${callerLine()}.`);
 }
 
 function integersOf(tensor: DryTensor | undefined): readonly number[] | null {

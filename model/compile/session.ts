@@ -4,7 +4,7 @@ import path from 'node:path';
 import type { Tensor } from '@tensorflow/tfjs-node';
 import { ModelError } from '../errors.ts';
 import { encodeSavedModel, TAG } from './encode.ts';
-import { binding, handleOf, tensorOf } from './engine.ts';
+import { binding, currentBinding, handleOf, tensorOf } from './engine.ts';
 import type { GraphNode, Ref } from './ir.ts';
 
 /** One TensorFlow session: a graph and the variables that live in it. */
@@ -19,7 +19,7 @@ export class Session {
   run(feeds: readonly (readonly [Ref, Tensor])[], fetches: readonly Ref[]): Tensor[] {
     const handles = feeds.map(([, tensor]) => handleOf(tensor));
     const names = feeds.map(([name]) => name).join(',');
-    return binding.runSavedModel(this.#id, handles, names, fetches.join(',')).map(tensorOf);
+    return currentBinding().runSavedModel(this.#id, handles, names, fetches.join(',')).map(tensorOf);
   }
 
   close(): void {
@@ -31,7 +31,7 @@ function load(nodes: readonly GraphNode[]): number {
   const directory = mkdtempSync(path.join(tmpdir(), 'millrace-graph-'));
   try {
     writeFileSync(path.join(directory, 'saved_model.pb'), encodeSavedModel(nodes));
-    return binding.loadSavedModel(directory, TAG);
+    return currentBinding().loadSavedModel(directory, TAG);
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new ModelError('trace-failed', `TensorFlow did not take the traced graph: ${reason}`, { cause });

@@ -66,6 +66,7 @@ function recordWithin(request: TraceRequest, prefix: string, recorder: Recorder)
     const variables = reads(request.variables, prefix, recorder);
     const result = request.fn(inputs.tensors, variables.tensors);
     if (result instanceof Promise) throw new ModelError('trace-failed', `${request.name} must not be asynchronous.`);
+    recorder.requireNothingRead();
     const assigns = assignNodes(request, prefix, recorder, variables.handles, result.assign ?? {});
     const done = doneNodes(prefix, assigns);
     const fetches = Object.entries(result.outputs).map(([name, tensor], at): [string, GraphNode] => {

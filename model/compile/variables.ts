@@ -41,8 +41,8 @@ export class VariableAccess {
     return Object.assign({}, ...names.map((name, at) => ({ [name]: tensors[at] })));
   }
 
-  write(session: Session, values: Tensors): void {
-    const entries = Object.entries(values);
+  write(session: Session, values: Partial<Tensors>): void {
+    const entries = Object.entries(values).flatMap(([name, tensor]) => (tensor ? [[name, tensor] as const] : []));
     if (entries.length === 0) return;
     const feeds = entries.map(([name, tensor]) => [this.#checked(name, tensor).value, tensor] as const);
     const signals = session.run(

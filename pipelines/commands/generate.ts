@@ -7,6 +7,7 @@ import type { Formats } from '../../operators/formats.ts';
 import { promptContent } from '../../operators/prompts.ts';
 import type { PromptFields } from '../../operators/prompts.ts';
 import type { LogRecord } from '../../operators/types.ts';
+import { AnswerParts, GENERATIONS, GENERATIONS_LIVE } from '../topics/answer-parts.ts';
 import { follow, positionsFrom } from '../topics/follow.ts';
 import { duration, printable } from '../terminal/format.ts';
 import { currentJob, dataFolder } from '../job/job-folder.ts';
@@ -30,7 +31,6 @@ interface GenerateFlags extends Settings, TopicFlags {
 type Settings = Omit<PromptFields, 'prompt' | 'id'>;
 
 const PROMPTS = 'prompts';
-const GENERATIONS = 'generations';
 const MAX_PROMPT_BYTES = 1024 * 1024;
 
 const EXAMPLES = `
@@ -79,6 +79,8 @@ async function generate(session: Session, argument: string, flags: GenerateFlags
   await withTopic(place, GENERATIONS, async (log) => {
     // Noted before the question is asked, so that no part of its answer is missed.
     const positions = await positionsFrom(log, GENERATIONS, 'latest', null);
+    const hasLive = (await log.topics()).some(({ name }) => name === GENERATIONS_LIVE);
+    if (hasLive) positions.push(...(await positionsFrom(log, GENERATIONS_LIVE, 'latest', null)));
     const id = await ask(log, formats, prompt, settings);
     const answer = deltasOf(id, follow(log, positions, session), formats, timeout, place);
     if (!json) return printAnswer(session, prompt, answer);
@@ -102,7 +104,10 @@ async function printAnswer(session: Session, prompt: string, answer: AsyncIterab
   }
 }
 
-/** The parts of one answer out of all that is said, up to its last. Rejects with `no-answer` after a silence. */
+/**
+ * The parts of one answer out of all that is said, as they are made, until it is committed; begins again when what was made
+ * has become another answer. Rejects with `no-answer` after a silence.
+ */
 async function* deltasOf(
   id: string,
   batches: AsyncIterable<readonly LogRecord[]>,
@@ -110,15 +115,16 @@ async function* deltasOf(
   timeoutMs: number,
   place: LogPlace,
 ): AsyncGenerator<PublishedDelta> {
+  const parts = new AnswerParts();
   let heardAtMs = performance.now();
   for await (const records of batches) {
     for (const record of records) {
-      const { value } = await readable(record, formats.of(GENERATIONS));
+      const { topic, value } = await readable(record, formats.of(record.topic));
       const delta = readPublished(value);
       if (delta?.event !== 'generation' || delta.id !== id) continue;
-      yield delta;
+      yield* parts.push(topic, delta);
       heardAtMs = performance.now();
-      if (delta.finish !== null) return;
+      if (delta.finish !== null && topic === GENERATIONS) return;
     }
     if (performance.now() - heardAtMs > timeoutMs) throw unanswered(place, timeoutMs);
   }

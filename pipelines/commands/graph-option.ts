@@ -1,5 +1,6 @@
 import { Option } from 'commander';
 import type { Formats } from '../../operators/formats.ts';
+import { placeOf } from '../job/open-log.ts';
 import type { LogPlace } from '../job/open-log.ts';
 import { formatsOf } from '../topics/formats.ts';
 import { readGraph } from './lint.ts';
@@ -10,11 +11,11 @@ export interface TopicFlags extends LogPlace {
 }
 
 export function graphOption(): Option {
-  return new Option('--graph <file>', 'take the formats of topics, and the brokers, from this graph');
+  return new Option('--graph <file>', 'take what topics hold, and how brokers are reached, from this graph');
 }
 
 /** Where the topics are and how their values are written: by the graph, if one is named; flags go before it. */
 export function topicsOf({ graph: file, dataDir, brokers }: TopicFlags): { place: LogPlace; formats: Formats } {
   const graph = file === undefined ? null : readGraph(file);
-  return { place: { dataDir, brokers: brokers ?? graph?.kafka?.brokers }, formats: formatsOf(graph ?? { topics: {} }) };
+  return { place: placeOf(graph, { dataDir, brokers }), formats: formatsOf(graph ?? { topics: {} }) };
 }

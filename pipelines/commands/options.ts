@@ -1,6 +1,8 @@
 import { InvalidArgumentError, Option } from 'commander';
 import { durationSchema, toMs } from '../../operators/units.ts';
-import { isBroker } from '../spec/graph.ts';
+import { isBroker } from '../spec/kafka.ts';
+import { parseEngineWords } from '../spec/engine-words.ts';
+import type { EngineWords } from '../spec/engine-words.ts';
 import type { From } from '../topics/follow.ts';
 
 /** Parsers of option values. What they refuse is bad usage: commander prints the reason, and the exit code is 2. */
@@ -18,6 +20,15 @@ export function brokersOption(): Option {
   )
     .env('MILLRACE_KAFKA_BROKERS')
     .argParser(brokers);
+}
+
+export function engineOption(): Option {
+  return new Option(
+    '--engine <words>',
+    'how steps are carried out: auto, eager, or for instance bf16,xla,threads=2 (see README, The model)',
+  )
+    .env('MILLRACE_ENGINE')
+    .argParser(engine);
 }
 
 /** A whole number from `min` to `max`. */
@@ -45,6 +56,13 @@ export function milliseconds(text: string): number {
   throw new InvalidArgumentError('It must be a duration with a unit, such as 500ms, 60s or 5m.');
 }
 
+/** A port of this machine, or `host:port`. */
+export function httpPlace(text: string): { readonly host: string; readonly port: number } {
+  const [, bracketed, plain, port = ''] = /^(?:(?:\[(.+)\]|([^:]*)):)?(\d+)$/.exec(text) ?? [];
+  if (port !== '' && Number(port) < 65_536) return { host: bracketed || plain || '127.0.0.1', port: Number(port) };
+  throw new InvalidArgumentError('It must be a port such as 8080, or host:port such as 127.0.0.1:8080.');
+}
+
 /** `earliest`, `latest` or an offset. */
 export function from(text: string): From {
   if (text === 'earliest' || text === 'latest') return text;
@@ -61,6 +79,14 @@ function brokers(text: string): readonly string[] {
   const list = text.split(',').map((each) => each.trim());
   if (list.every((each) => isBroker(each))) return list;
   throw new InvalidArgumentError('It must be brokers as host:port, with commas between.');
+}
+
+function engine(text: string): EngineWords {
+  const words = parseEngineWords(text);
+  if (words) return words;
+  throw new InvalidArgumentError(
+    'It must be auto, eager, or of f32, bf16, xla, no-xla, threads=N, with commas between.',
+  );
 }
 
 function range(min: number, max: number): string {

@@ -15,7 +15,7 @@ export interface Session {
   readonly signal: AbortSignal;
   readonly wasInterrupted: boolean;
   /** Writes to standard output, and waits until it is taken. */
-  print(text: string): Promise<void>;
+  print(text: string | Uint8Array): Promise<void>;
 }
 
 /**
@@ -85,7 +85,7 @@ export async function withTopic<T>(place: LogPlace, topic: string, use: (log: To
   });
 }
 
-function write(out: Writable, text: string): Promise<void> {
+function write(out: Writable, text: string | Uint8Array): Promise<void> {
   return new Promise((resolve, reject) => {
     out.write(text, (error) => {
       if (error && !isBrokenPipe(error)) reject(error);

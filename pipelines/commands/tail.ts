@@ -1,8 +1,9 @@
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import { follow, positionsFrom } from '../topics/follow.ts';
 import type { From } from '../topics/follow.ts';
 import { readable } from '../topics/encode.ts';
-import { jsonView, readableView } from '../terminal/record-view.ts';
+import { jsonView, rawView, readableView } from '../terminal/record-view.ts';
+import type { RecordView } from '../terminal/record-view.ts';
 import { isTerminal, styleFor } from '../terminal/style.ts';
 import { graphOption, topicsOf } from './graph-option.ts';
 import type { TopicFlags } from './graph-option.ts';
@@ -16,6 +17,7 @@ interface TailFlags extends TopicFlags {
   readonly untilEnd?: true;
   readonly max?: number;
   readonly json?: true;
+  readonly raw?: true;
 }
 
 const EXAMPLES = `
@@ -24,10 +26,11 @@ list in JSON is given as such, other text as text, and bytes that are no text as
 JSON where --graph names the topic's format.
 
 Examples:
-  millrace tail generations                         what the model says, as it says it
+  millrace tail generations                         the model's answers, each once, when it is whole
+  millrace tail generations-live                    what the model says, as it says it
   millrace tail metrics --from earliest --json | jq .value.bitsPerByte
   millrace tail text --from 1200 --partition 0 --max 1
-  millrace tail deadletters --until-end
+  millrace tail text --from earliest --until-end --raw > text.txt
 `;
 
 /** `millrace tail`: follows a topic from another process. Ctrl-C is its ordinary end. */
@@ -42,27 +45,35 @@ export function tailCommand(): Command {
     .addOption(graphOption())
     .addOption(dataDirOption())
     .addOption(brokersOption())
-    .option('--json', 'print each record as JSON, one a line')
+    .addOption(new Option('--json', 'print each record as JSON, one a line').conflicts('raw'))
+    .option('--raw', 'print only the values, byte for byte, with a line end behind each')
     .addHelpText('after', EXAMPLES)
     .action((topic: string, flags: TailFlags) => inSession((session) => tail(session, topic, flags), 0));
 }
 
 async function tail(session: Session, topic: string, flags: TailFlags): Promise<void> {
   const { untilEnd = false, max = Infinity, partition = null } = flags;
-  const view = flags.json ? jsonView : readableView(styleFor(process.stdout), { nowMs: () => performance.now() });
+  const view = viewFor(flags);
   const { place, formats } = topicsOf(flags);
   await withTopic(place, topic, async (log) => {
     const positions = await positionsFrom(log, topic, flags.from ?? (untilEnd ? 'earliest' : 'latest'), partition);
     if (isTerminal(process.stderr) && !untilEnd) process.stderr.write(`Following topic ${topic}; Ctrl-C ends.\n`);
     let left = max;
     for await (const records of follow(log, positions, { signal: session.signal, untilEnd })) {
-      const wanted = records.slice(0, left).map((record) => readable(record, formats.of(topic)));
+      const wanted = records
+        .slice(0, left)
+        .map(async (record) => (flags.raw ? record : readable(record, formats.of(topic))));
       const shown = view.show(await Promise.all(wanted));
-      if (shown) await session.print(shown);
+      if (shown.length > 0) await session.print(shown);
       left -= records.length;
       if (left <= 0) break;
     }
     const rest = view.close();
     if (rest) await session.print(rest);
   });
+}
+
+function viewFor({ json, raw }: TailFlags): RecordView {
+  if (raw) return rawView;
+  return json ? jsonView : readableView(styleFor(process.stdout), { nowMs: () => performance.now() });
 }

@@ -1,22 +1,29 @@
 import { fileURLToPath } from 'node:url';
 import { Command, Option } from 'commander';
 import type { Outage } from '../../infra/index.ts';
+import type { PresetName } from '../../model/presets.ts';
+import type { EngineSettings } from '../../model/settings.ts';
 import { toMs } from '../../operators/units.ts';
-import { DEFAULT_PATIENCE } from '../spec/graph.ts';
+import { DEFAULT_PATIENCE } from '../spec/kafka.ts';
+import type { EngineWords } from '../spec/engine-words.ts';
 import type { Graph } from '../spec/graph.ts';
 import { currentJob, dataFolder } from '../job/job-folder.ts';
+import { placeOf } from '../job/open-log.ts';
 import type { LogPlace } from '../job/open-log.ts';
 import { openJob } from '../job/open-job.ts';
 import { runJob } from '../job/run-job.ts';
+import type { HttpPlace } from '../job/serve-http.ts';
+import { suitableEngine } from '../job/suitable-engine.ts';
 import { currentGraph, graphVersion, readGraphOf } from '../redeploy/graph-history.ts';
 import type { Plan } from '../redeploy/plan.ts';
 import { createReporter } from '../terminal/status-line.ts';
 import { readGraph } from './lint.ts';
-import { brokersOption, collect, dataDirOption, integer, milliseconds } from './options.ts';
+import { brokersOption, collect, dataDirOption, engineOption, httpPlace, integer, milliseconds } from './options.ts';
 import { inSession } from './session.ts';
 
 interface UpOptions extends LogPlace {
   readonly preset?: Graph['model']['preset'];
+  readonly engine?: EngineWords;
   readonly seed?: number;
   readonly maxSteps?: number;
   /** Milliseconds. */
@@ -24,6 +31,8 @@ interface UpOptions extends LogPlace {
   /** Milliseconds. */
   readonly patience?: number;
   readonly wait?: true;
+  /** The token comes from the environment, where other users don't see it. */
+  readonly http?: Omit<HttpPlace, 'token'>;
   readonly fresh?: true;
   readonly discard: readonly string[];
   readonly json?: true;
@@ -45,11 +54,13 @@ export function upCommand(): Command {
     .addOption(dataDirOption())
     .addOption(brokersOption())
     .addOption(new Option('--preset <name>', "the model's size").choices(['nano', 'small', 'base']))
+    .addOption(engineOption())
     .option('--seed <n>', 'seed of the first weights', integer(0))
     .option('--max-steps <n>', 'end when the job has done so many steps in all', integer(1))
     .option('--until-idle <time>', 'end when everything is trained and nothing has arrived for so long', milliseconds)
     .option('--patience <time>', 'wait so long for Kafka brokers that do not answer (default: 5m)', milliseconds)
     .option('--wait', 'wait for brokers also at the start, where otherwise some seconds must do')
+    .option('--http <place>', "let the model be asked as OpenAI's API is, at this port or host:port", httpPlace)
     .option('--fresh', 'start a new job on the topics as they are')
     .option('--discard <uid>', 'an operator whose state a changed graph may lose (may be given again)', collect, [])
     .option('--json', 'print events as JSON, one a line')
@@ -61,8 +72,10 @@ Examples:
   millrace up --until-idle 5s --max-steps 200
   millrace up my-graph.yaml --preset nano --data-dir /var/lib/millrace
   millrace up --brokers localhost:9092 --patience 1h
+  millrace up --http 127.0.0.1:8080
   millrace up --json | jq 'select(.event == "step") | .bitsPerByte'
 
+Whoever asks over HTTP must bring MILLRACE_HTTP_TOKEN, where it is set; it must be, to listen beyond this machine.
 Ctrl-C makes a savepoint and ends; a second one ends at once, and costs only the work since the last checkpoint.
 `,
     )
@@ -82,7 +95,7 @@ async function run(file: string | undefined, options: UpOptions, stop: AbortSign
   });
   const onWarning = (message: string): void => reporter.warn(message);
   const { fresh = false, maxSteps = Infinity, untilIdle: untilIdleMs = Infinity } = options;
-  const place = { dataDir: options.dataDir, brokers: options.brokers ?? graph.kafka?.brokers };
+  const place = placeOf(graph, options);
   try {
     const onEvent = reporter.event.bind(reporter);
     const brokers = {
@@ -101,7 +114,9 @@ async function run(file: string | undefined, options: UpOptions, stop: AbortSign
     if (stop.aborted) farewell();
     else stop.addEventListener('abort', farewell);
     try {
-      onEvent(await runJob({ job, maxSteps, untilIdleMs, onEvent, onWarning, stop }));
+      const token = process.env['MILLRACE_HTTP_TOKEN'];
+      const http = options.http && { ...options.http, token };
+      onEvent(await runJob({ job, maxSteps, untilIdleMs, http, onEvent, onWarning, stop }));
     } finally {
       await job.close();
     }
@@ -118,7 +133,15 @@ async function graphFor(file: string | undefined, { dataDir, fresh }: UpOptions)
   return job && current ? readGraphOf(await graphVersion(job, current.version)) : readGraph(DEFAULT_GRAPH);
 }
 
-function withOverrides(graph: Graph, { preset, seed }: UpOptions): Graph {
+function withOverrides(graph: Graph, { preset: name, seed, engine }: UpOptions): Graph {
   const { model } = graph;
-  return { ...graph, model: { ...model, preset: preset ?? model.preset, seed: seed ?? model.seed } };
+  const preset = name ?? model.preset;
+  const said = engine === undefined ? model.engine : engineOf(engine, preset);
+  return { ...graph, model: { ...model, preset, seed: seed ?? model.seed, engine: said } };
+}
+
+/** What the words leave open is by the rule of thumb. */
+function engineOf(words: EngineWords, preset: PresetName): EngineSettings | 'auto' {
+  if (words === 'auto') return words;
+  return words === 'eager' ? { mode: 'eager' } : { ...suitableEngine(preset), ...words };
 }

@@ -8,6 +8,7 @@ import type { Plan } from '../redeploy/plan.ts';
 export type JobEvent =
   | PlanEvent
   | ReadyEvent
+  | ListeningEvent
   | StepEvent
   | LagEvent
   | CheckpointEvent
@@ -33,6 +34,14 @@ export interface ReadyEvent {
   readonly engine: EngineSettings;
   /** Step that the job goes on from; 0 for a new one. */
   readonly step: number;
+}
+
+/** The model may be asked over HTTP. */
+export interface ListeningEvent {
+  readonly event: 'listening';
+  readonly url: string;
+  /** Its name there. */
+  readonly model: string;
 }
 
 export interface StepEvent {

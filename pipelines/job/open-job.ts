@@ -1,7 +1,5 @@
 import { lockJob, logDeadLetters, logLedger } from '../../infra/index.ts';
 import type { KafkaLogOptions } from '../../infra/index.ts';
-import { presets } from '../../model/presets.ts';
-import type { TrainerSettings } from '../../model/settings.ts';
 import { MillraceError } from '../../operators/errors.ts';
 import type { DeadLetters, Formats, Ledger, NewRecord, Tokenizer, TopicLog, Uid } from '../../operators/index.ts';
 import { createTopics } from './create-topics.ts';
@@ -18,10 +16,8 @@ import { dataFolder, goOnOrBegin } from './job-folder.ts';
 import type { JobFolder } from './job-folder.ts';
 import { openLog } from './open-log.ts';
 import type { LogPlace } from './open-log.ts';
-import { engineOfCheckpoints, settleEngine } from './job-engine.ts';
-import { readJobRecord, warnOfIgnored, writeJobRecord } from './job-record.ts';
-import type { JobRecord } from './job-record.ts';
-import { suitableEngine } from './suitable-engine.ts';
+import { settleTraining } from './training-settings.ts';
+import type { TrainingSettings } from './training-settings.ts';
 import { prepareTokenizer, trainedTopics } from './prepare-tokenizer.ts';
 
 export interface OpenJobOptions {
@@ -41,7 +37,7 @@ export interface OpenJobOptions {
 }
 
 /** A job with all that its streams share: nobody else has it while it is open. */
-export interface OpenJob {
+export interface OpenJob extends TrainingSettings {
   readonly folder: JobFolder;
   readonly dataDir: string;
   readonly graph: Graph;
@@ -55,8 +51,6 @@ export interface OpenJob {
   /** Topics that the training stream reads. */
   readonly trainedTopics: readonly string[];
   readonly tokenizer: Tokenizer;
-  readonly settings: TrainerSettings;
-  readonly batch: { readonly rows: number; readonly context: number };
   close(): Promise<void>;
 }
 
@@ -83,7 +77,8 @@ export async function openJob(options: OpenJobOptions): Promise<OpenJob | null> 
       await close();
       return null;
     }
-    const begun = await begin(folder, graph, onWarning);
+    const { vocabSize } = tokenizer;
+    const training = await settleTraining({ graph, folder, vocabSize, onWarning, signal });
     return {
       folder,
       dataDir,
@@ -95,7 +90,7 @@ export async function openJob(options: OpenJobOptions): Promise<OpenJob | null> 
       trainedTopics: trainedTopics(graph),
       ledgerOf: (stream, through) => logLedger(through, `ledger-${folder.id}-${stream}`),
       deadLetters: logDeadLetters(log, DEAD_LETTER_TOPIC),
-      ...trainingOf(graph, tokenizer, begun),
+      ...training,
       close,
     };
   } catch (error) {
@@ -125,38 +120,4 @@ async function feed(
     if (!(error instanceof MillraceError && error.code === 'dataset-missing')) throw error;
     onWarning(error.message);
   }
-}
-
-/** Holds the job to what it began with, warns of what the graph says otherwise, and settles its engine. */
-async function begin(folder: JobFolder, graph: Graph, onWarning: (message: string) => void): Promise<JobRecord> {
-  const record = await readJobRecord(folder);
-  if (record) warnOfIgnored(record, graph, onWarning);
-  const engine = await settleEngine({
-    wanted: graph.model.engine,
-    used: (await engineOfCheckpoints(folder)) ?? record?.engine ?? null,
-    choose: async () => suitableEngine(graph.model.preset),
-    onWarning,
-    environment: process.env,
-  });
-  const begun = { ...(record ?? { seed: graph.model.seed, tokenizer: graph.tokenizer }), engine };
-  await writeJobRecord(folder, begun);
-  return begun;
-}
-
-function trainingOf(
-  { model }: Graph,
-  { vocabSize }: Tokenizer,
-  { seed, engine }: JobRecord,
-): Pick<OpenJob, 'settings' | 'batch'> {
-  const preset = presets[model.preset];
-  const settings: TrainerSettings = {
-    model: { ...preset.model, vocabSize },
-    seed,
-    optimizer: { ...preset.optimizer, ...(model.learningRate ? { learningRate: model.learningRate } : {}) },
-    schedule: preset.schedule,
-    accumulate: model.accumulate,
-    ema: model.ema,
-    engine,
-  };
-  return { settings, batch: { rows: preset.batchRows, context: preset.model.maxContext } };
 }

@@ -1,5 +1,6 @@
-import { openCheckpointStore, startSampler, startTrainer } from '../../infra/index.ts';
+import { openAnswerBook, openCheckpointStore, startSampler, startTrainer } from '../../infra/index.ts';
 import { MillraceError } from '../../operators/errors.ts';
+import type { AnswerBook } from '../../operators/index.ts';
 import type { Services } from '../../operators/kind.ts';
 import { graphDocument, graphHash } from '../spec/graph.ts';
 import type { Step } from '../spec/graph.ts';
@@ -8,7 +9,7 @@ import { checkpointsOf } from './job-folder.ts';
 import type { JobReports } from './job-reports.ts';
 import type { OpenJob } from './open-job.ts';
 import { positionsOf, reachedIn, requireOwners } from './restored-cut.ts';
-import { composeStream } from './run-stream.ts';
+import { composeStream, topicsRead } from './run-stream.ts';
 import { streamLog } from './stream-log.ts';
 import type { OpenStream } from './run-stream.ts';
 import { version } from '../version.ts';
@@ -48,6 +49,7 @@ export async function openStream(options: StreamOptions): Promise<OpenStream> {
   const restore = newest && (await job.adopted.withoutDiscarded(newest));
   if (restore) requireOwners(restore, name, steps);
   if (has(steps, 'trainStep')) reports.restored(restore, reachedIn(restore, steps), positionsOf(restore, steps));
+  const answers = await bookOf(job, steps);
   const trainer = has(steps, 'trainStep')
     ? await startTrainer({ settings: job.settings, stagingDir: job.folder.staging, logger })
     : null;
@@ -65,6 +67,7 @@ export async function openStream(options: StreamOptions): Promise<OpenStream> {
     ledger: job.ledgerOf(name, log),
     store,
     batch: job.batch,
+    answers,
     restore,
     maxSteps: options.maxSteps,
     assignments: null,
@@ -79,9 +82,16 @@ export async function openStream(options: StreamOptions): Promise<OpenStream> {
     flow: composeStream(steps, services),
     close: async () => {
       listening?.unsubscribe();
-      await Promise.all([trainer?.close(), sampler?.close(), log.settled()]);
+      await Promise.all([trainer?.close(), sampler?.close(), answers?.close(), log.settled()]);
     },
   };
+}
+
+/** The book of a stream that commits answers; it is the operator's, like a state. */
+async function bookOf({ folder, log }: OpenJob, steps: readonly Step[]): Promise<AnswerBook | null> {
+  const answering = steps.find(({ kind }) => kind.kind === 'publishAnswers');
+  if (!answering) return null;
+  return openAnswerBook(log, { group: `${folder.id}/${answering.uid}`, topics: topicsRead(steps) });
 }
 
 function started<T>(process: T | null, name: string): T {

@@ -12,6 +12,7 @@ import type { Formats, Tokenizer, Topic, TopicLog } from '../../operators/index.
 import { toBytes } from '../../operators/units.ts';
 import { lastValueFrom, merge, toArray } from 'rxjs';
 import type { Graph } from '../spec/graph.ts';
+import { topicsRead } from './run-stream.ts';
 import { sampleText } from './sample-text.ts';
 
 export interface PrepareTokenizerOptions {
@@ -74,8 +75,7 @@ async function takeSample(options: PrepareTokenizerOptions, wantedBytes: number)
 /** Topics that the training stream reads. */
 export function trainedTopics({ streams }: Graph): readonly string[] {
   const steps = Object.values(streams).find((stream) => stream.some(({ kind }) => kind.kind === 'trainStep'));
-  const [first] = steps ?? [];
-  return first?.kind.topicsOf(first.config) ?? [];
+  return steps ? topicsRead(steps) : [];
 }
 
 function kilobytes(bytes: number): string {

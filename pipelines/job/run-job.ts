@@ -20,6 +20,8 @@ import type { JobEvent, SummaryEvent } from './events.ts';
 import { JobReports } from './job-reports.ts';
 import type { OpenJob } from './open-job.ts';
 import { openStream } from './open-stream.ts';
+import { serveHttp } from './serve-http.ts';
+import type { HttpPlace } from './serve-http.ts';
 import { runStream } from './run-stream.ts';
 import type { Step } from '../spec/graph.ts';
 import { has, trainingStream } from '../spec/streams.ts';
@@ -34,6 +36,8 @@ export interface RunJobOptions {
   readonly untilIdleMs: number;
   readonly onEvent: (event: JobEvent) => void;
   readonly onWarning: (message: string) => void;
+  /** Where the model may be asked over HTTP; nowhere when absent. */
+  readonly http?: HttpPlace | undefined;
   /** Aborted when the job is to make a savepoint and end. */
   readonly stop: AbortSignal;
 }
@@ -48,9 +52,11 @@ const FAREWELL_MS = 3000;
  * Rejects with the first fault that building a stream anew does not mend.
  */
 export async function runJob(options: RunJobOptions): Promise<SummaryEvent> {
-  const { job } = options;
-  const voice = new Voice(job, options.onWarning);
-  const reports = new JobReports({ job, voice, onEvent: options.onEvent, onWarning: options.onWarning });
+  const { job, onEvent, onWarning } = options;
+  const voice = new Voice(job, onWarning);
+  const reports = new JobReports({ job, voice, onEvent, onWarning });
+  const http = options.http && (await serveHttp(job, voice, options.http, reports.logger));
+  if (http) onEvent({ event: 'listening', url: http.url, model: http.model });
   const beside = Object.entries(job.graph.streams)
     .filter(([, steps]) => !has(steps, 'trainStep'))
     .map(([name, steps]) => runBeside(options, reports, voice, name, steps));
@@ -63,6 +69,7 @@ export async function runJob(options: RunJobOptions): Promise<SummaryEvent> {
   } finally {
     // Also after a fault of one of them, the others still use the log, which is closed next.
     over.next();
+    await http?.close();
     await Promise.allSettled([training, ...beside.map(({ close }) => close())]);
     reports.close();
     voice.close();

@@ -20,15 +20,13 @@ export interface RunningStream {
 }
 
 /** Faults that building the stream anew from its last cut can mend. */
-const MENDABLE: ReadonlySet<ErrorCode> = new Set(['process-died']);
+const MENDABLE: ReadonlySet<ErrorCode> = new Set(['process-died', 'replay-cut-short']);
 const MOST_RETRIES = 5;
 const FIRST_DELAY_MS = 500;
 
 /** Composes a stream's operators over the topics that its first one reads. */
 export function composeStream(steps: readonly Step[], services: Services): Flow<Report> {
-  const [first] = steps;
-  const topics = first?.kind.topicsOf(first.config) ?? [];
-  const source: Observable<unknown> = merge(...topics.map((topic) => services.log.topic(topic)));
+  const source: Observable<unknown> = merge(...topicsRead(steps).map((topic) => services.log.topic(topic)));
   // Lint has checked that neighbours fit, which types can't show of operators that come from data.
   const apply = (flow: Observable<unknown>, { uid, kind, config }: Step): Observable<unknown> =>
     // oxlint-disable-next-line typescript/no-unsafe-type-assertion
@@ -36,6 +34,11 @@ export function composeStream(steps: readonly Step[], services: Services): Flow<
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion
   const end = steps.reduce(apply, source) as Flow<Report>;
   return end.pipe(tap(giveBack));
+}
+
+/** Topics that a stream reads. */
+export function topicsRead([first]: readonly Step[]): readonly string[] {
+  return first?.kind.topicsOf(first.config) ?? [];
 }
 
 /** What reaches the end of a stream is finished. */

@@ -9,28 +9,28 @@ export type Environment = Readonly<Record<string, string | undefined>>;
  * where nobody says anything. Throws `config-invalid`, which names the place and never the secret.
  */
 export function readSecret(spec: SecretSpec | undefined, name: string, env: Environment): string | undefined {
-  const direct = env[name];
-  if (direct !== undefined && direct !== '') return direct;
   const file = env[`${name}_FILE`];
-  if (file) return fromFile(file, `which ${name}_FILE names`);
-  if (!spec) return undefined;
-  if ('file' in spec) return fromFile(spec.file, 'which the graph names');
-  const value = env[spec.env];
-  if (value) return value;
+  if (env[name]) return env[name];
+  if (file) return requireSecret({ file }, env);
+  return spec && requireSecret(spec, env);
+}
+
+/** A secret that must be where it is said to be. Throws `config-invalid`. */
+export function requireSecret(spec: SecretSpec, env: Environment): string {
+  const secret = 'file' in spec ? fromFile(spec.file) : env[spec.env];
+  if (secret) return secret;
+  const place = 'file' in spec ? `file ${spec.file}` : `variable ${spec.env}`;
   throw new MillraceError(
     'config-invalid',
-    `The variable ${spec.env}, which the graph names for a secret, is not set.`,
+    `The ${place}, which is to hold a secret, is ${'file' in spec ? 'empty' : 'not set'}.`,
   );
 }
 
 /** Editors end a file with a line end, which belongs to no secret. */
-function fromFile(path: string, who: string): string {
-  let secret: string;
+function fromFile(path: string): string {
   try {
-    secret = readFileSync(path, 'utf8').replace(/\r?\n$/, '');
+    return readFileSync(path, 'utf8').replace(/\r?\n$/, '');
   } catch (cause) {
-    throw new MillraceError('config-invalid', `The file ${path}, ${who} for a secret, can't be read.`, { cause });
+    throw new MillraceError('config-invalid', `The file ${path}, which is to hold a secret, can't be read.`, { cause });
   }
-  if (secret !== '') return secret;
-  throw new MillraceError('config-invalid', `The file ${path}, ${who} for a secret, is empty.`);
 }

@@ -1,18 +1,29 @@
 import {
+  BehaviorSubject,
   EMPTY,
   ReplaySubject,
   Subscription,
   catchError,
   combineLatest,
   concatMap,
+  filter,
   from,
   mergeMap,
+  switchMap,
   take,
   timer,
 } from 'rxjs';
 import type { Observable } from 'rxjs';
 import { promptContent } from '../../operators/prompts.ts';
-import type { Formats, NewRecord, Sampler, TopicLog, WeightsFile } from '../../operators/index.ts';
+import type {
+  Formats,
+  NewRecord,
+  SampleDelta,
+  SampleRequest,
+  Sampler,
+  TopicLog,
+  WeightsFile,
+} from '../../operators/index.ts';
 import type { TextDelta } from '../../operators/types.ts';
 import { toMs } from '../../operators/units.ts';
 import type { GenerationEvent } from './events.ts';
@@ -33,6 +44,9 @@ export class Voice {
   readonly #job: VoiceJob;
   readonly #onWarning: (message: string) => void;
   readonly #newest = new ReplaySubject<WeightsFile>(1);
+  /** The sampler that runs now; null while there is none. */
+  readonly #sampler = new BehaviorSubject<Sampler | null>(null);
+  #hasWeights = false;
   readonly #asking = new Subscription();
   /** Standing prompts without an answer yet, by id. */
   readonly #asked = new Map<string, { readonly prompt: string; readonly atMs: number }>();
@@ -51,6 +65,7 @@ export class Voice {
 
   /** New weights; the samplers take them as soon as they can. */
   offer(weights: WeightsFile): void {
+    this.#hasWeights = true;
     this.#newest.next(weights);
   }
 
@@ -63,7 +78,26 @@ export class Voice {
           return EMPTY;
         }),
       );
-    return this.#newest.pipe(concatMap(load)).subscribe();
+    const listening = this.#newest.pipe(concatMap(load)).subscribe();
+    this.#sampler.next(sampler);
+    listening.add(() => {
+      if (this.#sampler.value === sampler) this.#sampler.next(null);
+    });
+    return listening;
+  }
+
+  /** Whether there is anything to speak with. */
+  get hasWeights(): boolean {
+    return this.#hasWeights;
+  }
+
+  /** Asks the sampler that runs, or the next one where it is just being replaced. */
+  sample(request: SampleRequest): Observable<SampleDelta> {
+    return this.#sampler.pipe(
+      filter((sampler) => sampler !== null),
+      take(1),
+      switchMap((sampler) => sampler.sample(request)),
+    );
   }
 
   /** The whole answer when this delta is its last, else null. */
@@ -82,6 +116,7 @@ export class Voice {
   close(): void {
     this.#asking.unsubscribe();
     this.#newest.complete();
+    this.#sampler.complete();
     this.#heard.complete();
   }
 

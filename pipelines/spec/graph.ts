@@ -4,6 +4,8 @@ import type { OperatorKind } from '../../operators/kind.ts';
 import type { Json } from '../../operators/types.ts';
 import { byteSizeSchema, durationSchema } from '../../operators/units.ts';
 import type { ByteSize, Duration } from '../../operators/units.ts';
+import { kafkaSchema } from './kafka.ts';
+import type { KafkaSpec } from './kafka.ts';
 import { schemaRegistrySchema } from './schema-registry.ts';
 import type { SchemaRegistrySpec } from './schema-registry.ts';
 import { topicSchema } from './topics.ts';
@@ -56,16 +58,6 @@ export type TokenizerSpec =
   | { readonly kind: 'bpe'; readonly sample: ByteSize }
   | { readonly kind: 'file'; readonly path: string };
 
-export interface KafkaSpec {
-  /** Some of the brokers, as `host:port`. */
-  readonly brokers: readonly string[];
-  /** How long a running job waits for brokers that do not answer. */
-  readonly patience: Duration;
-}
-
-/** Longer than a broker takes to be replaced. */
-export const DEFAULT_PATIENCE: Duration = '5m';
-
 export interface FeedSpec {
   readonly dataset: 'sotu';
   readonly topic: string;
@@ -91,6 +83,8 @@ export const tokenizerSpecSchema: z.ZodType<TokenizerSpec> = z.discriminatedUnio
   z.strictObject({ kind: z.literal('file'), path: z.string() }),
 ]);
 
+const eagerWord = z.literal('eager').transform(() => ({ mode: 'eager' }) as const);
+
 /** All of a graph but its streams, whose operators each have a schema of their own. */
 export const graphHeadSchema: z.ZodType<GraphHead> = z.strictObject({
   name: z.string().regex(/^[\w.-]+$/, 'may hold letters, digits, dots, dashes and underscores'),
@@ -102,7 +96,7 @@ export const graphHeadSchema: z.ZodType<GraphHead> = z.strictObject({
       accumulate: z.int().positive().default(1),
       ema: emaSchema.optional(),
       speak: z.enum(['ema', 'last']).optional(),
-      engine: z.union([z.literal('auto'), engineSchema]).default('auto'),
+      engine: z.union([z.literal('auto'), eagerWord, engineSchema]).default('auto'),
     })
     .refine(({ ema, speak }) => speak !== 'ema' || ema !== undefined, {
       path: ['speak'],
@@ -111,12 +105,7 @@ export const graphHeadSchema: z.ZodType<GraphHead> = z.strictObject({
     .prefault({}),
   tokenizer: tokenizerSpecSchema.prefault({ kind: 'bpe' }),
   topics: z.record(topicName, topicSchema.prefault({})),
-  kafka: z
-    .strictObject({
-      brokers: z.array(z.string().refine(isBroker, 'must be host:port')).min(1),
-      patience: durationSchema.default(DEFAULT_PATIENCE),
-    })
-    .optional(),
+  kafka: kafkaSchema.optional(),
   schemaRegistry: schemaRegistrySchema.optional(),
   feed: z.strictObject({ dataset: z.literal('sotu'), topic: topicName }).optional(),
   standingPrompts: z
@@ -133,10 +122,6 @@ export const graphHeadSchema: z.ZodType<GraphHead> = z.strictObject({
     z.array(z.unknown()).min(2),
   ),
 });
-
-export function isBroker(text: string): boolean {
-  return /^(?:[\w.-]+|\[[\da-fA-F:]+\]):\d{1,5}$/.test(text);
-}
 
 /** A graph as the document that says it, every default written out; what `lintGraph` reads is the same graph again. */
 export function graphDocument({ streams, ...head }: Graph): Json {

@@ -53,7 +53,7 @@ export function topicConflicts({ topics, schemaRegistry }: GraphHead, streams: G
 }
 
 function writtenBy({ kind, config }: Step): readonly string[] {
-  return kind.input === 'any' ? kind.topicsOf(config) : [];
+  return kind.input === 'topics' ? [] : kind.topicsOf(config);
 }
 
 /** Whether what comes out of these steps is an answer's text. */

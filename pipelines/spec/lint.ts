@@ -5,6 +5,7 @@ import { z } from 'zod';
 import type { OperatorKind, Payload } from '../../operators/kind.ts';
 import { graphHeadSchema } from './graph.ts';
 import type { Graph, GraphHead, Step } from './graph.ts';
+import { answerProblems } from './lint-answers.ts';
 import { topicConflicts } from './lint-topics.ts';
 import { kindNamed, kinds } from './registry.ts';
 
@@ -21,7 +22,8 @@ export type FindingCode =
   | 'settings-conflict'
   | 'checkpoint-not-last'
   | 'checkpoint-missing'
-  | 'trainer-twice';
+  | 'trainer-twice'
+  | 'answers-twice';
 
 /** Something that is wrong with a graph. */
 export interface Finding {
@@ -73,7 +75,8 @@ function readGraph(json: unknown): { graph: Graph | null; problems: Problem[] } 
     streams[name] = read.filter((step) => step !== null);
     problems.push(...mismatches(read, ['streams', name]), ...behindCheckpoint(read, ['streams', name]));
   }
-  problems.push(...secondTrainers(streams), ...unsavedTrainers(streams), ...topicConflicts(head.data, streams));
+  problems.push(...secondTrainers(streams), ...unsavedTrainers(streams));
+  problems.push(...answerProblems(streams), ...topicConflicts(head.data, streams));
   const { feed, standingPrompts, topics } = head.data;
   if (feed) requireTopic(feed.topic, topics, ['feed', 'topic'], problems);
   if (standingPrompts) requireTopic(standingPrompts.topic, topics, ['standingPrompts', 'topic'], problems);

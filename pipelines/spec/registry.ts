@@ -6,6 +6,7 @@ import { generateKind } from '../../operators/generate.ts';
 import { ingestKind } from '../../operators/ingest-kind.ts';
 import type { OperatorKind } from '../../operators/kind.ts';
 import { promptsKind } from '../../operators/prompts.ts';
+import { publishAnswersKind } from '../../operators/publish-answers.ts';
 import { publishKind } from '../../operators/publish.ts';
 import { tokenizeKind } from '../../operators/tokenize.ts';
 import { tokenizePromptKind } from '../../operators/tokenize-prompt.ts';
@@ -24,6 +25,7 @@ export const kinds: readonly OperatorKind[] = [
   tokenizePromptKind,
   generateKind,
   detokenizeKind,
+  publishAnswersKind,
 ];
 
 export function kindNamed(name: string): OperatorKind | undefined {

@@ -1,5 +1,6 @@
 import { z } from 'zod';
-import { ownSchemaNames } from '../../infra/index.ts';
+import { compressions, ownSchemaNames } from '../../infra/index.ts';
+import type { Compression } from '../../infra/index.ts';
 import { fieldPathSchema } from '../../operators/field-path.ts';
 import { byteSizeSchema, durationSchema } from '../../operators/units.ts';
 import type { ByteSize, Duration } from '../../operators/units.ts';
@@ -16,6 +17,8 @@ export interface TopicSpec {
   readonly field?: string | undefined;
   /** Of Avro: one of ours by name (`millrace.Document`), or a file. */
   readonly schema?: string | undefined;
+  /** On Kafka, of what is produced here; as kafka.compression says when absent. */
+  readonly compression?: Compression | undefined;
 }
 
 export const topicSchema: z.ZodType<TopicSpec> = z.strictObject({
@@ -28,6 +31,7 @@ export const topicSchema: z.ZodType<TopicSpec> = z.strictObject({
     .string()
     .refine(isAvroSchemaName, `must be a file (.avsc) or one of ${ownSchemaNames.join(', ')}`)
     .optional(),
+  compression: z.enum(compressions).optional(),
 });
 
 function isAvroSchemaName(text: string): boolean {

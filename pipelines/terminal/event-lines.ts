@@ -27,6 +27,8 @@ export function eventLine(event: JobEvent, windowBitsPerByte: number | null, sty
       return readyLine(event, style);
     case 'step':
       return event.skipped ? skippedLine(event, style) : stepLine(event, windowBitsPerByte);
+    case 'listening':
+      return `listening on ${event.url}  OpenAI's API at ${event.url}/v1, model "${event.model}"`;
     case 'lag':
       return lagLine(event);
     case 'checkpoint':

@@ -40,6 +40,7 @@ export class JobStatus {
         return;
       case 'plan':
       case 'ready':
+      case 'listening':
       case 'deadletter':
       case 'deployment':
       case 'summary':

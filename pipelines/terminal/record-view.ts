@@ -2,7 +2,7 @@ import type { LogRecord } from '../../operators/types.ts';
 import type { Clock } from '../../operators/ports.ts';
 import { AnswerView } from './answer-view.ts';
 import { checkpointLine, deadLetterLine, skippedLine } from './event-lines.ts';
-import type { DeadLetterEvent } from '../job/events.ts';
+import { readLetter } from '../dead-letters/letters.ts';
 import { count, figure, figures, printable, rate } from './format.ts';
 import { jsonOf, readPublished, textOf } from '../topics/published.ts';
 import type { PublishedStep } from '../topics/published.ts';
@@ -10,7 +10,7 @@ import type { Style } from './style.ts';
 
 /** Turns records of a topic into what is to be written. */
 export interface RecordView {
-  show(records: readonly LogRecord[]): string;
+  show(records: readonly LogRecord[]): string | Uint8Array;
   close(): string;
 }
 
@@ -20,6 +20,14 @@ export interface RecordView {
  */
 export const jsonView: RecordView = {
   show: (records) => records.map((record) => `${JSON.stringify(toJson(record))}\n`).join(''),
+  close: () => '',
+};
+
+const LINE_END = Buffer.from('\n');
+
+/** Values alone, byte for byte, a line end behind each; records without a value leave no trace. */
+export const rawView: RecordView = {
+  show: (records) => Buffer.concat(records.flatMap(({ value }) => (value ? [value, LINE_END] : []))),
   close: () => '',
 };
 
@@ -35,12 +43,12 @@ function toJson({ topic, partition, offset, timestampMs, key, value, headers }: 
   };
 }
 
-function valueToJson(value: Uint8Array): unknown {
+export function valueToJson(value: Uint8Array): unknown {
   const text = textOf(value);
   return text === null ? inBase64(value) : (jsonOf(text) ?? text);
 }
 
-function inBase64(bytes: Uint8Array): { readonly base64: string } {
+export function inBase64(bytes: Uint8Array): { readonly base64: string } {
   return { base64: Buffer.from(bytes).toString('base64') };
 }
 
@@ -51,8 +59,8 @@ function inBase64(bytes: Uint8Array): { readonly base64: string } {
 export function readableView(style: Style, clock: Clock): RecordView {
   const answers = new AnswerView(style, clock);
   const showOne = (record: LogRecord): string => {
-    const letter = readDeadLetter(record);
-    if (letter) return `${deadLetterLine(letter, style)}\n`;
+    const letter = readLetter(record);
+    if (letter) return `${deadLetterLine({ ...letter, ...letter.at }, style)}\n`;
     const report = readPublished(record.value);
     switch (report?.event) {
       case 'generation':
@@ -77,13 +85,6 @@ function stepLine({ step, loss, bitsPerByte, totals, lr, gradNorm, tokens }: Pub
     `step ${count(step)}  ${figures(bitsPerByte, overall)}  loss ${figure(loss)}  lr ${rate(lr)}  ` +
     `gradient ${figure(gradNorm)}  ${count(tokens)} tokens`
   );
-}
-
-/** What the headers of a dead letter say, or null for a record that is none. */
-function readDeadLetter({ headers }: LogRecord): Omit<DeadLetterEvent, 'event'> | null {
-  const { topic, partition, offset, code, message } = headers;
-  if (topic === undefined || code === undefined || message === undefined) return null;
-  return { topic, partition: Number(partition), offset: Number(offset), code, message };
 }
 
 function bareLine({ value }: LogRecord): string {

@@ -126,6 +126,7 @@ function isShownAbove(event: JobEvent): boolean {
       return event.outcome === 'restarted';
     case 'plan':
     case 'ready':
+    case 'listening':
     case 'generation':
     case 'deadletter':
     case 'outage':

@@ -16,7 +16,7 @@ export async function positionsFrom(
   topic: string,
   from: From,
   partition: number | null,
-): Promise<readonly Position[]> {
+): Promise<Position[]> {
   const all = await log.offsets(topic);
   const wanted = partition === null ? all : all.filter((each) => each.partition === partition);
   if (wanted.length === 0) {

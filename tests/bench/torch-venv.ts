@@ -1,9 +1,9 @@
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, rename, rm } from 'node:fs/promises';
-import { homedir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { userCache } from '../../infra/index.ts';
 import { progress } from './report.ts';
 
 const run = promisify(execFile);
@@ -18,7 +18,7 @@ const TRANSFORMERS = 'transformers==5.23.0';
 
 /** The Python of a virtual environment with PyTorch, which is made in the user's cache when it is not there yet. */
 export async function torchPython(): Promise<string> {
-  const cache = cacheDir();
+  const cache = userCache();
   const venv = join(cache, NAME);
   const python = join(venv, 'bin', 'python');
   if (existsSync(python)) return python;
@@ -38,11 +38,11 @@ export async function torchPython(): Promise<string> {
 
 /** Where transformers lies, for PYTHONPATH beside the environment above; installed into the user's cache when it is not there. */
 export async function transformersPath(): Promise<string> {
-  const folder = join(cacheDir(), TRANSFORMERS.replace('==', '-'));
+  const folder = join(userCache(), TRANSFORMERS.replace('==', '-'));
   if (existsSync(folder)) return folder;
   const python = await torchPython();
   progress(`installing ${TRANSFORMERS} from PyPI into ${folder}, once: 275 MB on disk`);
-  const scratch = await mkdtemp(join(cacheDir(), 'tmp', 'transformers-'));
+  const scratch = await mkdtemp(join(userCache(), 'tmp', 'transformers-'));
   try {
     await run(python, ['-m', 'pip', 'install', '--quiet', '--no-cache-dir', '--target', scratch, TRANSFORMERS]);
     await rename(scratch, folder);
@@ -50,10 +50,4 @@ export async function transformersPath(): Promise<string> {
     await rm(scratch, { recursive: true, force: true });
   }
   return folder;
-}
-
-/** The folder that set-up uses. */
-function cacheDir(): string {
-  const base = process.env['XDG_CACHE_HOME'] || join(homedir(), '.cache');
-  return resolve(process.env['MILLRACE_CACHE'] || join(base, 'millrace'));
 }

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { describeDeadLetters } from './topic-log/dead-letters.ts';
 import { describeGroups } from './topic-log/groups.ts';
 import { describeProduce } from './topic-log/produce.ts';
 import { describeReader } from './topic-log/reader.ts';
@@ -26,7 +27,8 @@ export function describeTopicLog(name: string, open: () => Promise<OpenedLog>, c
     describeReader(current);
     describeGroups(current);
     describeTransactions(current, capabilities);
-    if (capabilities.exactRetention) describeRetention(current);
+    describeDeadLetters(current);
+    describeRetention(current, capabilities);
 
     it('keeps everything over a reopening', async () => {
       const { log, topic, opened } = suite;

@@ -7,6 +7,7 @@ import { openEmbeddedLog } from '../../infra/index.ts';
 import type { TopicLog } from '../../operators/index.ts';
 import { dataFolder, startJob } from '../../pipelines/job/job-folder.ts';
 import { Millrace, millrace } from '../support/millrace.ts';
+import { Deferred } from '../support/settle.ts';
 
 const WORDS = [' of', ' the', ' Union'];
 const INTERRUPTED = 130;
@@ -51,9 +52,15 @@ async function answerWith(say: (prompt: Asked) => Promise<void>): Promise<void> 
   })();
 }
 
-async function say(id: string, index: number, text: string, finish: 'length' | null): Promise<void> {
+async function say(
+  id: string,
+  index: number,
+  text: string,
+  finish: 'length' | null,
+  topic = 'generations',
+): Promise<void> {
   const delta = { event: 'generation', id, index, text, finish, weights: { id: '000000001', step: 7 } };
-  await log.produce('generations', [{ key: id, value: JSON.stringify(delta) }]);
+  await log.produce(topic, [{ key: id, value: JSON.stringify(delta) }]);
 }
 
 async function sayAll({ id }: Asked): Promise<void> {
@@ -83,12 +90,28 @@ describe('millrace generate', () => {
 
   it('tells when the job starts again in the middle of an answer', async () => {
     await answerWith(async (prompt) => {
-      await say(prompt.id, 0, ' of', null);
+      await say(prompt.id, 0, ' off', null);
       await sayAll(prompt);
     });
     const { code, stdout, stderr } = await generate(['We']);
-    expect({ code, stdout }).toEqual({ code: 0, stdout: ' of of the Union' });
+    expect({ code, stdout }).toEqual({ code: 0, stdout: ' off of the Union' });
     expect(stderr).toMatch(/the job started again/);
+  });
+
+  it('shows the answer as it is made, and ends when it is committed', async () => {
+    await log.createTopic('generations-live');
+    const committed = new Deferred<void>();
+    await answerWith(async (prompt) => {
+      await say(prompt.id, 0, ' of\n', null, 'generations-live');
+      await say(prompt.id, 1, ' the', 'length', 'generations-live');
+      await committed.promise;
+      await say(prompt.id, 0, ' of\n', null);
+      await say(prompt.id, 1, ' the', 'length');
+    });
+    const asking = new Millrace(['generate', '--data-dir', dataDir, 'We']);
+    await asking.line((line) => line === ' of');
+    committed.resolve();
+    expect(await asking.finished).toEqual({ code: 0, stdout: ' of\n the', stderr: '' });
   });
 
   it('gives up after a silence, and says what may be wrong', async () => {

@@ -86,19 +86,30 @@ describe('a graph on Kafka', () => {
 });
 
 describe("Kafka's own tools", () => {
-  it('write what millrace reads', async () => {
+  it('write what millrace reads, with keys and headers', async () => {
     await log.createTopic('from-console');
-    await tool('org.apache.kafka.tools.ConsoleProducer', ['--topic', 'from-console'], 'one ☃\ntwo\n');
+    const properties = ['parse.key=true', 'parse.headers=true'].flatMap((each) => ['--reader-property', each]);
+    const lines = 'trace:7,more:☂\tk\tone ☃\n:\t\ttwo\n';
+    await tool('org.apache.kafka.tools.ConsoleProducer', ['--topic', 'from-console', ...properties], lines);
     const env = { MILLRACE_KAFKA_BROKERS: broker.brokers };
-    const { stdout } = await new Millrace(['tail', 'from-console', '--until-end'], { env }).finished;
-    expect(stdout).toBe('one ☃\ntwo');
+    const raw = await new Millrace(['tail', 'from-console', '--until-end', '--raw'], { env }).finished;
+    expect(raw.stdout).toBe('one ☃\ntwo');
+    const [first] = await readTopic(log, 'from-console');
+    expect(first).toMatchObject({ key: Buffer.from('k'), headers: { trace: '7', more: '☂' } });
   });
 
-  it('read what millrace writes', async () => {
-    await millrace(['produce', 'to-console', '-', '--partitions', '2', '--brokers', broker.brokers], 'one ☃\ntwo\n');
-    const options = ['--topic', 'to-console', '--from-beginning', '--max-messages', '2', '--isolation-level'];
-    const lines = await tool('org.apache.kafka.tools.consumer.ConsoleConsumer', [...options, 'read_committed']);
-    expect(lines.trim().split('\n').toSorted()).toEqual(['one ☃', 'two']);
+  it('read what millrace writes, with keys and headers', async () => {
+    await millrace(['produce', 'to-console', '-', '--key', 'k', '--brokers', broker.brokers], 'one ☃\ntwo\n');
+    await log.produce('to-console', [{ key: 'own', value: 'three', headers: { trace: '7', more: '☂' } }]);
+    const properties = ['print.key=true', 'print.headers=true'].flatMap((each) => ['--formatter-property', each]);
+    const options = ['--topic', 'to-console', '--from-beginning', '--max-messages', '3', '--isolation-level'];
+    const lines = await tool('org.apache.kafka.tools.consumer.ConsoleConsumer', [
+      ...options,
+      'read_committed',
+      ...properties,
+    ]);
+    const bare = 'NO_HEADERS\tk';
+    expect(lines.trim().split('\n')).toEqual([`${bare}\tone ☃`, `${bare}\ttwo`, 'trace:7,more:☂\town\tthree']);
   });
 });
 

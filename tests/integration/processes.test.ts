@@ -9,7 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { firstValueFrom, lastValueFrom, take, toArray } from 'rxjs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { startSampler, startTrainer } from '../../infra/index.ts';
+import { startSampler, startTrainer, startTuner } from '../../infra/index.ts';
 import type { SamplerProcess, TrainerProcess } from '../../infra/index.ts';
 import { isRunning } from '../../infra/process-identity.ts';
 import { presets } from '../../model/presets.ts';
@@ -57,6 +57,22 @@ function batchOf(number: number): StepInput {
 function kill(process: { readonly pid: number | undefined }, signal: NodeJS.Signals): void {
   globalThis.process.kill(process.pid ?? 0, signal);
 }
+
+it('a tuner process times engines, with errors of the model as they are', async () => {
+  const tuner = startTuner(1, logger);
+  try {
+    const shape = { rows: 2, context: 16 };
+    const one = { ...settings, model: { ...model, layers: 1 } };
+    const engine = { mode: 'compiled', precision: 'f32', xla: false } as const;
+    const { startMs, stepMs } = await tuner.measure({ settings: one, engine, shape });
+    expect(stepMs).toBeGreaterThan(0);
+    expect(startMs).toBeGreaterThan(stepMs);
+    const bad = tuner.measure({ settings: { ...one, accumulate: 4 }, engine, shape });
+    await expect(bad).rejects.toMatchObject({ code: 'shape-mismatch' });
+  } finally {
+    await tuner.close();
+  }
+});
 
 describe('a trainer process', () => {
   it('goes on bit by bit in another process after a snapshot', async () => {

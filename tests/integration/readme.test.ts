@@ -14,9 +14,23 @@ const ROOT = new URL('../../', import.meta.url);
 const README = readFileSync(new URL('README.md', ROOT), 'utf8');
 
 test('the composition by hand runs as it stands there', async () => {
+  const stdout = await runBlock(0);
+  expect(stdout.split('\n').filter((line) => line.startsWith('step '))).toHaveLength(5);
+});
+
+test('the compiled function learns what stands there', async () => {
+  const lines = (await runBlock(1)).trim().split('\n');
+  expect(lines).toHaveLength(101);
+  expect(Number(lines[99])).toBeLessThan(1e-3);
+  const weights: number[][] = JSON.parse(lines[100] ?? '');
+  expect(weights.flat().map((weight) => Math.round(weight * 10) / 10)).toEqual([3, -1]);
+});
+
+/** Runs one of the blocks in TypeScript; resolves with what it prints. */
+async function runBlock(at: number): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'millrace-readme-'));
   try {
-    const [code = ''] = blocks('ts');
+    const code = blocks('ts')[at] ?? '';
     // What stands there imports the package; here it is the sources, and whatever they depend on.
     const local = code
       .replaceAll(/'millrace\/(\w+)'/g, (_match, room: string) => `'${new URL(`${room}/index.ts`, ROOT).href}'`)
@@ -25,11 +39,11 @@ test('the composition by hand runs as it stands there', async () => {
     await writeFile(file, local);
     const tsx = import.meta.resolve('tsx');
     const { stdout } = await promisify(execFile)(process.execPath, ['--import', tsx, file], { cwd: folder });
-    expect(stdout.split('\n').filter((line) => line.startsWith('step '))).toHaveLength(5);
+    return stdout;
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
-});
+}
 
 test('the graph has nothing to be found', () => {
   const graphs = blocks('yaml');

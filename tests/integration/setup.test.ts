@@ -231,6 +231,7 @@ describe('millrace doctor', () => {
   test('finds all well where the tests run', async () => {
     const { code, stdout } = await doctor([]);
     expect(stdout).toMatch(/✓ TensorFlow +2\.21\.0 loads and computes/);
+    expect(stdout).toMatch(/Engine, nano +\S/);
     expect(stdout).toContain('All is well.');
     expect(code).toBe(0);
   });

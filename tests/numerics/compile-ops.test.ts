@@ -2,16 +2,20 @@ import type { Tensor } from '@tensorflow/tfjs-node';
 import { expect, test } from 'vitest';
 import { compile } from '../../model/compile/index.ts';
 import { tf } from '../../model/tf.ts';
+import { moreOpCases } from './compile-more-ops.cases.ts';
 import { opCases, type OpCase } from './compile-ops.cases.ts';
 
 /** Largest difference allowed, relative to the largest value: what another order of summation makes of float32. */
 const TOLERANCE = 2e-6;
 
-test.each(opCases().map((opCase) => [opCase.name, opCase] as const))('%s, compiled, equals eager', (_name, opCase) => {
-  const tensorsBefore = tf.memory().numTensors;
-  expect(differences(opCase)).toEqual([]);
-  expect(tf.memory().numTensors).toBe(tensorsBefore);
-});
+test.each([...opCases(), ...moreOpCases()].map((opCase) => [opCase.name, opCase] as const))(
+  '%s, compiled, equals eager',
+  (_name, opCase) => {
+    const tensorsBefore = tf.memory().numTensors;
+    expect(differences(opCase)).toEqual([]);
+    expect(tf.memory().numTensors).toBe(tensorsBefore);
+  },
+);
 
 /** What differs between a run op by op and a run of the compiled graph, in words. */
 function differences(opCase: OpCase): readonly string[] {

@@ -1,7 +1,8 @@
 import type { Tensor } from '@tensorflow/tfjs-node';
-import { readdirSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { describe, expect, test } from 'vitest';
+import { join } from 'node:path';
+import { afterAll, describe, expect, test, vi } from 'vitest';
 import { compile, compileProgram, traceable } from '../../model/compile/index.ts';
 import { ModelError } from '../../model/errors.ts';
 import { backend, tf } from '../../model/tf.ts';
@@ -122,8 +123,21 @@ describe('shapes', () => {
 });
 
 describe('what cannot be traced', () => {
+  const before = compile(({ x }) => ({ outputs: { y: x.neg() } }), { inputs: { x: vector } });
+  afterAll(() => before.dispose());
+
   test.each([
-    ['reading values', (x: Tensor) => tf.scalar(x.dataSync()[0] ?? 0), /values of a result .* are read/],
+    [
+      'reading values',
+      (x: Tensor) => tf.scalar(x.square().dataSync()[0] ?? 0),
+      /values of a result .*Square.* are read/,
+    ],
+    [
+      'a choice by values',
+      (x: Tensor) => (x.sum().arraySync() === 0 ? x : x.neg()),
+      /values of a result .*Sum.* are read/,
+    ],
+    ['reading values later', (x: Tensor) => readLater(x), /values of a tensor are read/],
     [
       'an operation that reads values',
       (x: Tensor) => tf.gather(x, x.cast('int32')),
@@ -135,8 +149,19 @@ describe('what cannot be traced', () => {
       /shape of the result of Where/,
     ],
     ['a mistake in shapes', (x: Tensor) => x.as2D(1, 3).matMul(x.as2D(1, 3)), /MatMul/],
-  ])('%s', (_name, fn, message) => {
+    [
+      'an attribute of an unknown kind',
+      (x: Tensor) => backend.executeSingleOutput('Neg', [{ name: 'strange', type: 99, value: 1 }], [x]),
+      /Neg has an attribute "strange"/,
+    ],
+    [
+      'a call of another compiled function',
+      (x: Tensor) => before({ x }).y,
+      /a compiled function or SavedModel is called/,
+    ],
+  ])('%s: the error names what it is and the line that did it', (_name, fn, message) => {
     expect(traced(fn)).toThrow(message);
+    expect(traced(fn)).toThrow(/compile\.test\.ts:\d+:\d+/);
   });
 
   test('a tensor from outside that was not declared, whether it was used before or not', () => {
@@ -174,6 +199,9 @@ describe('what cannot be traced', () => {
 
 describe('what is left behind', () => {
   test('no tensors, no handles of the binding, no files', () => {
+    // A folder of its own, since other tests may be compiling now.
+    const folder = mkdtempSync(join(tmpdir(), 'millrace-left-'));
+    vi.stubEnv('TMPDIR', folder);
     const x = tf.tensor1d([1, 2, 3]);
     tf.dispose(x.add(1));
     const before = { ...counts(), files: files() };
@@ -190,6 +218,8 @@ describe('what is left behind', () => {
     step.dispose();
     expect(() => step({ x })).toThrow(/disposed/);
     x.dispose();
+    vi.unstubAllEnvs();
+    rmdirSync(folder);
   });
 
   test('the same call gives the same bits every time', () => {
@@ -207,6 +237,12 @@ describe('what is left behind', () => {
 
 function traced(fn: (x: Tensor) => Tensor): () => void {
   return () => compile(({ x }) => ({ outputs: { y: fn(x) } }), { inputs: { x: vector } }).dispose();
+}
+
+/** Without waiting for the values, or for why there are none. */
+function readLater(x: Tensor): Tensor {
+  x.data().catch(() => undefined);
+  return x.neg();
 }
 
 function files(): number {

@@ -111,6 +111,18 @@ describe('a long answer', () => {
     sampler.dispose();
   });
 
+  test.each(engines)('%s, leaves no more room behind than the others need', (_, engine) => {
+    const sampler = createSampler(engine);
+    sampler.load(path);
+    sampler.submit('long', request(long, { maxTokens: 3 }));
+    sampler.submit('short', request([1, 2], { maxTokens: 40 }));
+    sampler.submit('other', request([3], { maxTokens: 5 }));
+    const answers = steps(sampler);
+    expect(answers.get('long')?.tokens).toEqual(greedily(config, long, 3));
+    expect(answers.get('short')?.tokens).toEqual(greedily(config, [1, 2], 40));
+    sampler.dispose();
+  });
+
   test('in bfloat16 is near: every token is among the likeliest of the whole forward pass', () => {
     const sampler = createSampler(compiledDecoding('bf16'));
     sampler.load(path);
@@ -177,6 +189,23 @@ describe('requests', () => {
         best.map((p) => expect.closeTo(p, 5)),
       );
     });
+    sampler.dispose();
+  });
+
+  test.each(engines)('%s, score their own prompt', (_, engine) => {
+    const sampler = createSampler(engine);
+    sampler.load(path);
+    const prompt = [3, 1, 4, 1, 5];
+    sampler.submit('one', request(prompt, { topPromptLogProbabilities: 2, maxTokens: 2 }));
+    const [first, second] = [sampler.step()[0], sampler.step()[0]];
+    const text = tf.tensor2d([prompt], undefined, 'int32');
+    const logits = tf.tidy(() => tf.logSoftmax(forward(tinyWeights(tinyConfig, 7), tinyConfig, text)).dataSync());
+    const expected = prompt.slice(1).map((token, at) => logits[at * tinyConfig.vocabSize + token] ?? 0);
+    expect(first?.promptLogProbabilities?.map(({ token }) => token)).toEqual(prompt.slice(1));
+    const scored = first?.promptLogProbabilities?.map(({ logProbability }) => logProbability);
+    expect(scored).toEqual(expected.map((each) => expect.closeTo(each, 4)));
+    expect(first?.promptLogProbabilities?.[0]?.top).toHaveLength(2);
+    expect(second).not.toHaveProperty('promptLogProbabilities');
     sampler.dispose();
   });
 

@@ -1,6 +1,6 @@
 import type { Barrier, Element, Item, Restore, Source, Tick, Uid } from '../../operators/flow.ts';
 import { isItem } from '../../operators/flow.ts';
-import type { CutReason, Snapshot } from '../../operators/types.ts';
+import type { Coordinates, CutReason, Snapshot } from '../../operators/types.ts';
 import { Window } from '../../operators/window.ts';
 
 /** A source that stands still: it makes elements, and notes what operators ask of it. */
@@ -48,6 +48,11 @@ export class TestSource implements Source {
   tick(atMs: number): Tick {
     return { kind: 'tick', atMs, source: this };
   }
+}
+
+/** Where the prompt of a name stands: those of greater letters, or numbers, behind those of smaller ones. */
+export function promptAt(id: string): Coordinates {
+  return { topic: 'prompts', partition: 0, offset: /^\d+$/.test(id) ? Number(id) : (id.codePointAt(0) ?? 0) };
 }
 
 /** What a store would give back: the snapshots of a basket, through JSON. */

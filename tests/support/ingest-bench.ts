@@ -1,7 +1,7 @@
 import type { Observable, Subscription } from 'rxjs';
 import type { Barrier, Element, Source } from '../../operators/flow.ts';
 import { ingest } from '../../operators/ingest.ts';
-import type { IngestOptions } from '../../operators/ingest.ts';
+import type { IngestOptions } from '../../operators/ingest-options.ts';
 import type { Topic } from '../../operators/ports.ts';
 import type { CutReason, LogRecord } from '../../operators/types.ts';
 import { asStored } from './elements.ts';

@@ -20,7 +20,7 @@ export function jobGraph(options: JobGraphOptions): string {
 name: ${name}
 model: { preset: nano }
 tokenizer: { kind: bytes }
-topics: { text: { partitions: ${partitions} }, ${metrics}: {}${speaks ? ', prompts: {}, generations: {}' : ''} }
+topics: { text: { partitions: ${partitions} }, ${metrics}: {}${speaks ? ', prompts: {}, generations: {}, generations-live: {}' : ''} }
 ${also}
 streams:
   learn:
@@ -41,6 +41,7 @@ const SPEAK = `
     - { uid: tokenize-prompt, tokenizePrompt: {} }
     - { uid: generate, generate: {} }
     - { uid: detokenize, detokenize: {} }
-    - { uid: answers, publish: { topic: generations, exactlyOnce: false } }
+    - { uid: live, publish: { topic: generations-live, exactlyOnce: false } }
+    - { uid: answers, publishAnswers: { topic: generations } }
     - { uid: offsets, checkpoint: { every: 1s, keep: 2 } }
 `;

@@ -109,6 +109,13 @@ export class MemoryLog implements TopicLog {
     return coordinates;
   }
 
+  /** Drops the records of a partition before an offset, as retention does. */
+  drop({ topic, partition, offset }: Position): void {
+    const found = this.#storage.partition(topic, partition);
+    found.records.splice(0, offset - found.start);
+    found.start = offset;
+  }
+
   async offsets(topic: string): Promise<readonly PartitionOffsets[]> {
     return this.#storage.topic(topic).partitions.map(({ start, records }, partition) => {
       return { topic, partition, start, end: start + records.length };

@@ -1,5 +1,7 @@
 import { MillraceError } from '../../operators/errors.ts';
 import type {
+  Answer,
+  AnswerBook,
   Checkpoint,
   CheckpointInfo,
   CheckpointStore,
@@ -9,7 +11,23 @@ import type {
   Ledger,
   LedgerEntry,
 } from '../../operators/ports.ts';
+import type { Coordinates } from '../../operators/types.ts';
 import { asStored } from './elements.ts';
+
+/** Answers in memory; all that were committed, in order. */
+export class MemoryAnswers implements AnswerBook {
+  readonly committed: Answer[] = [];
+
+  begin({ topic, partition, offset }: Coordinates): boolean {
+    return !this.committed.some(({ at }) => at.topic === topic && at.partition === partition && at.offset === offset);
+  }
+
+  async commit(answer: Answer): Promise<void> {
+    this.committed.push(answer);
+  }
+
+  async close(): Promise<void> {}
+}
 
 /** Checkpoints in memory; their states have been through JSON, as on a disk. */
 export class MemoryCheckpoints implements CheckpointStore {

@@ -2,6 +2,7 @@ import type { StepReport, TextDelta } from '../../operators/types.ts';
 
 const delta: TextDelta = {
   event: 'generation',
+  at: { topic: 'prompts', partition: 0, offset: 3 },
   id: 'p1',
   index: 0,
   text: ' people',
@@ -45,7 +46,7 @@ export const ownValues: readonly OwnValue[] = [
   {
     schema: 'millrace.GenerationDelta',
     value: delta,
-    hex: '1467656e65726174696f6e047031000e2070656f706c650012303030303030303132800a',
+    hex: '1467656e65726174696f6e047031020e70726f6d7074730006000e2070656f706c650012303030303030303132800a',
   },
   {
     schema: 'millrace.StepReport',

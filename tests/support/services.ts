@@ -3,7 +3,7 @@ import type { Services } from '../../operators/kind.ts';
 import { byteTokenizer } from './byte-tokenizer.ts';
 import { fakeSampler, fakeTrainer } from './fakes.ts';
 import { MemoryLog } from './memory-log.ts';
-import { MemoryCheckpoints, MemoryDeadLetters, MemoryLedger } from './memory-stores.ts';
+import { MemoryAnswers, MemoryCheckpoints, MemoryDeadLetters, MemoryLedger } from './memory-stores.ts';
 
 /** What a graph's operators are given, all in memory. */
 export function memoryServices(): Services {
@@ -19,6 +19,7 @@ export function memoryServices(): Services {
     store: new MemoryCheckpoints(),
     trainer: fakeTrainer(),
     sampler: fakeSampler(),
+    answers: new MemoryAnswers(),
     batch: { rows: 2, context: 4 },
     restore: null,
     maxSteps: Infinity,

@@ -23,7 +23,9 @@ test('what the user has set stays', () => {
   expect(environment).toHaveProperty('TF_NUM_INTEROP_THREADS', '1');
 });
 
-test('steps too small to be shared out run on one thread', () => {
-  expect(suitableEngine('nano')).toMatchObject({ mode: 'compiled', threads: 1 });
-  expect(suitableEngine('small')).not.toHaveProperty('threads');
+test('the rule of thumb: bfloat16 where the processor has it, and one thread for steps too small to be shared out', () => {
+  const machine = { processor: 'of a test', features: ['amx_bf16'], threads: 6, tensorflow: '' };
+  expect(suitableEngine('nano', machine)).toEqual({ mode: 'compiled', precision: 'bf16', xla: false, threads: 1 });
+  expect(suitableEngine('small', machine)).toEqual({ mode: 'compiled', precision: 'bf16', xla: true, threads: 6 });
+  expect(suitableEngine('base', { ...machine, features: ['avx2'] })).toMatchObject({ precision: 'f32', threads: 6 });
 });

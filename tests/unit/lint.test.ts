@@ -158,6 +158,26 @@ test('answers may go to a topic of text', () => {
   expect(lintGraph(GRAPH.replace('{ text: {}', topics) + speak).findings).toEqual([]);
 });
 
+test('answers in Avro need a schema', () => {
+  const answers = `
+  speak:
+    - { uid: asked, ingest: { topics: [text] } }
+    - { uid: prompts, prompts: {} }
+    - { uid: tokenize-prompt, tokenizePrompt: {} }
+    - { uid: generate, generate: {} }
+    - { uid: detokenize, detokenize: {} }
+    - { uid: answers, publishAnswers: { topic: generations } }
+    - { uid: offsets, checkpoint: {} }
+`;
+  const found = (topic: string): readonly string[] =>
+    lintGraph(GRAPH.replace('{ text: {}', `{ generations: ${topic}, text: {}`) + answers).findings.map(
+      ({ code }) => code,
+    );
+  expect(found('{ format: avro }')).toEqual(['settings-conflict']);
+  expect(found('{ format: avro, schema: millrace.GenerationDelta }')).toEqual([]);
+  expect(found('{ format: text }')).toEqual([]);
+});
+
 test('finds a second trainer', () => {
   const [, learn = ''] = GRAPH.split('  learn:\n');
   const { findings } = lintGraph(`${GRAPH}  again:\n${learn.replaceAll('uid: ', 'uid: second-')}`);
@@ -170,4 +190,55 @@ test('finds everything at once, each with its path', () => {
     ['unknown-key', 'streams.learn[1].decode.max'],
     ['uid-duplicate', 'streams.learn[3].uid'],
   ]);
+});
+
+const SPEAKING = `name: speaking
+topics: { prompts: {}, generations: {} }
+streams:
+  speak:
+    - { uid: asked, ingest: { topics: [prompts] } }
+    - { uid: prompts, prompts: {} }
+    - { uid: tokenize, tokenizePrompt: {} }
+    - { uid: generate, generate: {} }
+    - { uid: detokenize, detokenize: {} }
+    - { uid: answers, publishAnswers: { topic: generations } }
+    - { uid: offsets, checkpoint: {} }
+`;
+
+test('a stream that answers has nothing to be found', () => {
+  expect(lintGraph(SPEAKING).findings).toEqual([]);
+});
+
+test.each([
+  [
+    'answers that are counted on to repeat themselves',
+    ['publishAnswers: {', 'publish: {'],
+    'settings-conflict',
+    10,
+    'Use "publishAnswers"',
+  ],
+  [
+    'two answers to one prompt',
+    ['    - { uid: offsets', '    - { uid: more, publishAnswers: { topic: generations } }\n    - { uid: offsets'],
+    'answers-twice',
+    11,
+    'may stand in a stream once',
+  ],
+  [
+    'answers without cuts',
+    ['    - { uid: offsets, checkpoint: {} }\n', ''],
+    'checkpoint-missing',
+    5,
+    'prompts would be lost',
+  ],
+  [
+    'an answer where there is none',
+    ['    - { uid: detokenize, detokenize: {} }\n', ''],
+    'types-mismatch',
+    9,
+    'takes text-delta',
+  ],
+])('%s is found in a stream that answers', (_, [from = '', to = ''], code, line, message) => {
+  const { findings } = lintGraph(SPEAKING.replace(from, to));
+  expect(findings).toMatchObject([{ code, line, message: expect.stringContaining(message) }]);
 });

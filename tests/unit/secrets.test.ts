@@ -30,8 +30,8 @@ describe('a secret', () => {
 
   it.each([
     [{ env: 'MINE' }, {}, 'variable MINE'],
-    [{ file: join(folder, 'none') }, {}, 'none, which the graph names'],
-    [undefined, { THE_NAME_FILE: join(folder, 'none') }, 'which THE_NAME_FILE names'],
+    [{ file: join(folder, 'none') }, {}, 'none, which is to hold a secret, can'],
+    [undefined, { THE_NAME_FILE: join(folder, 'none') }, 'none, which is to hold a secret, can'],
   ])('that is said to be somewhere must be there (case %#)', (spec, env, says) => {
     expect(() => readSecret(spec, 'THE_NAME', env)).toThrow(expect.objectContaining({ code: 'config-invalid' }));
     expect(() => readSecret(spec, 'THE_NAME', env)).toThrow(says);

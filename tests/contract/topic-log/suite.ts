@@ -1,4 +1,4 @@
-import type { TopicLog } from '../../../operators/ports.ts';
+import type { Position, TopicLog } from '../../../operators/ports.ts';
 
 /** A log under test. */
 export interface OpenedLog {
@@ -9,6 +9,8 @@ export interface OpenedLog {
   another(): Promise<TopicLog>;
   /** Closes every handle and opens the log again. */
   reopen(): Promise<TopicLog>;
+  /** Drops the records of a partition before an offset, where retention is not kept to at once. */
+  forget?(position: Position): Promise<void>;
   /** Closes every handle and removes what was stored. */
   close(): Promise<void>;
 }

@@ -4,14 +4,14 @@ import { describe, expect, it } from 'vitest';
 import { detokenize } from '../../../operators/detokenize.ts';
 import type { TokenDelta } from '../../../operators/types.ts';
 import { byteTokenizer } from '../../support/byte-tokenizer.ts';
-import { TestSource, valuesOf } from '../../support/elements.ts';
+import { TestSource, promptAt, valuesOf } from '../../support/elements.ts';
 import { marbles } from '../../support/marbles.ts';
 
 const source = new TestSource();
 const weights = { id: 'w', step: 1 };
 
 function delta(id: string, index: number, bytes: Uint8Array, finish: TokenDelta['finish'] = null): TokenDelta {
-  return { id, index, tokens: Int32Array.from(bytes), weights, finish };
+  return { id, at: promptAt(id), index, tokens: Int32Array.from(bytes), weights, finish };
 }
 
 /** An answer in deltas that are cut anywhere, also within characters. */
@@ -70,6 +70,13 @@ describe('detokenize', () => {
       expectObservable(output).toBe('A--B', expected);
       expectObservable(output, '-^').toBe('---C', expected);
     });
+  });
+
+  it('keeps answers to two prompts of one id apart', async () => {
+    const twin = promptAt('b');
+    const deltas = [first, { ...first, at: twin }, { ...second, at: twin }, second];
+    const output = from(deltas.map((each) => source.item(each))).pipe(detokenize(byteTokenizer), toArray());
+    expect(valuesOf(await lastValueFrom(output)).map(({ text }) => text)).toEqual(['', '', 'é', 'é']);
   });
 
   it('begins an answer anew when its first delta comes again', async () => {

@@ -6,15 +6,16 @@ import { generate } from '../../../operators/generate.ts';
 import type { GenerateOptions } from '../../../operators/generate.ts';
 import type { SampleDelta, Sampler } from '../../../operators/ports.ts';
 import type { TokenizedPrompt } from '../../../operators/types.ts';
-import { TestSource, asStored } from '../../support/elements.ts';
+import { TestSource, asStored, promptAt } from '../../support/elements.ts';
 import { ManualSampler, manualWeights } from '../../support/manual-model.ts';
 import { marbles } from '../../support/marbles.ts';
+import { MemoryAnswers } from '../../support/memory-stores.ts';
 
 const settings = { maxTokens: 5, temperature: 0, topK: 0, topP: 1, seed: 3 };
 const END = 9;
 
 function prompt(id: string): TokenizedPrompt {
-  return { ...settings, id, tokens: Int32Array.of(1, 2) };
+  return { ...settings, id, at: promptAt(id), tokens: Int32Array.of(1, 2) };
 }
 
 function delta(token: number, finish: SampleDelta['finish'] = null): SampleDelta {
@@ -39,7 +40,10 @@ class Bench {
     this.subscription = this.input.pipe(operator).subscribe({
       next: (element) => {
         if (element.kind !== 'item') this.seen.push(element.kind);
-        else this.seen.push(`${element.value.id}${element.value.index}${element.value.finish ?? ''}`);
+        else {
+          this.seen.push(`${element.value.id}${element.value.index}${element.value.finish ?? ''}`);
+          element.source.window.give(element.bytes);
+        }
       },
       error: (error: unknown) => this.errors.push(error),
       complete: () => this.seen.push('complete'),
@@ -67,7 +71,7 @@ function unfinishedIds(states: ReadonlyMap<string, unknown>): unknown {
 }
 
 describe('generate', () => {
-  it("asks the sampler, and emits its deltas with the prompt's id, numbered, under no bytes", () => {
+  it("asks the sampler, and emits its deltas with the prompt's id, numbered, the last under the prompt's bytes", () => {
     marbles(({ cold, expectObservable, expectSubscriptions }) => {
       const source = new TestSource();
       const answer = cold('x-y|', { x: delta(4), y: delta(5, 'stop') });
@@ -80,9 +84,9 @@ describe('generate', () => {
       });
       expectObservable(flow.pipe(generate(sampler, { stopTokens: [END] }))).toBe('rx-(ty)b-|', {
         r: source.restore(),
-        x: source.item({ ...delta(4), id: 'a', index: 0 }),
+        x: source.item({ ...delta(4), id: 'a', at: promptAt('a'), index: 0 }),
         t: source.tick(1),
-        y: source.item({ ...delta(5, 'stop'), id: 'a', index: 1 }),
+        y: source.item({ ...delta(5, 'stop'), id: 'a', at: promptAt('a'), index: 1 }, 10),
         b: source.barrier({ generate: { state: { unfinished: [] } } }),
       });
       expectSubscriptions(flow.subscriptions).toBe('^--------!');
@@ -119,7 +123,7 @@ describe('generate', () => {
     expect(bench.seen).toEqual(['b0', 'a0', 'b1stop', 'a1length', 'c0stop', 'd0stop']);
   });
 
-  it("gives a prompt's bytes back when it is answered", () => {
+  it("sends a prompt's bytes on with the last delta of its answer", () => {
     const bench = new Bench();
     bench.ask('a', 'b');
     bench.speak(0);
@@ -127,6 +131,14 @@ describe('generate', () => {
     bench.speak(0, 'stop');
     expect(bench.source.window.inFlightBytes).toBe(10);
     bench.speak(1, 'stop');
+    expect(bench.source.window.inFlightBytes).toBe(0);
+  });
+
+  it("gives a prompt's bytes back when its answer ends without a last delta", () => {
+    const bench = new Bench();
+    bench.ask('a');
+    bench.speak(0);
+    bench.sampler.answers[0]?.complete();
     expect(bench.source.window.inFlightBytes).toBe(0);
   });
 
@@ -232,6 +244,22 @@ describe('generate at a barrier', () => {
     for (const request of [0, 1, 2, 3]) again.speak(request, 'stop');
     expect(again.seen).toEqual(['restore', 'a0stop', 'b0stop', 'c0stop', 'd0stop']);
     expect(again.sampler.requests[0]).toEqual({ ...settings, prompt: Int32Array.of(1, 2), stopTokens: [END] });
+    expect(again.source.window.inFlightBytes).toBe(0);
+  });
+
+  it('passes over prompts that have an answer, from the cut and from the stream', async () => {
+    const answers = new MemoryAnswers();
+    const bench = new Bench();
+    const barrier = bench.source.barrier();
+    bench.ask('a', 'b');
+    bench.give(barrier);
+    for (const id of ['a', 'c']) await answers.commit({ at: promptAt(id), records: [] });
+
+    const again = new Bench({ answers });
+    again.give(again.source.restore(asStored(barrier.basket)));
+    again.ask('c', 'd');
+    for (const request of [0, 1]) again.speak(request, 'stop');
+    expect(again.seen).toEqual(['restore', 'b0stop', 'd0stop']);
     expect(again.source.window.inFlightBytes).toBe(0);
   });
 

@@ -1,5 +1,5 @@
 import { expect, describe, it } from 'vitest';
-import type { IngestOptions } from '../../../operators/ingest.ts';
+import type { IngestOptions } from '../../../operators/ingest-options.ts';
 import { FakeGroup } from '../../support/fake-group.ts';
 import type { FakeMember } from '../../support/fake-group.ts';
 import { IngestBench, WatchedLog, restoreFrom } from '../../support/ingest-bench.ts';

@@ -9,7 +9,11 @@ import { memoryServices } from '../../support/services.ts';
 const OPERATORS = new URL('../../../operators/', import.meta.url);
 
 /** What a kind cannot do without, since nothing would be a good default. */
-const NEEDED: Readonly<Record<string, object>> = { ingest: { topics: ['a', 'b'] }, publish: { topic: 'a' } };
+const NEEDED: Readonly<Record<string, object>> = {
+  ingest: { topics: ['a', 'b'] },
+  publish: { topic: 'a' },
+  publishAnswers: { topic: 'a' },
+};
 
 describe('the registered kinds', () => {
   it('are all that the operators declare', () => {

@@ -8,6 +8,7 @@ import { marbles } from '../../support/marbles.ts';
 import { MemoryDeadLetters, deadLettersThatFail } from '../../support/memory-stores.ts';
 
 const source = new TestSource();
+const at = { topic: 'ask', partition: 2, offset: 5 };
 const defaults = { maxTokens: 64, temperature: 0.8, topK: 0, topP: 0.95, seed: 0 };
 
 function record(value: string | Uint8Array | null, key: string | null = null): LogRecord {
@@ -30,7 +31,7 @@ const elements = {
 };
 const expected = {
   ...elements,
-  P: source.item({ ...defaults, id: 'ask/2/5', text: 'Hello' }, 5),
+  P: source.item({ ...defaults, at, id: 'ask/2/5', text: 'Hello' }, 5),
 };
 
 describe('prompts', () => {
@@ -57,12 +58,12 @@ describe('prompts', () => {
   it('takes settings from the JSON, else from the defaults', async () => {
     const json = ' {"prompt": "Hi", "maxTokens": 3, "temperature": 0, "topK": 4, "topP": 1, "seed": 8}';
     expect(await promptsOf([record(json)])).toEqual([
-      { id: 'ask/2/5', text: 'Hi', maxTokens: 3, temperature: 0, topK: 4, topP: 1, seed: 8 },
+      { id: 'ask/2/5', at, text: 'Hi', maxTokens: 3, temperature: 0, topK: 4, topP: 1, seed: 8 },
     ]);
     const flow = from([source.item(record('{"prompt": "Hi", "seed": 1}'))]);
     const own = prompts({ deadLetters: deadLettersThatFail, defaults: { maxTokens: 9, seed: 7 } });
     expect(valuesOf(await lastValueFrom(flow.pipe(own, toArray())))).toEqual([
-      { ...defaults, id: 'ask/2/5', text: 'Hi', maxTokens: 9, seed: 1 },
+      { ...defaults, at, id: 'ask/2/5', text: 'Hi', maxTokens: 9, seed: 1 },
     ]);
   });
 

@@ -155,7 +155,8 @@ describe('publish', () => {
 describe('reportRecord', () => {
   it("keys an answer's deltas by their prompt, and other reports by their kind", async () => {
     const weights = { id: 'w', step: 1 };
-    const generation: Report = { event: 'generation', id: 'p1', index: 0, text: 'hi', weights, finish: null };
+    const at = { topic: 'prompts', partition: 0, offset: 1 };
+    const generation: Report = { event: 'generation', id: 'p1', at, index: 0, text: 'hi', weights, finish: null };
     expect(await reportRecord(generation)).toEqual({ key: 'p1', value: Buffer.from(JSON.stringify(generation)) });
     const info = { id: 'c', reason: 'timer', bytes: 1, durationMs: 2, path: '/c' } as const;
     const report: Report = { event: 'checkpoint', ...info };

@@ -4,11 +4,11 @@ import type { Element } from '../../../operators/flow.ts';
 import { tokenizePrompt } from '../../../operators/tokenize-prompt.ts';
 import type { Prompt } from '../../../operators/types.ts';
 import { byteTokenizer } from '../../support/byte-tokenizer.ts';
-import { TestSource, valuesOf } from '../../support/elements.ts';
+import { TestSource, promptAt, valuesOf } from '../../support/elements.ts';
 import { settle } from '../../support/settle.ts';
 
 const source = new TestSource();
-const settings = { id: 'p', maxTokens: 3, temperature: 1, topK: 0, topP: 1, seed: 9 };
+const settings = { id: 'p', at: promptAt('p'), maxTokens: 3, temperature: 1, topK: 0, topP: 1, seed: 9 };
 
 function prompt(text: string): Prompt {
   return { ...settings, text };

@@ -1,0 +1,2 @@
+export { openHttpServer } from './server.ts';
+export type { HttpLimits, HttpOptions, HttpServer } from './server.ts';

@@ -1,0 +1,130 @@
+import rateLimit from '@fastify/rate-limit';
+import { fastify } from 'fastify';
+import type { FastifyInstance } from 'fastify';
+import { MillraceError } from '../../operators/errors.ts';
+import type { Logger } from '../../operators/ports.ts';
+import { Answering } from './answering.ts';
+import type { AnsweringOptions } from './answering.ts';
+import { errorAnswer } from './api-error.ts';
+import { requireToken } from './require-token.ts';
+import { chatTemplate, plainTemplate } from './chat-template.ts';
+import { parseChat, parseCompletion } from './openai-requests.ts';
+import { respond } from './respond.ts';
+import { chatForm, completionForm } from './responses.ts';
+
+export interface HttpOptions extends Omit<AnsweringOptions, 'maxAnswers'> {
+  readonly host: string;
+  /** 0 for any that is free. */
+  readonly port: number;
+  /** Whoever asks must bring it, where there is one. */
+  readonly token?: string | undefined;
+  /** A Jinja template as Hugging Face's tokenizers have it; conversations are written as scripts when absent. */
+  readonly chatTemplate?: string | undefined;
+  readonly limits?: Partial<HttpLimits>;
+  readonly logger: Logger;
+}
+
+export interface HttpLimits {
+  readonly bodyBytes: number;
+  /** Of one address. */
+  readonly requestsPerMinute: number;
+  /** Answers under way at once. */
+  readonly answers: number;
+}
+
+export interface HttpServer {
+  /** Where it listens, for instance `http://127.0.0.1:8080`. */
+  readonly url: string;
+  /** Ends the answers under way. */
+  close(): Promise<void>;
+}
+
+const usual: HttpLimits = { bodyBytes: 1024 * 1024, requestsPerMinute: 6000, answers: 64 };
+const LOOPBACK: ReadonlySet<string> = new Set(['127.0.0.1', '::1', 'localhost']);
+
+/**
+ * Serves the model over HTTP as OpenAI's API does: `/v1/models`, `/v1/completions`, `/v1/chat/completions`; and `/healthz`
+ * and `/readyz` for whoever watches over it. No CORS.
+ *
+ * Rejects with `bad-usage` where others could reach it without a token, or where it can't listen.
+ */
+export async function openHttpServer(options: HttpOptions): Promise<HttpServer> {
+  const { host, port, token, logger } = options;
+  if (!LOOPBACK.has(host) && !token) {
+    throw new MillraceError(
+      'bad-usage',
+      `Whoever reaches ${host} could ask the model. Set a token (MILLRACE_HTTP_TOKEN), or listen on 127.0.0.1.`,
+    );
+  }
+  const limits = { ...usual, ...options.limits };
+  const server = fastify({ bodyLimit: limits.bodyBytes, forceCloseConnections: true });
+  server.setErrorHandler((error, _request, reply) => {
+    const { status, body } = errorAnswer(error);
+    if (status >= 500) logger.warn(`A request over HTTP failed: ${String(error)}`);
+    return reply.code(status).send(body);
+  });
+  server.setNotFoundHandler((request, reply) => {
+    const message = `There is no ${request.method} ${request.url} here.`;
+    return reply.code(404).send({ error: { message, type: 'invalid_request_error', param: null, code: null } });
+  });
+  server.get('/healthz', () => ({ status: 'ok' }));
+  server.get('/readyz', (_request, reply) => {
+    const isReady = options.model.isReady();
+    return reply.code(isReady ? 200 : 503).send({ status: isReady ? 'ready' : 'no weights yet' });
+  });
+  await server.register(rateLimit, { max: limits.requestsPerMinute, timeWindow: '1 minute', global: false });
+  await server.register(async (api) => {
+    api.addHook('onRequest', api.rateLimit());
+    if (token) api.addHook('onRequest', requireToken(token));
+    addModels(api, options);
+    addAnswers(api, options, limits);
+  });
+  try {
+    return { url: await server.listen({ host, port }), close: () => server.close() };
+  } catch (error) {
+    await server.close();
+    throw new MillraceError('bad-usage', `Can't listen on ${host}:${port}: ${String(error)}`, { cause: error });
+  }
+}
+
+function addModels(api: FastifyInstance, { model }: HttpOptions): void {
+  const shown = {
+    id: model.id,
+    object: 'model',
+    created: Math.floor(model.createdAtMs / 1000),
+    owned_by: 'millrace',
+    max_model_len: model.maxContext,
+  };
+  api.get('/v1/models', () => ({ object: 'list', data: [shown] }));
+  api.get<{ Params: { readonly id: string } }>('/v1/models/:id', ({ params }, reply) => {
+    if (params.id === model.id) return shown;
+    const message = `There is no model "${params.id}" here, but "${model.id}".`;
+    return reply
+      .code(404)
+      .send({ error: { message, type: 'invalid_request_error', param: 'model', code: 'model_not_found' } });
+  });
+}
+
+function addAnswers(api: FastifyInstance, options: HttpOptions, limits: HttpLimits): void {
+  const answering = new Answering({ ...options, maxAnswers: limits.answers });
+  const toText = chatTemplate(options.chatTemplate ?? plainTemplate);
+  api.post('/v1/completions', async (request, reply) => {
+    const asked = parseCompletion(request.body);
+    answering.requireModel(asked.model);
+    const prompts = await Promise.all(asked.prompts.map((prompt) => answering.toPrompt(prompt)));
+    const answers = answering.answers(asked, prompts, asked.isEcho);
+    return respond(request, reply, {
+      asked,
+      prompts,
+      answers,
+      form: completionForm(asked, prompts, options.tokenizer),
+    });
+  });
+  api.post('/v1/chat/completions', async (request, reply) => {
+    const asked = parseChat(request.body);
+    answering.requireModel(asked.model);
+    const prompts = [await answering.toPrompt(toText(asked.messages))];
+    const answers = answering.answers(asked, prompts, false);
+    return respond(request, reply, { asked, prompts, answers, form: chatForm(asked, options.tokenizer) });
+  });
+}

@@ -1,0 +1,63 @@
+import { z } from 'zod';
+import { presets } from '../../model/presets.ts';
+import type { TrainerSettings } from '../../model/settings.ts';
+import type { Graph } from '../spec/graph.ts';
+import { chooseEngine } from './choose-engine.ts';
+import { engineOfCheckpoints, settleEngine } from './job-engine.ts';
+import type { JobFolder } from './job-folder.ts';
+import { readJobRecord, warnOfIgnored, writeJobRecord } from './job-record.ts';
+
+export interface TrainingSettings {
+  readonly settings: TrainerSettings;
+  /** Shape of a batch where the graph names none. */
+  readonly batch: { readonly rows: number; readonly context: number };
+}
+
+export interface TrainingSettingsOptions {
+  readonly graph: Graph;
+  readonly folder: JobFolder;
+  readonly vocabSize: number;
+  readonly onWarning: (message: string) => void;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * What a job trains with. Holds it to what it began with, warns of what the graph says otherwise, and settles its engine:
+ * all before its first step.
+ */
+export async function settleTraining(options: TrainingSettingsOptions): Promise<TrainingSettings> {
+  const { graph, folder, vocabSize, onWarning, signal } = options;
+  const { model: spec } = graph;
+  const preset = presets[spec.preset];
+  const record = await readJobRecord(folder);
+  if (record) warnOfIgnored(record, graph, onWarning);
+  const { seed, tokenizer } = record ?? { seed: spec.seed, tokenizer: graph.tokenizer };
+  const settings: TrainerSettings = {
+    model: { ...preset.model, vocabSize },
+    seed,
+    optimizer: { ...preset.optimizer, ...(spec.learningRate ? { learningRate: spec.learningRate } : {}) },
+    schedule: preset.schedule,
+    accumulate: spec.accumulate,
+    ema: spec.ema,
+  };
+  const batch = { rows: preset.batchRows, context: preset.model.maxContext };
+  const shape = { ...batch, ...batchOf(graph) };
+  const engine = await settleEngine({
+    wanted: spec.engine,
+    used: (await engineOfCheckpoints(folder)) ?? record?.engine ?? null,
+    choose: () => chooseEngine({ preset: spec.preset, settings, batch: shape, onProgress: onWarning, signal }),
+    onWarning,
+    environment: process.env,
+  });
+  await writeJobRecord(folder, { seed, tokenizer, engine });
+  return { settings: { ...settings, engine }, batch };
+}
+
+const shapeSchema = z.object({ rows: z.int().exactOptional(), context: z.int().exactOptional() });
+
+/** What the graph's training stream says of the shape of batches. */
+function batchOf({ streams }: Graph): { readonly rows?: number; readonly context?: number } {
+  const steps = Object.values(streams).find((stream) => stream.some(({ kind }) => kind.kind === 'trainStep')) ?? [];
+  const parsed = shapeSchema.safeParse(steps.find(({ kind }) => kind.kind === 'batch')?.config);
+  return parsed.success ? parsed.data : {};
+}
