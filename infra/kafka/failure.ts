@@ -33,6 +33,21 @@ export function kafkaFailure(error: unknown, { brokers, topic = '', waitedMs = 0
       options,
     );
   }
+  if (type === 'INCONSISTENT_GROUP_PROTOCOL') {
+    return new MillraceError(
+      'bad-usage',
+      'The group has consumers that are no jobs of Millrace, which do not hand over at cuts. Use another name for the group.',
+      options,
+    );
+  }
+  if (type === 'INVALID_SESSION_TIMEOUT') {
+    return new MillraceError(
+      'bad-usage',
+      'The brokers do not allow such a session timeout (by default 6 s to 30 min: group.min.session.timeout.ms and ' +
+        'group.max.session.timeout.ms). Change sessionTimeout under kafka in the graph.',
+      options,
+    );
+  }
   if (type === 'UNKNOWN_MEMBER_ID' || type === 'ILLEGAL_GENERATION') {
     return new MillraceError(
       'bad-usage',
