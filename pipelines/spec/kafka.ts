@@ -73,7 +73,9 @@ const traffic = {
         }),
       ],
       {
-        error: 'must be true, or { ca, cert, key, passphrase, serverName }: files, and secrets as { env } or { file }',
+        error:
+          'must be true, or { ca, cert, key, passphrase, serverName }. Key and passphrase are secrets, which do not belong in ' +
+          'a graph: say where they are, { env: NAME_OF_VARIABLE } or { file: path }.',
       },
     )
     .optional(),
