@@ -23,3 +23,17 @@ export interface Broker {
 }
 
 export function startBroker(options?: BrokerOptions): Promise<Broker>;
+
+/** Kafka's jars, for its command-line tools, from the cache or through Maven. */
+export function kafkaClassPath(): Promise<string>;
+
+/** Two ports of the loopback that nobody listens on. */
+export function freePorts(): Promise<[number, number]>;
+
+/** What a single node is told, as lines of `name=value`. */
+export function serverProperties(settings: {
+  readonly port: number;
+  readonly controllerPort: number;
+  readonly dataDir: string;
+  readonly quickRejoin: boolean;
+}): string;
