@@ -54,6 +54,12 @@ export interface Tick {
 /** Name of an operator in a graph; its state belongs to it, wherever in the graph it stands. */
 export type Uid = string;
 
+/** How far a source has read in a partition. */
+export interface Reading extends Position {
+  /** Where it began to, or went on, when it was given the partition. */
+  readonly from: number;
+}
+
 /** What every element knows of the source that it came from. */
 export interface Source {
   readonly window: Window;
@@ -64,8 +70,8 @@ export interface Source {
    * partitions are shared, to make the cut count. Rejects with `group-fenced` when it does not.
    */
   cutCommitted(barrier: Barrier): Promise<void>;
-  /** The next offsets of the partitions that are read now. */
-  reads(): readonly Position[];
+  /** The partitions that are read now. */
+  reads(): readonly Reading[];
 }
 
 export function isItem<T>(element: Element<T>): element is Item<T> {

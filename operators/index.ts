@@ -10,7 +10,7 @@ export type { EachOptions } from './each.ts';
 export { MillraceError } from './errors.ts';
 export type { ErrorCode } from './errors.ts';
 export { isItem } from './flow.ts';
-export type { Barrier, Element, Flow, Item, Mark, Restore, Source, Tick, Uid } from './flow.ts';
+export type { Barrier, Element, Flow, Item, Mark, Reading, Restore, Source, Tick, Uid } from './flow.ts';
 export type { Content } from './field-path.ts';
 export { jsonFormat, plainFormat, textFormat } from './formats.ts';
 export type { Formats, TopicFormat } from './formats.ts';
@@ -24,6 +24,9 @@ export type { OperatorKind, Payload, Services } from './kind.ts';
 export type {
   Answer,
   AnswerBook,
+  AssignedPartition,
+  Assignment,
+  Assignments,
   Checkpoint,
   CheckpointInfo,
   CheckpointStore,
@@ -31,8 +34,11 @@ export type {
   Cut,
   DeadLetter,
   DeadLetters,
+  GroupMembership,
+  GroupOptions,
   Ledger,
   LedgerEntry,
+  LedgerPlace,
   LogReader,
   Logger,
   PartitionId,

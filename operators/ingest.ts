@@ -3,12 +3,12 @@ import type { OperatorFunction, Subscriber } from 'rxjs';
 import { allPartitions } from './assignments.ts';
 import { lostBefore, replayCutShort } from './data-loss.ts';
 import { MillraceError } from './errors.ts';
-import type { Barrier, Element, Source, Uid } from './flow.ts';
+import type { Barrier, Element, Reading, Source, Uid } from './flow.ts';
 import type { IngestOptions } from './ingest-options.ts';
 import { findStart, positionsOf } from './ingest-start.ts';
 import { ingestSnapshot, ingestStateIn, placeOf } from './ingest-state.ts';
 import { Ownership } from './ownership.ts';
-import type { Assignment, Assignments, Clock, LedgerEntry, LogReader, Position, Topic } from './ports.ts';
+import type { Assignment, Assignments, Clock, LedgerEntry, LogReader, Topic } from './ports.ts';
 import { Positions } from './positions.ts';
 import { keyOf } from './standing.ts';
 import type { Run, Standing } from './standing.ts';
@@ -112,8 +112,8 @@ class RecordSource implements Source {
     this.#onCommitted.get(barrier)?.();
   }
 
-  reads(): readonly Position[] {
-    return this.#positions.all;
+  reads(): readonly Reading[] {
+    return this.#positions.readings;
   }
 
   stop(): void {
@@ -127,7 +127,7 @@ class RecordSource implements Source {
     const assignment = await this.#ownership.first;
     const here = { uid: this.#uid, topics: this.#topics, assignments: this.#assignments, assignment };
     const { state, standing, positions, timeline } = await findStart({ ...this.#options, ...here });
-    for (const position of positions) this.#positions.moveTo(position);
+    this.#positions.takeUp(positions);
     this.#ledgerPosition = state.ledger;
     this.#lastRun = state.lastRun;
     this.#timeline = timeline;
@@ -153,7 +153,7 @@ class RecordSource implements Source {
   async #openReader(): Promise<void> {
     await this.#reader?.close();
     this.#reader = null;
-    if (!this.#isStopped) this.#reader = this.#topics[0]?.log.reader(this.reads()) ?? null;
+    if (!this.#isStopped) this.#reader = this.#topics[0]?.log.reader(this.#positions.all) ?? null;
   }
 
   async #replay({ entries }: Standing): Promise<void> {
@@ -204,15 +204,15 @@ class RecordSource implements Source {
     const positions = await positionsOf(next, { topics: this.#topics, from: 'earliest', known });
     if (!this.#ownership.isHandedOver) this.#cut('timer');
     if (this.#isStopped || !this.#ownership.adopt(next)) return;
-    this.#positions.leaveOff(this.reads());
-    for (const position of positions) this.#positions.moveTo(position);
+    this.#positions.leaveOff(this.#positions.all);
+    this.#positions.takeUp(positions);
     await this.#openReader();
   }
 
   /** What was only played again is read on by others. */
   async #dropOthers(): Promise<void> {
     const ours = new Set(this.#ownership.current?.partitions.map(keyOf));
-    const others = this.reads().filter((position) => !ours.has(keyOf(position)));
+    const others = this.#positions.all.filter((position) => !ours.has(keyOf(position)));
     this.#positions.leaveOff(others);
     if (others.length > 0) await this.#openReader();
   }
@@ -280,7 +280,7 @@ class RecordSource implements Source {
       (await this.#reader?.poll({ partition: run, maxRecords, waitMs: 0 })) ?? [];
     const records = await poll();
     if (this.#played > 0 || (records[0]?.offset ?? Infinity) >= run.from) return records;
-    this.#positions.moveTo({ topic: run.topic, partition: run.partition, offset: run.from });
+    this.#positions.takeUp([{ topic: run.topic, partition: run.partition, offset: run.from }]);
     await this.#openReader();
     return poll();
   }
@@ -372,7 +372,7 @@ class RecordSource implements Source {
   #snapshot(): Snapshot {
     const [ledger, played, lastRun, timeline] = [this.#ledgerPosition, this.#played, this.#lastRun, this.#timeline];
     return ingestSnapshot({
-      positions: this.reads(),
+      positions: this.#positions.all,
       ledger,
       played,
       lastRun,

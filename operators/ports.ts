@@ -71,6 +71,8 @@ export interface TopicLog {
    * this resolves.
    */
   transactions(id: string, group: string): Promise<Transactions>;
+  /** Joins a group of jobs that share topics. Absent where a log can't be shared so. */
+  join?(options: GroupOptions): GroupMembership;
   close(): Promise<void>;
 }
 
@@ -131,6 +133,24 @@ export interface Assignments {
    * `group-fenced` when the partitions were given to others without asking, `topic-missing`. One subscriber at a time.
    */
   watch(handOver: () => Promise<void>): Observable<Assignment>;
+}
+
+export interface GroupOptions {
+  readonly group: string;
+  /** That the group shares. */
+  readonly topics: readonly string[];
+  /** Who joins. */
+  readonly job: string;
+  /** Topic of the job's own ledger. */
+  readonly ledgerTopic: string;
+  /** Without a sign of life for so long, a member's partitions go to others; the log's own default if absent. */
+  readonly sessionMs?: number | undefined;
+}
+
+/** A job's share of topics. It joins when it is first watched. */
+export interface GroupMembership extends Assignments {
+  /** Leaves, so that others take over at once. */
+  close(): Promise<void>;
 }
 
 // ── Reading ──────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -1,3 +1,4 @@
+import type { Reading } from './flow.ts';
 import type { Position } from './ports.ts';
 import { keyOf } from './standing.ts';
 
@@ -5,9 +6,14 @@ import { keyOf } from './standing.ts';
 export class Positions {
   readonly #read = new Map<string, Position>();
   readonly #others = new Map<string, Position>();
+  readonly #from = new Map<string, number>();
 
   get all(): readonly Position[] {
     return [...this.#read.values()];
+  }
+
+  get readings(): readonly Reading[] {
+    return this.all.map((position) => ({ ...position, from: this.#from.get(keyOf(position)) ?? position.offset }));
   }
 
   /** Also those of partitions that are not read any more. */
@@ -19,7 +25,14 @@ export class Positions {
     return this.#read.size === 0;
   }
 
-  /** Takes in the partition, where it is new. */
+  /** Takes in partitions, or goes on with them at another offset. */
+  takeUp(positions: readonly Position[]): void {
+    for (const position of positions) {
+      this.#from.set(keyOf(position), position.offset);
+      this.moveTo(position);
+    }
+  }
+
   moveTo(position: Position, key: string = keyOf(position)): void {
     this.#read.set(key, position);
   }

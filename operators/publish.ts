@@ -8,9 +8,10 @@ import type { TopicFormat } from './formats.ts';
 import { inOrder } from './in-order.ts';
 import { defineKind } from './kind.ts';
 import type { OperatorKind } from './kind.ts';
-import type { PartitionOffsets, TopicLog } from './ports.ts';
+import type { TopicLog } from './ports.ts';
+import { PUBLISHER, SEQUENCE, lastSequence } from './published.ts';
 import { readState } from './stateful.ts';
-import type { LogRecord, NewRecord, Report } from './types.ts';
+import type { NewRecord, Report } from './types.ts';
 
 export interface PublishOptions<T> {
   readonly uid: Uid;
@@ -23,18 +24,25 @@ export interface PublishOptions<T> {
   readonly exactlyOnce?: boolean;
 }
 
-const stateSchema = z.object({ published: z.number().int() });
-const SEQUENCE = 'millrace-sequence';
-const PUBLISHER = 'millrace-publisher';
+const int = z.number().int();
+
+const stateSchema = z.object({
+  published: int,
+  /** Where the topic's partitions ended at the cut: what was published behind it lies behind these. */
+  ends: z.array(z.object({ topic: z.string(), partition: int, offset: int })).default([]),
+});
+
+const NOTHING: z.output<typeof stateSchema> = { published: 0, ends: [] };
 
 /**
  * Produces a record for each value, and passes the value on once the log has it.
  *
  * Exactly once: every record carries its number. After a restart the numbers go on from the cut, and records that the
- * topic already has are not produced again. This holds where the stream repeats itself after a restart (training does)
- * and while nobody else writes to the topic.
+ * topic already has are not produced again. This holds where the stream repeats itself after a restart (training does),
+ * also when others write to the topic, save that before the first cut only so much is searched as they write in a while.
+ * Where the restore mark says that what followed the cut was undone, values are produced anew, under a name of their own.
  * Order: kept. Backpressure: a value keeps its bytes until the log has its record. Errors: the log's end the flow.
- * Snapshot: how many records were published.
+ * Snapshot: how many records were published, and where the topic ended.
  */
 export function publish<T>(options: PublishOptions<T>): OperatorFunction<Element<T>, Element<T>> {
   const { uid, log, topic, toRecord, publisher = uid, exactlyOnce = true } = options;
@@ -42,11 +50,13 @@ export function publish<T>(options: PublishOptions<T>): OperatorFunction<Element
     defer(() => {
       let published = 0;
       let alreadyThere = 0;
+      let { ends } = NOTHING;
+      let name = publisher;
 
       const send = async (element: Element<T>, record: NewRecord): Promise<readonly Element<T>[]> => {
         published += 1;
         if (published > alreadyThere) {
-          const headers = { ...record.headers, [SEQUENCE]: String(published), [PUBLISHER]: publisher };
+          const headers = { ...record.headers, [SEQUENCE]: String(published), [PUBLISHER]: name };
           await log.produce(topic, [{ ...record, headers }]);
         }
         return [element];
@@ -57,36 +67,24 @@ export function publish<T>(options: PublishOptions<T>): OperatorFunction<Element
           if (isItem(element)) return send(element, await toRecord(element.value));
           if (element.kind === 'restore') {
             const snapshot = element.states.get(uid);
-            published = snapshot ? readState(uid, () => stateSchema.parse(snapshot.state).published) : 0;
-            alreadyThere = exactlyOnce ? await lastSequence(log, topic, publisher) : 0;
+            const state = snapshot ? readState(uid, () => stateSchema.parse(snapshot.state)) : NOTHING;
+            ({ published, ends } = state);
+            name = element.timeline === 0 ? publisher : `${publisher}~${element.timeline}`;
+            alreadyThere = exactlyOnce ? await lastSequence(log, topic, name, ends) : 0;
           }
-          if (element.kind === 'barrier') element.basket.set(uid, { state: { published } });
+          if (element.kind === 'barrier') {
+            // While what is already there is repeated, it lies behind where the topic ended before.
+            if (exactlyOnce && published >= alreadyThere) ends = await endsOf(log, topic);
+            element.basket.set(uid, { state: { published, ends: ends.map((each) => ({ ...each })) } });
+          }
           return [element];
         }),
       );
     });
 }
 
-/** The greatest number that this publisher's records carry; they are at the ends of the partitions. */
-async function lastSequence(log: TopicLog, topic: string, publisher: string): Promise<number> {
-  let greatest = 0;
-  for (const partition of await log.offsets(topic)) {
-    const last = await lastRecord(log, partition);
-    if (last?.headers[PUBLISHER] === publisher) greatest = Math.max(greatest, Number(last.headers[SEQUENCE]));
-  }
-  return greatest;
-}
-
-/** Reads back from the end, further each time: Kafka may have marks of transactions there that are no records. */
-async function lastRecord(log: TopicLog, { start, end, ...at }: PartitionOffsets): Promise<LogRecord | undefined> {
-  for (let back = 1; ; back *= 8) {
-    const offset = Math.max(start, end - back);
-    const reader = log.reader([{ ...at, offset }]);
-    let last: LogRecord | undefined;
-    for (let records = await reader.poll(); records.length > 0; records = await reader.poll()) last = records.at(-1);
-    await reader.close();
-    if (last || offset === start) return last;
-  }
+async function endsOf(log: TopicLog, topic: string): Promise<(typeof NOTHING)['ends']> {
+  return (await log.offsets(topic)).map(({ partition, end }) => ({ topic, partition, offset: end }));
 }
 
 /**

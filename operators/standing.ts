@@ -54,11 +54,15 @@ export function beyond({ entry: first }: LedgerPlace, { entries }: Standing, { e
   return { begun, entries: [isBegun ? null : (at ?? null), ...after].filter((each) => each !== null) };
 }
 
-/** Where each partition was first read after a cut: the start of a partition that the cut does not know. */
+export function isBehind(place: LedgerPlace, other: LedgerPlace): boolean {
+  return place.entry > other.entry || (place.entry === other.entry && place.played > other.played);
+}
+
+/** Where each partition was first read, or was to be, after a cut: the start of a partition that the cut does not know. */
 export function firstRuns(entries: readonly (LedgerEntry | null)[]): ReadonlyMap<string, Position> {
   const first = new Map<string, Position>();
   for (const entry of entries) {
-    if (entry?.kind !== 'run' || first.has(keyOf(entry))) continue;
+    if ((entry?.kind !== 'run' && entry?.kind !== 'lost') || first.has(keyOf(entry))) continue;
     first.set(keyOf(entry), { topic: entry.topic, partition: entry.partition, offset: entry.from });
   }
   return first;

@@ -1,6 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { MillraceError } from '../../operators/errors.ts';
+import { requestJson } from '../request-json.ts';
+import type { JsonOutcome } from '../request-json.ts';
 
 export interface SchemaRegistryOptions {
   /** Such as `https://registry.example.org:8081`. */
@@ -27,7 +29,6 @@ const idAnswer = z.object({ id: z.int().nonnegative() });
 const errorAnswer = z.object({ error_code: z.int().optional(), message: z.string().optional() });
 
 const PATIENCE_MS = 30_000;
-const TIMEOUT_MS = 5000;
 const FIRST_DELAY_MS = 100;
 const MAX_DELAY_MS = 2000;
 const CONTENT_TYPE = 'application/vnd.schemaregistry.v1+json';
@@ -85,21 +86,10 @@ export class SchemaRegistry {
     }
   }
 
-  async #request(path: string, body?: string): Promise<Outcome> {
-    try {
-      const response = await fetch(`${this.#base}${path}`, {
-        method: body === undefined ? 'GET' : 'POST',
-        headers: { ...this.#headers, ...(body === undefined ? {} : { 'Content-Type': CONTENT_TYPE }) },
-        signal: AbortSignal.timeout(TIMEOUT_MS),
-        ...(body === undefined ? {} : { body }),
-      });
-      const text = await response.text();
-      const { status } = response;
-      if (status >= 500 || status === 429 || status === 408) return { kind: 'away', reason: `it answers ${status}.` };
-      return { kind: 'answer', status, json: parsed(text) };
-    } catch (cause) {
-      return { kind: 'away', reason: reasonOf(cause), cause };
-    }
+  #request(path: string, body?: string): Promise<JsonOutcome> {
+    const url = `${this.#base}${path}`;
+    if (body === undefined) return requestJson(url, { method: 'GET', headers: this.#headers });
+    return requestJson(url, { method: 'POST', headers: { ...this.#headers, 'Content-Type': CONTENT_TYPE }, body });
   }
 
   #parse<T>(answer: z.ZodType<T>, json: unknown, what: string): T {
@@ -135,32 +125,13 @@ export class SchemaRegistry {
   #unreachable(reason: string, cause: unknown): MillraceError {
     return new MillraceError(
       'registry-unreachable',
-      `The schema registry at ${this.#base} can't be reached: ${reason} Check the URL and that it runs; nothing is lost: ` +
+      `The schema registry at ${this.#base} can't be reached: ${reason}. Check the URL and that it runs; nothing is lost: ` +
         'start again.',
       { cause },
     );
   }
 }
 
-type Outcome =
-  | { readonly kind: 'answer'; readonly status: number; readonly json: unknown }
-  | { readonly kind: 'away'; readonly reason: string; readonly cause?: unknown };
-
 function basic(username: string, password: string): string {
   return `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`;
-}
-
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null;
-  }
-}
-
-/** What fetch says is "fetch failed"; why, is in its cause. */
-function reasonOf(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
-  if (error.name === 'TimeoutError') return `it has not answered for ${TIMEOUT_MS / 1000} s.`;
-  return `${error.cause instanceof Error ? error.cause.message || error.cause.name : error.message}.`;
 }

@@ -18,6 +18,8 @@ export interface KafkaConnection {
 export const READ_COMMITTED = 1;
 const CONNECTION_TIMEOUT_MS = 1000;
 const REQUEST_TIMEOUT_MS = 30_000;
+/** Authentication is renewed so long before it ends; TokenSource has another token by then. */
+const RENEWAL_MS = 5000;
 const METADATA_MAX_AGE_MS = 300_000;
 /** kafkajs's own retries, beneath those of `Patience`: few, so that it says when enough is enough. */
 const FEW_RETRIES = { retries: 2, initialRetryTime: 20, maxRetryTime: 100 };
@@ -38,6 +40,7 @@ export function kafkaClient(
     ...security,
     connectionTimeout: CONNECTION_TIMEOUT_MS,
     requestTimeout: REQUEST_TIMEOUT_MS,
+    reauthenticationThreshold: RENEWAL_MS,
     retry,
     logLevel: logLevel.NOTHING,
   });
@@ -59,6 +62,7 @@ export class KafkaCluster {
       ...connection.security,
       connectionTimeout: CONNECTION_TIMEOUT_MS,
       requestTimeout: REQUEST_TIMEOUT_MS,
+      reauthenticationThreshold: RENEWAL_MS,
       enforceRequestTimeout: true,
       metadataMaxAge: METADATA_MAX_AGE_MS,
       allowAutoTopicCreation: false,

@@ -36,6 +36,21 @@ export function kafkaFailure(error: unknown, { brokers, topic = '', waitedMs = 0
       options,
     );
   }
+  if (type === 'INCONSISTENT_GROUP_PROTOCOL') {
+    return new MillraceError(
+      'bad-usage',
+      'The group has consumers that are no jobs of Millrace, which do not hand over at cuts. Use another name for the group.',
+      options,
+    );
+  }
+  if (type === 'INVALID_SESSION_TIMEOUT') {
+    return new MillraceError(
+      'bad-usage',
+      'The brokers do not allow such a session timeout (by default 6 s to 30 min: group.min.session.timeout.ms and ' +
+        'group.max.session.timeout.ms). Change sessionTimeout under kafka in the graph.',
+      options,
+    );
+  }
   if (type === 'UNKNOWN_MEMBER_ID' || type === 'ILLEGAL_GENERATION') {
     return new MillraceError(
       'bad-usage',
@@ -59,11 +74,12 @@ export function kafkaFailure(error: unknown, { brokers, topic = '', waitedMs = 0
       options,
     );
   }
-  if (root instanceof Error && UNREACHABLE.has(root.name)) {
+  if (root instanceof Error && (UNREACHABLE.has(root.name) || type === 'ILLEGAL_SASL_STATE')) {
     return new MillraceError(
       'broker-unreachable',
       `No Kafka broker answers at ${brokers.join(', ')}${forSeconds(waitedMs)}: ${sentence(reason)} Check the address ` +
-        '(--brokers) and that the broker runs; for a broker on this machine: npx millrace kafka up',
+        `(--brokers) and that the broker runs${isHungUp(root) ? ', and whether it wants TLS or credentials (kafka.tls, kafka.sasl)' : ''}; ` +
+        'for a broker on this machine: npx millrace kafka up',
       options,
     );
   }
@@ -86,7 +102,15 @@ export function isPassing(error: unknown): boolean {
   if (root instanceof MillraceError) return root.code === 'broker-unreachable';
   // kafkajs says so of a coordinator that is only just starting, or whose broker has gone this moment.
   if (root.name === NO_COORDINATOR) return true;
+  // kafkajs goes on with a connection on which authentication was broken off, and then knows better.
+  if (typeOf(root) === 'ILLEGAL_SASL_STATE') return true;
   return 'retriable' in root && root.retriable === true;
+}
+
+/** What happens to who does not speak as a broker wants it. */
+function isHungUp(root: Error): boolean {
+  const isReset = 'code' in root && root.code === 'ECONNRESET';
+  return isReset || root.name === 'KafkaJSConnectionClosedError' || root.name === 'KafkaJSRequestTimeoutError';
 }
 
 /** OpenSSL's and Node's names for certificates that are not believed, and for what is no TLS at all. */

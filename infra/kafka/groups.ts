@@ -50,7 +50,8 @@ export function allCommittedPositions(cluster: KafkaCluster, groupId: string): P
   return fetchPositions(cluster, groupId, []);
 }
 
-async function fetchPositions(
+/** A group's positions in some partitions, or in all of them when none are named. */
+export async function fetchPositions(
   cluster: KafkaCluster,
   groupId: string,
   topics: readonly { readonly topic: string; readonly partitions: readonly { readonly partition: number }[] }[],

@@ -4,6 +4,8 @@ import { defer } from 'rxjs';
 import type { Observable } from 'rxjs';
 import { MillraceError } from '../../operators/errors.ts';
 import type {
+  GroupMembership,
+  GroupOptions,
   LogReader,
   PartitionOffsets,
   Position,
@@ -22,6 +24,7 @@ import type { Compression } from './codecs.ts';
 import { KafkaCluster, kafkaClient } from './cluster.ts';
 import type { KafkaConnection } from './cluster.ts';
 import { kafkaFailure, topicMissing } from './failure.ts';
+import { KafkaGroup } from './group/kafka-group.ts';
 import { commitPositions, committedPositions } from './groups.ts';
 import { Patience } from './patience.ts';
 import type { Outage } from './patience.ts';
@@ -200,6 +203,12 @@ class KafkaLog implements TopicLog {
     });
     this.#transactions.add(transactions);
     return transactions;
+  }
+
+  join(options: GroupOptions): GroupMembership {
+    this.#checkOpen();
+    checkGroup(options.group);
+    return new KafkaGroup(this.#connection, this, options);
   }
 
   close(): Promise<void> {

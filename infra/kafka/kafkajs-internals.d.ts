@@ -16,6 +16,7 @@ declare module 'kafkajs/src/cluster/index.js' {
     readonly sasl?: SASLOptions;
     readonly connectionTimeout: number;
     readonly requestTimeout: number;
+    readonly reauthenticationThreshold: number;
     readonly enforceRequestTimeout: boolean;
     readonly metadataMaxAge: number;
     readonly allowAutoTopicCreation: boolean;
@@ -56,6 +57,37 @@ declare module 'kafkajs/src/cluster/index.js' {
     }): Promise<{
       readonly responses: readonly PerTopic<{ partition: number; offset: string; metadata: string | null }>[];
     }>;
+  }
+
+  export interface NodeConnection {
+    joinGroup(request: {
+      readonly groupId: string;
+      /** Empty for a new member. */
+      readonly memberId: string;
+      readonly sessionTimeout: number;
+      readonly rebalanceTimeout: number;
+      readonly groupProtocols: readonly { readonly name: string; readonly metadata: Buffer }[];
+    }): Promise<JoinedGroup>;
+    syncGroup(request: {
+      readonly groupId: string;
+      readonly memberId: string;
+      readonly generationId: number;
+      readonly groupAssignment: readonly { readonly memberId: string; readonly memberAssignment: Buffer }[];
+    }): Promise<{ readonly memberAssignment: Buffer }>;
+    heartbeat(request: {
+      readonly groupId: string;
+      readonly memberId: string;
+      readonly groupGenerationId: number;
+    }): Promise<unknown>;
+    leaveGroup(request: { readonly groupId: string; readonly memberId: string }): Promise<unknown>;
+  }
+
+  export interface JoinedGroup {
+    readonly memberId: string;
+    readonly leaderId: string;
+    readonly generationId: number;
+    /** For the leader only. */
+    readonly members: readonly { readonly memberId: string; readonly memberMetadata: Buffer }[];
   }
 
   class Cluster {

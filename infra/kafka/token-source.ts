@@ -1,5 +1,7 @@
 import { z } from 'zod';
 import { MillraceError } from '../../operators/errors.ts';
+import { requestJson } from '../request-json.ts';
+import type { JsonOutcome } from '../request-json.ts';
 
 export interface ClientCredentials {
   readonly tokenUrl: string;
@@ -11,10 +13,12 @@ export interface ClientCredentials {
 const answerSchema = z.object({ access_token: z.string().min(1), expires_in: z.number().positive().optional() });
 const refusalSchema = z.object({ error: z.string(), error_description: z.string().optional() });
 
-const TIMEOUT_MS = 5000;
-/** A token is asked for anew when so little of its life is left, or a tenth of it. */
+/**
+ * A token is asked for anew when so little of its life is left, or half of it: brokers let connections live no longer than
+ * their token, and kafkajs renews them a little before that.
+ */
 const SPARE_MS = 30_000;
-const SPARE_SHARE = 0.1;
+const SPARE_SHARE = 0.5;
 /** Where the endpoint does not say how long a token lives. */
 const UNSAID_LIFE_MS = 60_000;
 const REASON_CHARACTERS = 200;
@@ -46,7 +50,15 @@ export class TokenSource {
   async #ask(): Promise<string> {
     const { tokenUrl } = this.#credentials;
     const askedMs = performance.now();
-    const { status, json } = await this.#request();
+    const outcome = await this.#request();
+    if (outcome.kind === 'away') {
+      throw new MillraceError(
+        'broker-unreachable',
+        `The token endpoint ${tokenUrl} can't be reached: ${outcome.reason}. Check the URL and that it runs.`,
+        { cause: outcome.cause },
+      );
+    }
+    const { status, json } = outcome;
     const answer = answerSchema.safeParse(json);
     if (status === 200 && answer.success) {
       const lifeMs = (answer.data.expires_in ?? UNSAID_LIFE_MS / 1000) * 1000;
@@ -65,38 +77,11 @@ export class TokenSource {
     );
   }
 
-  async #request(): Promise<{ readonly status: number; readonly json: unknown }> {
+  #request(): Promise<JsonOutcome> {
     const { tokenUrl, clientId, clientSecret, scope } = this.#credentials;
     const body = new URLSearchParams({ grant_type: 'client_credentials', ...(scope ? { scope } : {}) });
-    const account = `${encodeURIComponent(clientId)}:${encodeURIComponent(clientSecret)}`;
-    try {
-      const response = await fetch(tokenUrl, {
-        method: 'POST',
-        headers: { Accept: 'application/json', Authorization: `Basic ${Buffer.from(account).toString('base64')}` },
-        body,
-        signal: AbortSignal.timeout(TIMEOUT_MS),
-      });
-      const text = await response.text();
-      return { status: response.status, json: parsed(text) };
-    } catch (cause) {
-      throw new MillraceError(
-        'broker-unreachable',
-        `The token endpoint ${tokenUrl} can't be reached: ${reasonOf(cause)}. Check the URL and that it runs.`,
-        { cause },
-      );
-    }
+    const account = Buffer.from(`${encodeURIComponent(clientId)}:${encodeURIComponent(clientSecret)}`);
+    const headers = { Accept: 'application/json', Authorization: `Basic ${account.toString('base64')}` };
+    return requestJson(tokenUrl, { method: 'POST', headers, body });
   }
-}
-
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null;
-  }
-}
-
-function reasonOf(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
-  return error.cause instanceof Error ? error.cause.message || error.cause.name : error.message;
 }

@@ -30,6 +30,7 @@ interface UpOptions extends LogPlace {
   readonly untilIdle?: number;
   /** Milliseconds. */
   readonly patience?: number;
+  readonly group?: string;
   readonly wait?: true;
   /** The token comes from the environment, where other users don't see it. */
   readonly http?: Omit<HttpPlace, 'token'>;
@@ -59,6 +60,7 @@ export function upCommand(): Command {
     .option('--max-steps <n>', 'end when the job has done so many steps in all', integer(1))
     .option('--until-idle <time>', 'end when everything is trained and nothing has arrived for so long', milliseconds)
     .option('--patience <time>', 'wait so long for Kafka brokers that do not answer (default: 5m)', milliseconds)
+    .option('--group <name>', 'share the trained topics with the jobs of this consumer group (Kafka)')
     .option('--wait', 'wait for brokers also at the start, where otherwise some seconds must do')
     .option('--http <place>', "let the model be asked as OpenAI's API is, at this port or host:port", httpPlace)
     .option('--fresh', 'start a new job on the topics as they are')
@@ -72,6 +74,7 @@ Examples:
   millrace up --until-idle 5s --max-steps 200
   millrace up my-graph.yaml --preset nano --data-dir /var/lib/millrace
   millrace up --brokers localhost:9092 --patience 1h
+  millrace up --brokers localhost:9092 --group readers --data-dir second
   millrace up --http 127.0.0.1:8080
   millrace up --json | jq 'select(.event == "step") | .bitsPerByte'
 
@@ -103,9 +106,10 @@ async function run(file: string | undefined, options: UpOptions, stop: AbortSign
       waitForBrokers: options.wait ?? false,
       onOutage: (outage: Outage): void => onEvent({ event: 'outage', ...outage }),
     };
+    const group = options.group ?? graph.kafka?.group;
     const onPlan = (plan: Plan): void => onEvent({ event: 'plan', plan });
     const { discard } = options;
-    const job = await openJob({ graph, place, fresh, discard, brokers, onPlan, onWarning, signal: stop });
+    const job = await openJob({ graph, place, group, fresh, discard, brokers, onPlan, onWarning, signal: stop });
     if (!job) {
       onWarning('Stopped before anything was trained.');
       return;

@@ -3,7 +3,7 @@ import type { Subscription } from 'rxjs';
 import { countParameters } from '../../model/config.ts';
 import type { MillraceError } from '../../operators/errors.ts';
 import type { Source } from '../../operators/flow.ts';
-import type { Checkpoint, DeadLetters, Logger, Position } from '../../operators/index.ts';
+import type { Checkpoint, DeadLetters, Logger } from '../../operators/index.ts';
 import type { CheckpointReport, Report } from '../../operators/types.ts';
 import type { JobEvent, SummaryEvent } from './events.ts';
 import type { OpenJob } from './open-job.ts';
@@ -59,8 +59,8 @@ export class JobReports {
   }
 
   /** The training stream is about to go on from a cut, or to begin without one. */
-  restored(checkpoint: Checkpoint | null, reached: Trained | null, positions: readonly Position[]): void {
-    this.#progress.goOnFrom(reached, positions);
+  restored(checkpoint: Checkpoint | null, reached: Trained | null): void {
+    this.#progress.goOnFrom(reached);
     this.#hasCut = checkpoint !== null;
     if (checkpoint) this.#speakWith(checkpoint);
   }

@@ -1,7 +1,16 @@
 import { lockJob, logDeadLetters, logLedger } from '../../infra/index.ts';
 import type { KafkaLogOptions } from '../../infra/index.ts';
 import { MillraceError } from '../../operators/errors.ts';
-import type { DeadLetters, Formats, Ledger, NewRecord, Tokenizer, TopicLog, Uid } from '../../operators/index.ts';
+import type {
+  DeadLetters,
+  Formats,
+  GroupMembership,
+  Ledger,
+  NewRecord,
+  Tokenizer,
+  TopicLog,
+  Uid,
+} from '../../operators/index.ts';
 import { createTopics } from './create-topics.ts';
 import { feedOnce } from './feeds/feed.ts';
 import { sotuRecords } from './feeds/sotu.ts';
@@ -14,6 +23,7 @@ import type { AdoptedGraph } from '../redeploy/adopt-graph.ts';
 import type { Plan } from '../redeploy/plan.ts';
 import { dataFolder, goOnOrBegin } from './job-folder.ts';
 import type { JobFolder } from './job-folder.ts';
+import { checkGroup, joinGroup, ledgerTopic } from './membership.ts';
 import { openLog } from './open-log.ts';
 import type { LogPlace } from './open-log.ts';
 import { settleTraining } from './training-settings.ts';
@@ -26,6 +36,8 @@ export interface OpenJobOptions {
   readonly place: LogPlace;
   /** Starts a new job on the topics as they are, and leaves the old one's folder alone. */
   readonly fresh: boolean;
+  /** Consumer group that shares the trained topics; without one the job reads all of them. */
+  readonly group: string | undefined;
   /** Uids whose state a changed graph may lose. */
   readonly discard?: readonly Uid[];
   /** Told what a changed graph changes, before it does. */
@@ -48,6 +60,8 @@ export interface OpenJob extends TrainingSettings {
   /** Each stream has a ledger of its own. */
   ledgerOf(stream: string, log: TopicLog): Ledger;
   readonly deadLetters: DeadLetters;
+  /** The share of the trained topics that is the job's; null where it reads all of them. */
+  readonly membership: GroupMembership | null;
   /** Topics that the training stream reads. */
   readonly trainedTopics: readonly string[];
   readonly tokenizer: Tokenizer;
@@ -58,6 +72,7 @@ export interface OpenJob extends TrainingSettings {
 export async function openJob(options: OpenJobOptions): Promise<OpenJob | null> {
   const { graph, place, fresh, discard = [], onPlan = () => {}, onWarning, signal } = options;
   const { dataDir, brokers } = place;
+  if (options.group !== undefined) checkGroup(graph, place);
   const lock = await lockJob(dataDir);
   const closers: (() => Promise<void>)[] = [() => lock.release()];
   const close = async (): Promise<void> => {
@@ -79,6 +94,8 @@ export async function openJob(options: OpenJobOptions): Promise<OpenJob | null> 
     }
     const { vocabSize } = tokenizer;
     const training = await settleTraining({ graph, folder, vocabSize, onWarning, signal });
+    const membership = options.group === undefined ? null : joinGroup(log, options.group, folder.id, graph);
+    if (membership) closers.push(() => membership.close());
     return {
       folder,
       dataDir,
@@ -87,8 +104,9 @@ export async function openJob(options: OpenJobOptions): Promise<OpenJob | null> 
       log,
       formats,
       tokenizer,
+      membership,
       trainedTopics: trainedTopics(graph),
-      ledgerOf: (stream, through) => logLedger(through, `ledger-${folder.id}-${stream}`),
+      ledgerOf: (stream, through) => logLedger(through, ledgerTopic(folder.id, stream)),
       deadLetters: logDeadLetters(log, DEAD_LETTER_TOPIC),
       ...training,
       close,

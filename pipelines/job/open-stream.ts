@@ -8,7 +8,8 @@ import { has } from '../spec/streams.ts';
 import { checkpointsOf } from './job-folder.ts';
 import type { JobReports } from './job-reports.ts';
 import type { OpenJob } from './open-job.ts';
-import { positionsOf, reachedIn, requireOwners } from './restored-cut.ts';
+import { latestThatCounts } from './membership.ts';
+import { reachedIn, requireOwners } from './restored-cut.ts';
 import { composeStream, topicsRead } from './run-stream.ts';
 import { streamLog } from './stream-log.ts';
 import type { OpenStream } from './run-stream.ts';
@@ -45,16 +46,19 @@ export async function openStream(options: StreamOptions): Promise<OpenStream> {
     },
     files: [{ name: 'tokenizer.json', path: job.folder.tokenizer }],
   });
-  const newest = await store.latest();
+  const isTraining = has(steps, 'trainStep');
+  const log = streamLog(job.log, logger);
+  const ledger = job.ledgerOf(name, log);
+  const assignments = isTraining ? job.membership : null;
+  const newest = await (assignments ? latestThatCounts(store, assignments, ledger, steps) : store.latest());
   const restore = newest && (await job.adopted.withoutDiscarded(newest));
   if (restore) requireOwners(restore, name, steps);
-  if (has(steps, 'trainStep')) reports.restored(restore, reachedIn(restore, steps), positionsOf(restore, steps));
+  if (isTraining) reports.restored(restore, reachedIn(restore, steps));
   const answers = await bookOf(job, steps);
-  const trainer = has(steps, 'trainStep')
+  const trainer = isTraining
     ? await startTrainer({ settings: job.settings, stagingDir: job.folder.staging, logger })
     : null;
   const sampler = has(steps, 'generate') ? await startSampler({ logger, engine: job.settings.engine }) : null;
-  const log = streamLog(job.log, logger);
   const listening = sampler && voice.keepCurrent(sampler);
   const services: Services = {
     jobId: job.folder.id,
@@ -64,13 +68,13 @@ export async function openStream(options: StreamOptions): Promise<OpenStream> {
     clock: { nowMs: () => Date.now() },
     tokenizer: job.tokenizer,
     deadLetters: reports.deadLetters,
-    ledger: job.ledgerOf(name, log),
+    ledger,
     store,
     batch: job.batch,
     answers,
     restore,
     maxSteps: options.maxSteps,
-    assignments: null,
+    assignments,
     get trainer() {
       return started(trainer, 'trainer');
     },

@@ -1,4 +1,4 @@
-import type { Position, TopicLog } from '../../operators/index.ts';
+import type { Reading, TopicLog } from '../../operators/index.ts';
 import type { StepReport } from '../../operators/types.ts';
 import type { PartitionLag, StepEvent } from './events.ts';
 import type { Trained } from './saved-checkpoints.ts';
@@ -42,11 +42,10 @@ export class Progress {
     return { steps: this.#runSteps, tokens: this.#runTokens };
   }
 
-  /** Training goes on from a cut, or begins when there is none: how far it was, and what had been read by then. */
-  goOnFrom(reached: Trained | null, positions: readonly Position[]): void {
+  /** Training goes on from a cut, or begins when there is none: how far it was. */
+  goOnFrom(reached: Trained | null): void {
     this.#reached = reached ?? NOTHING;
     this.#trained.clear();
-    for (const { topic, partition, offset } of positions) this.#trained.set(`${topic}/${partition}`, offset);
   }
 
   step(report: StepReport): StepEvent {
@@ -75,30 +74,20 @@ export class Progress {
   }
 
   /** Looks up how far the partitions that are read have grown beyond what was trained. True when anything has changed. */
-  async refreshLag(reads: readonly Position[]): Promise<boolean> {
+  async refreshLag(reads: readonly Reading[]): Promise<boolean> {
     const ends = new Map<string, number>();
     for (const name of new Set(reads.map(({ topic }) => topic))) {
       for (const { topic, partition, end } of await this.#log.offsets(name)) ends.set(`${topic}/${partition}`, end);
     }
-    this.#keepOnly(reads);
     const before = JSON.stringify(this.#lags);
-    this.#lags = reads.map(({ topic, partition, ...read }) => {
+    this.#lags = reads.map(({ topic, partition, from }) => {
       const key = `${topic}/${partition}`;
-      const offset = this.#trained.get(key) ?? read.offset;
+      // Others may have read on since this job has last trained on records of the partition.
+      const offset = Math.max(from, this.#trained.get(key) ?? from);
       const end = ends.get(key) ?? offset;
       return { topic, partition, offset, end, lag: Math.max(0, end - offset) };
     });
     return JSON.stringify(this.#lags) !== before;
-  }
-
-  /** Of a partition that has come since, begins where it is read now; forgets those that have gone. */
-  #keepOnly(reads: readonly Position[]): void {
-    const trained = reads.map(({ topic, partition, offset }) => {
-      const key = `${topic}/${partition}`;
-      return [key, this.#trained.get(key) ?? offset] as const;
-    });
-    this.#trained.clear();
-    for (const [key, offset] of trained) this.#trained.set(key, offset);
   }
 
   /** Tokens per second between the first and the last step of the window; 0 while that says nothing yet. */

@@ -1,6 +1,5 @@
 import { MillraceError } from '../../operators/errors.ts';
-import type { Checkpoint, Position, Snapshot } from '../../operators/index.ts';
-import { positionsIn } from '../../operators/ingest-state.ts';
+import type { Checkpoint, Snapshot } from '../../operators/index.ts';
 import { readState } from '../../operators/stateful.ts';
 import { trainStateSchema } from '../../operators/train-state.ts';
 import type { Step } from '../spec/graph.ts';
@@ -24,11 +23,6 @@ export function requireOwners({ id, states }: Checkpoint, stream: string, steps:
 /** How far the training in a cut was. */
 export function reachedIn(cut: Checkpoint | null, steps: readonly Step[]): Trained | null {
   return stateOf(cut, steps, 'trainStep', (uid, { state }) => readState(uid, () => trainStateSchema.parse(state)));
-}
-
-/** What its stream had read by a cut. */
-export function positionsOf(cut: Checkpoint | null, steps: readonly Step[]): readonly Position[] {
-  return stateOf(cut, steps, 'ingest', positionsIn) ?? [];
 }
 
 function stateOf<T>(

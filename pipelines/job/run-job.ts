@@ -55,9 +55,22 @@ export async function runJob(options: RunJobOptions): Promise<SummaryEvent> {
   const { job, onEvent, onWarning } = options;
   const voice = new Voice(job, onWarning);
   const reports = new JobReports({ job, voice, onEvent, onWarning });
-  const http = options.http && (await serveHttp(job, voice, options.http, reports.logger));
-  if (http) onEvent({ event: 'listening', url: http.url, model: http.model });
-  const beside = Object.entries(job.graph.streams)
+  try {
+    const http = options.http && (await serveHttp(job, voice, options.http, reports.logger));
+    if (http) onEvent({ event: 'listening', url: http.url, model: http.model });
+    try {
+      return await runStreams(options, reports, voice);
+    } finally {
+      await http?.close();
+    }
+  } finally {
+    reports.close();
+    voice.close();
+  }
+}
+
+async function runStreams(options: RunJobOptions, reports: JobReports, voice: Voice): Promise<SummaryEvent> {
+  const beside = Object.entries(options.job.graph.streams)
     .filter(([, steps]) => !has(steps, 'trainStep'))
     .map(([name, steps]) => runBeside(options, reports, voice, name, steps));
   const over = new Subject<void>();
@@ -69,10 +82,7 @@ export async function runJob(options: RunJobOptions): Promise<SummaryEvent> {
   } finally {
     // Also after a fault of one of them, the others still use the log, which is closed next.
     over.next();
-    await http?.close();
     await Promise.allSettled([training, ...beside.map(({ close }) => close())]);
-    reports.close();
-    voice.close();
   }
 }
 

@@ -20,7 +20,7 @@ export interface RunningStream {
 }
 
 /** Faults that building the stream anew from its last cut can mend. */
-const MENDABLE: ReadonlySet<ErrorCode> = new Set(['process-died', 'replay-cut-short']);
+const MENDABLE: ReadonlySet<ErrorCode> = new Set(['process-died', 'group-fenced', 'replay-cut-short']);
 const MOST_RETRIES = 5;
 const FIRST_DELAY_MS = 500;
 

@@ -8,8 +8,12 @@ import type { SecretSpec } from './secrets.ts';
 
 /** A cluster, and how it is spoken to. */
 export interface KafkaSpec extends KafkaTraffic {
-  /** Some of the brokers, as `host:port`. */
-  readonly brokers: readonly string[];
+  /** Some of the brokers, as `host:port`; those of the command line, when absent. */
+  readonly brokers?: readonly string[] | undefined;
+  /** Jobs of one group share the topics that they train on. */
+  readonly group?: string | undefined;
+  /** How long a job of a group may be without a sign of life before others go on with its partitions. */
+  readonly sessionTimeout?: Duration | undefined;
   /** How long a running job waits for brokers that do not answer. */
   readonly patience: Duration;
 }
@@ -69,7 +73,9 @@ const traffic = {
         }),
       ],
       {
-        error: 'must be true, or { ca, cert, key, passphrase, serverName }: files, and secrets as { env } or { file }',
+        error:
+          'must be true, or { ca, cert, key, passphrase, serverName }. Key and passphrase are secrets, which do not belong in ' +
+          'a graph: say where they are, { env: NAME_OF_VARIABLE } or { file: path }.',
       },
     )
     .optional(),
@@ -94,7 +100,9 @@ const traffic = {
 export const kafkaTrafficSchema: z.ZodType<KafkaTraffic> = z.strictObject(traffic);
 
 export const kafkaSchema: z.ZodType<KafkaSpec> = z.strictObject({
-  brokers: z.array(z.string().refine(isBroker, 'must be host:port')).min(1),
+  brokers: z.array(z.string().refine(isBroker, 'must be host:port')).min(1).optional(),
+  group: z.string().min(1).max(249).optional(),
+  sessionTimeout: durationSchema.optional(),
   patience: durationSchema.default(DEFAULT_PATIENCE),
   ...traffic,
 });

@@ -2,6 +2,7 @@ import { Command, CommanderError } from 'commander';
 import { generateBench } from './generate.ts';
 import { kafkaBench } from './kafka/kafka.ts';
 import { pipelineBench } from './pipeline.ts';
+import { snapshotBench } from './snapshot.ts';
 import { trainBench } from './train.ts';
 
 /** `npm run bench -- <name>`: every bench is a command of its own. Exit codes: 0 done, 1 failed, 2 wrong usage. */
@@ -9,7 +10,7 @@ const program = new Command('npm run bench --')
   .description('Measure Millrace on this machine. Nothing else should be running meanwhile.')
   .exitOverride()
   .showHelpAfterError('(add --help for what can be said here)');
-for (const bench of [trainBench(), pipelineBench(), kafkaBench(), generateBench()]) {
+for (const bench of [trainBench(), pipelineBench(), kafkaBench(), generateBench(), snapshotBench()]) {
   program.addCommand(bench.exitOverride().showHelpAfterError('(add --help for what can be said here)'));
 }
 

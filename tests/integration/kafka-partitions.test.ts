@@ -11,7 +11,7 @@ import type { TopicLog } from '../../operators/index.ts';
 import { currentJob, dataFolder } from '../../pipelines/job/job-folder.ts';
 import { checkpointIds, inspectCheckpoint, trainedIn } from '../../pipelines/job/saved-checkpoints.ts';
 import { eventsOf } from '../support/events.ts';
-import { Millrace } from '../support/millrace.ts';
+import { Millrace, millrace } from '../support/millrace.ts';
 
 const GRAPH = `
 name: partitions
@@ -84,6 +84,11 @@ async function stepOfNewestCheckpoint(): Promise<number | undefined> {
   const newest = job && id ? await inspectCheckpoint(job, id, true) : null;
   return newest?.condition === 'intact' ? trainedIn(newest.manifest)?.step : undefined;
 }
+
+test('a group needs brokers', async () => {
+  const { code, stderr } = await millrace(['up', join(folder, 'graph.yaml'), '--group', 'readers']);
+  expect({ code, stderr }).toMatchObject({ code: 2, stderr: expect.stringContaining('--brokers') });
+});
 
 function texts(partition: number, count: number): { readonly value: string; readonly partition: number }[] {
   return Array.from({ length: count }, (_, index) => ({ value: `text ${index} of ${partition}`, partition }));

@@ -36,7 +36,13 @@ async function brokerInContainer(): Promise<TestBroker | null> {
     return null;
   }
   const [port, controllerPort] = await freePorts();
-  const properties = serverProperties({ port, controllerPort, dataDir: '/tmp/kafka', quickRejoin: false });
+  const properties = serverProperties({
+    port,
+    controllerPort,
+    dataDir: '/tmp/kafka',
+    quickRejoin: false,
+    secure: null,
+  });
   try {
     const container = await new GenericContainer(IMAGE)
       .withNetworkMode('host')

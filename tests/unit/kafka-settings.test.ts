@@ -41,7 +41,7 @@ describe('Kafka in a graph', () => {
   it.each([
     [`sasl: { mechanism: plain, username: me, password: ${SECRET} }`, 'does not belong in a graph'],
     [`sasl: { mechanism: scram-sha-512, username: me, password: { text: ${SECRET} } }`, 'does not belong in a graph'],
-    [`tls: { cert: c.pem, key: ${SECRET} }`, 'secrets as { env } or { file }'],
+    [`tls: { cert: c.pem, key: ${SECRET} }`, 'which do not belong in a graph'],
     [
       `sasl: { mechanism: oauthbearer, tokenUrl: "https://me:${SECRET}@t", clientId: me, clientSecret: { env: S } }`,
       'does not belong in a URL',

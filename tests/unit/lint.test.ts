@@ -158,6 +158,26 @@ test('answers may go to a topic of text', () => {
   expect(lintGraph(GRAPH.replace('{ text: {}', topics) + speak).findings).toEqual([]);
 });
 
+test('answers in Avro need a schema', () => {
+  const answers = `
+  speak:
+    - { uid: asked, ingest: { topics: [text] } }
+    - { uid: prompts, prompts: {} }
+    - { uid: tokenize-prompt, tokenizePrompt: {} }
+    - { uid: generate, generate: {} }
+    - { uid: detokenize, detokenize: {} }
+    - { uid: answers, publishAnswers: { topic: generations } }
+    - { uid: offsets, checkpoint: {} }
+`;
+  const found = (topic: string): readonly string[] =>
+    lintGraph(GRAPH.replace('{ text: {}', `{ generations: ${topic}, text: {}`) + answers).findings.map(
+      ({ code }) => code,
+    );
+  expect(found('{ format: avro }')).toEqual(['settings-conflict']);
+  expect(found('{ format: avro, schema: millrace.GenerationDelta }')).toEqual([]);
+  expect(found('{ format: text }')).toEqual([]);
+});
+
 test('finds a second trainer', () => {
   const [, learn = ''] = GRAPH.split('  learn:\n');
   const { findings } = lintGraph(`${GRAPH}  again:\n${learn.replaceAll('uid: ', 'uid: second-')}`);

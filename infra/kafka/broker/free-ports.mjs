@@ -2,15 +2,15 @@ import { once } from 'node:events';
 import { createServer } from 'node:net';
 
 /**
- * Two ports of the loopback that nobody listens on, held open together so that they differ.
+ * Three ports of the loopback that nobody listens on, held open together so that they differ.
  *
- * @returns {Promise<[number, number]>}
+ * @returns {Promise<[number, number, number]>}
  */
 export async function freePorts() {
-  const servers = [createServer(), createServer()];
-  const [port = 0, controllerPort = 0] = await Promise.all(servers.map(listen));
+  const servers = [createServer(), createServer(), createServer()];
+  const [first = 0, second = 0, third = 0] = await Promise.all(servers.map(listen));
   await Promise.all(servers.map((server) => new Promise((closed) => server.close(closed))));
-  return [port, controllerPort];
+  return [first, second, third];
 }
 
 /**

@@ -1,17 +1,21 @@
+/** @typedef {ReturnType<typeof import('./secure-listener.mjs').secureProperties>} Secure */
+
 /**
  * A single node that is broker and controller, sized for a developer's machine and for tests.
  *
- * @param {{ port: number, controllerPort: number, dataDir: string, quickRejoin: boolean }} settings `quickRejoin` lets a
+ * @param {{ port: number, controllerPort: number, dataDir: string, quickRejoin: boolean, secure: Secure | null }} settings `quickRejoin` lets a
  *   broker that was killed be taken for dead after 2 s instead of 9 s, so that it may come back sooner
  */
-export function serverProperties({ port, controllerPort, dataDir, quickRejoin }) {
+export function serverProperties({ port, controllerPort, dataDir, quickRejoin, secure }) {
   /** @type {Record<string, string | number | boolean>} */
   const properties = {
     'process.roles': 'broker,controller',
     'node.id': 1,
     'controller.quorum.voters': `1@127.0.0.1:${controllerPort}`,
-    listeners: `PLAINTEXT://127.0.0.1:${port},CONTROLLER://127.0.0.1:${controllerPort}`,
-    'advertised.listeners': `PLAINTEXT://127.0.0.1:${port}`,
+    listeners: [`PLAINTEXT://127.0.0.1:${port}`, `CONTROLLER://127.0.0.1:${controllerPort}`, secure?.address]
+      .filter(Boolean)
+      .join(','),
+    'advertised.listeners': [`PLAINTEXT://127.0.0.1:${port}`, secure?.advertised].filter(Boolean).join(','),
     'controller.listener.names': 'CONTROLLER',
     'log.dirs': dataDir,
     'auto.create.topics.enable': false,
@@ -31,6 +35,7 @@ export function serverProperties({ port, controllerPort, dataDir, quickRejoin })
     'num.io.threads': 4,
     'background.threads': 2,
     'num.recovery.threads.per.data.dir': 1,
+    ...secure?.properties,
     ...(quickRejoin ? { 'broker.session.timeout.ms': 2000, 'broker.heartbeat.interval.ms': 500 } : {}),
   };
   return Object.entries(properties)

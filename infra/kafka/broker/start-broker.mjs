@@ -8,6 +8,7 @@ import { run } from '../../setup/process.mjs';
 import { freePorts } from './free-ports.mjs';
 import { JavaProcess } from './java-process.mjs';
 import { kafkaClassPath } from './libraries.mjs';
+import { formatCommand, secureProperties } from './secure-listener.mjs';
 import { serverProperties } from './server-properties.mjs';
 
 /** @import { Broker, BrokerOptions } from './broker.mjs' */
@@ -23,19 +24,25 @@ const STOP_WITHIN_MS = 15_000;
  * @param {BrokerOptions} [options]
  * @returns {Promise<Broker>}
  */
-export async function startBroker({ dataDir, port, quickRejoin = false } = {}) {
+export async function startBroker({ dataDir, port, quickRejoin = false, secure } = {}) {
   const java = await findJava();
   const classPath = await kafkaClassPath();
   const isOurs = dataDir === undefined;
   const folder = isOurs ? await mkdtemp(join(tmpdir(), 'millrace-kafka-')) : resolve(dataDir);
-  const [freePort, controllerPort] = await freePorts();
+  const [freePort, controllerPort, securePort] = await freePorts();
   const chosen = port ?? freePort;
   const config = join(folder, 'server.properties');
-  await format(join(folder, 'data'));
+  const data = join(folder, 'data');
+  await mkdir(data, { recursive: true });
+  const settings = { port: chosen, controllerPort, dataDir: data, quickRejoin };
   await writeFile(
     config,
-    serverProperties({ port: chosen, controllerPort, dataDir: join(folder, 'data'), quickRejoin }),
+    serverProperties({ ...settings, secure: secure ? secureProperties(secure, securePort) : null }),
   );
+  if (!existsSync(join(data, 'meta.properties'))) {
+    if (secure) await runFormat([java, ...flags, '-cp', classPath, ...formatCommand(secure, config, kafkaUuid())]);
+    else await format(data);
+  }
 
   const start = async () => {
     const server = new JavaProcess([java, ...flags, '-cp', classPath, 'kafka.Kafka', config]);
@@ -54,6 +61,7 @@ export async function startBroker({ dataDir, port, quickRejoin = false } = {}) {
   let server = await start();
   return {
     brokers: `127.0.0.1:${chosen}`,
+    secureBrokers: secure ? `localhost:${securePort}` : '',
     classPath,
     exited: () => server.exited,
     async stop() {
@@ -97,16 +105,20 @@ async function findJava() {
 }
 
 /**
- * What Kafka's own format tool writes for one node, without the second that it takes; a folder that has it is kept.
+ * What Kafka's own format tool writes for one node, without the second that it takes.
  *
  * @param {string} dataDir
  */
 async function format(dataDir) {
-  await mkdir(dataDir, { recursive: true });
   const path = join(dataDir, 'meta.properties');
-  if (existsSync(path)) return;
   const [cluster, directory] = [kafkaUuid(), kafkaUuid()];
   await writeFile(path, `version=1\ncluster.id=${cluster}\nnode.id=1\ndirectory.id=${directory}\n`);
+}
+
+/** @param {readonly string[]} command */
+async function runFormat(command) {
+  const { ok, output } = await run(command);
+  if (!ok) throw new SetupError(`Kafka could not format its data folder:\n${output}`, 'run the same command again');
 }
 
 /** 16 bytes in URL-safe base64; Kafka wants none that begins with a dash. */

@@ -60,7 +60,7 @@ describe('ingest in a group', () => {
     member.assign(1);
     await settle(5);
     expect(bench.seen).toEqual(['restore', 'b2', 'b3']);
-    expect(bench.source.reads()).toEqual([{ topic: 'text', partition: 1, offset: 4 }]);
+    expect(bench.source.reads()).toEqual([{ topic: 'text', partition: 1, offset: 4, from: 2 }]);
     // The group knows the job before it reads anything.
     expect(group.commits).toEqual(['job:  | 0+0']);
     bench.subscription.unsubscribe();
@@ -126,7 +126,7 @@ describe('ingest in a group', () => {
     member.assign(1);
     await settle(5);
     expect(before.seen).toEqual(['restore', 'a0', 'b0', 'b1', 'b2', 'b3']);
-    expect(before.source.reads()).toEqual([{ topic: 'text', partition: 1, offset: 4 }]);
+    expect(before.source.reads()).toEqual([{ topic: 'text', partition: 1, offset: 4, from: 0 }]);
     before.subscription.unsubscribe();
   });
 

@@ -105,6 +105,35 @@ describe('publish', () => {
     expect(textsOf(await recordsOf(log))).toEqual(['0', '1', '0', '1']);
   });
 
+  it('produces nothing twice while others write to the topic, also when it dies as it repeats itself', async () => {
+    const log = await logWith();
+    const other = (): Promise<unknown> =>
+      log.produce('out', [{ value: 'other', headers: { 'millrace-publisher': 'other', 'millrace-sequence': '99' } }]);
+    const [early, late] = [source.barrier(), source.barrier()];
+    await lastValueFrom(
+      from([source.restore(), ...numbers(0, 2), early, ...numbers(2, 6)]).pipe(publish(optionsOf(log))),
+    );
+    await other();
+    const again = [source.restore(asStored(early.basket)), ...numbers(2, 4), late];
+    await lastValueFrom(from(again).pipe(publish(optionsOf(log))));
+    await other();
+    const third = [source.restore(asStored(late.basket)), ...numbers(4, 8)];
+    await lastValueFrom(from(third).pipe(publish(optionsOf(log))));
+    expect(textsOf(await recordsOf(log))).toEqual(['0', '1', '2', '3', '4', '5', 'other', 'other', '6', '7']);
+  });
+
+  it('produces anew, under another name, what follows a cut behind which all was undone', async () => {
+    const log = await logWith();
+    const barrier = source.barrier();
+    const before = [source.restore(), ...numbers(0, 2), barrier, ...numbers(2, 4)];
+    await lastValueFrom(from(before).pipe(publish(optionsOf(log))));
+    const after = [{ ...source.restore(asStored(barrier.basket)), timeline: 7 }, ...numbers(20, 21)];
+    for (let life = 0; life < 2; life++) await lastValueFrom(from(after).pipe(publish(optionsOf(log))));
+    const records = await recordsOf(log);
+    expect(textsOf(records)).toEqual(['0', '1', '2', '3', '20']);
+    expect(records.at(-1)?.headers).toEqual({ 'millrace-sequence': '3', 'millrace-publisher': 'publish~7' });
+  });
+
   it('produces every value again where the stream does not repeat itself', async () => {
     const log = await logWith();
     const flow = [source.restore(), ...numbers(0, 2)];
