@@ -28,8 +28,9 @@ let folder: string;
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'millrace-on-kafka-'));
-  await writeFile(join(folder, 'graph.yaml'), GRAPH);
   broker = await emptyBroker();
+  await writeFile(join(folder, 'graph.yaml'), GRAPH);
+  await writeFile(join(folder, 'named.yaml'), `${GRAPH}kafka: { brokers: ["${broker.brokers}"] }\n`);
   log = await openKafkaLog({ brokers: [broker.brokers] });
 });
 afterAll(async () => {
@@ -51,9 +52,7 @@ describe('a graph on Kafka', () => {
       run.kill('SIGKILL');
       await run.finished;
     }
-    const named = join(folder, 'named.yaml');
-    await writeFile(named, `${GRAPH}kafka: { brokers: ["${broker.brokers}"] }\n`);
-    const { code, stderr } = await millrace(['up', named, ...inFolder(), '--json', '--until-idle', '3s']);
+    const { code, stderr } = await up('--until-idle', '3s').finished;
     expect(code, stderr).toBe(0);
 
     const { records } = await readTrained(log, join(folder, 'data'));
@@ -157,8 +156,8 @@ describe('millrace', () => {
   });
 });
 
-function up(): Millrace {
-  return new Millrace(['up', join(folder, 'graph.yaml'), ...inFolder(), '--brokers', broker.brokers, '--json']);
+function up(...flags: string[]): Millrace {
+  return new Millrace(['up', join(folder, 'named.yaml'), ...inFolder(), '--json', ...flags]);
 }
 
 function inFolder(): readonly string[] {
