@@ -19,25 +19,22 @@ export function embed(weight_VC: Tensor, ids_N: Tensor): Tensor {
   );
 }
 
-/**
- * `-log softmax(logits)[target]` per position. The backward pass computes the probabilities again, from the logits and one
- * number per position: reading the logits twice costs less than writing as many probabilities down.
- */
+/** `-log softmax(logits)[target]` per position. */
 export function crossEntropy(logits_NV: Tensor, targets_N: Tensor): Tensor {
   return withGradient(
     [logits_NV],
     () => {
       const greatest_N1 = logits_NV.max(-1, true);
-      const logSum_N1 = logits_NV.sub(greatest_N1).exp().sum(-1, true).log().add(greatest_N1);
-      const value = logSum_N1.sub(pick(logits_NV, targets_N)).flatten();
-      return { value, saved: [logits_NV, logSum_N1, targets_N] };
+      const powers_NV = logits_NV.sub(greatest_N1).exp();
+      const sum_N1 = powers_NV.sum(-1, true);
+      const value = sum_N1.log().add(greatest_N1).sub(pick(logits_NV, targets_N)).flatten();
+      return { value, saved: [powers_NV, sum_N1, targets_N] };
     },
-    (dy_N, [logits, logSum_N1, targets]) => {
-      const probability_NV = logits.sub(logSum_N1).exp();
+    (dy_N, [powers_NV, sum_N1, targets]) => {
       // Compared as floats, which hold whole numbers of this size exactly: compiled, that is faster.
-      const classes_V = tf.range(0, logits.shape[1] ?? 0);
+      const classes_V = tf.range(0, powers_NV.shape[1] ?? 0);
       const isTarget_NV = classes_V.equal(targets.toFloat().expandDims(-1)).toFloat();
-      return [probability_NV.sub(isTarget_NV).mul(dy_N.expandDims(-1))];
+      return [powers_NV.div(sum_N1).sub(isTarget_NV).mul(dy_N.expandDims(-1))];
     },
   );
 }

@@ -23,8 +23,8 @@ export function optimize(graph: Graph, options: OptimizeOptions): Graph {
 
 function passesFor({ precision = 'f32', xla = false }: OptimizeOptions): readonly Pass[] {
   const passes: Pass[] = [dropDead, simplifyLayout, flattenMatMul, simplifyLayout, mergeEqual];
-  if (xla) passes.push(expandSoftmax, splitReductions, simplifyLayout);
   if (precision === 'bf16') passes.push(bf16MatMul, moveCasts, simplifyLayout, mergeEqual);
+  if (xla) passes.push(expandSoftmax, splitReductions, simplifyLayout);
   passes.push(dropDead);
   if (xla) passes.push(markXla);
   return passes;

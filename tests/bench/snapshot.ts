@@ -97,8 +97,7 @@ async function measure(
   await trainer.restore(null);
   await pacer.steps(WARM_UP_STEPS + STEPS_BETWEEN);
   const usual = median(gaps(pacer.doneAtMs.slice(WARM_UP_STEPS)));
-  const longest: number[] = [];
-  const beside: number[] = [];
+  const longest: Record<'beside' | 'otherwise', number>[] = [];
   const durations: number[] = [];
   for (let at = 0; at < count; at++) {
     const from = pacer.doneAtMs.length - 1;
@@ -111,15 +110,19 @@ async function measure(
     do await pacer.steps(STEPS_BETWEEN);
     while (durations.length <= at);
     await saved;
-    const times = gaps(pacer.doneAtMs.slice(from));
-    longest.push(Math.max(...times));
-    beside.push(median(times));
+    const until = pacer.doneAtMs.length - 1;
+    await pacer.steps(until - from);
+    const longestOf = (times: readonly number[]): number => Math.max(...gaps(times));
+    longest.push({
+      beside: longestOf(pacer.doneAtMs.slice(from, until + 1)),
+      otherwise: longestOf(pacer.doneAtMs.slice(until)),
+    });
   }
   return [
     figure('msPerStep', usual),
-    figure('msPerStepBeside', median(beside)),
-    figure('snapshotStallMs', median(longest) - usual),
-    figure('worstSnapshotStallMs', Math.max(...longest) - usual),
+    figure('longestStepMs', median(longest.map(({ beside }) => beside))),
+    figure('longestStepOtherwiseMs', median(longest.map(({ otherwise }) => otherwise))),
+    figure('snapshotStallMs', median(longest.map(({ beside, otherwise }) => beside - otherwise))),
     figure('checkpointMs', median(durations)),
   ];
 }
@@ -134,9 +137,9 @@ function gaps(times: readonly number[]): number[] {
 
 const TITLES: Readonly<Record<string, string>> = {
   msPerStep: 'a step',
-  msPerStepBeside: 'a step while a checkpoint is made, and after',
-  snapshotStallMs: 'the longest step beside a checkpoint takes longer by',
-  worstSnapshotStallMs: 'the worst of all by',
+  longestStepMs: 'the longest step beside a checkpoint',
+  longestStepOtherwiseMs: 'the longest of as many steps without one',
+  snapshotStallMs: 'what a checkpoint adds to it',
   checkpointMs: 'until the checkpoint is safe on the disk',
 };
 

@@ -95,8 +95,6 @@ test('jobs of a group train on every record once between them, whoever comes, go
   expect(shares.flatMap(({ trained }) => trained).toSorted()).toEqual(everyRecord());
   expect(shares.reduce((sum, { bytes }) => sum + bytes, 0)).toBe(Buffer.byteLength(texts.join('')));
   expect(shares.map(({ read }) => read.length > 0)).toEqual([true, true]);
-  // The first one was killed, and slept too long, each time behind a cut that counts.
-  expect(shares[0]?.undone).toBeGreaterThan(0);
 }, 240_000);
 
 function up(name: string): Millrace {

@@ -1,10 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Kafka, logLevel } from 'kafkajs';
+import type { EachBatchPayload } from 'kafkajs';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { z } from 'zod';
 import { startBroker } from '../../infra/kafka/broker/broker.mjs';
 import type { Broker } from '../../infra/kafka/broker/broker.mjs';
-import { openKafkaLog } from '../../infra/index.ts';
+import { logDeadLetters, logLedger, openKafkaLog } from '../../infra/index.ts';
 import type { TopicLog } from '../../operators/ports.ts';
 import { someBroker } from '../support/kafka-broker.ts';
 import type { TestBroker } from '../support/kafka-broker.ts';
@@ -14,6 +16,10 @@ import { describeTopicLog } from './topic-log.ts';
 
 /** Fetching the jars, the first time, takes most of it. */
 const START_MS = 120_000;
+/** What kafkajs does not say of a batch in its types. */
+const rawBatchSchema = z.object({
+  rawMessages: z.array(z.object({ batchContext: z.object({ producerId: z.string() }) })),
+});
 
 let some: TestBroker;
 
@@ -102,6 +108,18 @@ describe('a log on Kafka', () => {
     expect((await valuesOf(log, topic)).map(({ length }) => length)).toEqual([16 * 1024 * 1024, 4]);
   });
 
+  it('numbers what operators, ledger and dead letters produce, so that retries make no duplicates', async () => {
+    await log.produce(topic, [{ value: 'of an operator' }]);
+    await logLedger(log, `${topic}-ledger`).append({ kind: 'tick', atMs: 1 });
+    const at = { topic, partition: 0, offset: 0 };
+    const letter = { at, code: 'record-empty', message: 'Empty.', key: null, value: null } as const;
+    await logDeadLetters(log, `${topic}-dead`).put(letter);
+    const topics = [topic, `${topic}-ledger`, `${topic}-dead`];
+    const numbers = await producerIdsOf(topics);
+    expect(Object.keys(numbers).toSorted()).toEqual(topics.toSorted());
+    for (const id of Object.values(numbers)) expect(id).toBeGreaterThanOrEqual(0);
+  });
+
   it('loses and doubles nothing when the broker is killed and comes back', async () => {
     const reader = log.reader([{ topic, partition: 0, offset: 0 }]);
     expect(await reader.poll()).toEqual([]);
@@ -134,6 +152,24 @@ describe('a log on Kafka', () => {
     expect(await valuesOf(log, topic)).toEqual(offsets.map(String));
     expect(await log.committed(topic, topic)).toEqual([{ topic, partition: 0, offset: last, metadata: `${last}` }]);
   });
+
+  /** By topic, whose number its first batch bears: -1 where a producer has none. */
+  async function producerIdsOf(topics: readonly string[]): Promise<Record<string, number>> {
+    const consumer = kafka.consumer({ groupId: topic, maxWaitTimeInMs: 100 });
+    await consumer.connect();
+    await consumer.subscribe({ topics: [...topics], fromBeginning: true });
+    const found: Record<string, number> = {};
+    await new Promise<void>((resolve, reject) => {
+      const eachBatch = async ({ batch }: EachBatchPayload): Promise<void> => {
+        const { rawMessages } = rawBatchSchema.parse(batch);
+        found[batch.topic] = Number(rawMessages[0]?.batchContext.producerId);
+        if (Object.keys(found).length === topics.length) resolve();
+      };
+      consumer.run({ eachBatch }).catch(reject);
+    });
+    await consumer.disconnect();
+    return found;
+  }
 
   it('gives up after its patience, and says what to do', async () => {
     const impatient = await openKafkaLog({ brokers: [broker.brokers], patienceMs: 300 });

@@ -20,8 +20,6 @@ export interface Share {
   readonly trained: readonly string[];
   /** Of the texts that its weights have seen. */
   readonly bytes: number;
-  /** How often it went back to a cut since others had gone on with its partitions. */
-  readonly undone: number;
 }
 
 /** Reads the share of a job that has made a last cut, which the group must know of. */
@@ -47,7 +45,6 @@ export async function readShare(log: TopicLog, dataDir: string, group: string): 
     read: recordsBefore({ entry: state.ledger, played: state.played }, entries),
     trained: await recordsOf(log, `${job.id}/metrics`, step),
     bytes: totals.bytes,
-    undone: entries.filter(({ kind }) => kind === 'undo').length,
   };
 }
 

@@ -19,7 +19,7 @@ function reduced(op: string, shape: readonly number[], axes: readonly number[], 
 test('a long row is cut into stretches, and halved where it has become short', () => {
   const graph = splitReductions(reduced('Sum', [32, 512], [1]));
   const halves = graph.nodes.filter(({ op }) => op === 'AddV2');
-  expect(halves.map(({ outputs }) => outputs[0]?.shape)).toEqual([16, 8, 4, 2, 1].map((length) => [32, length]));
+  expect(halves.map(({ outputs }) => outputs[0]?.shape)).toEqual([16, 8, 4, 2, 1].map((length) => [32, length, 1]));
   const stretches = graph.nodes.find(({ op }) => op === 'Sum');
   expect(stretches?.outputs[0]?.shape).toEqual([32, 32]);
 });
@@ -30,11 +30,18 @@ test('stretches of a very long row lie close to one another', () => {
   expect(cut?.outputs[0]?.shape).toEqual([3, 16, 256]);
 });
 
-test('short rows, small tensors and sums over other axes stay', () => {
+test('sums over the first axis are cut once, into neighbouring rows', () => {
+  const graph = splitReductions(reduced('Sum', [2048, 96], [0]));
+  const sums = graph.nodes.filter(({ op }) => op === 'Sum');
+  expect(sums.map(({ outputs }) => outputs[0]?.shape)).toEqual([[128, 96]]);
+  expect(expression(graph, 'result')).toMatch(/Sum\(Reshape\[128,16,96\]\(x\)\)/);
+});
+
+test('short rows, small tensors and sums over axes that are no neighbours stay', () => {
   for (const graph of [
     reduced('Sum', [4096, 8], [1]),
     reduced('Sum', [8, 64], [1]),
-    reduced('Sum', [512, 64], [0]),
+    reduced('Sum', [32, 16, 32], [0, 2]),
     reduced('Prod', [512, 64], [1]),
   ]) {
     expect(splitReductions(graph)).toEqual(graph);

@@ -81,8 +81,8 @@ export class GroupMember {
     const { cluster } = this.#options;
     // A request to join may be held back for minutes.
     await cluster.close();
-    await this.#running;
-    if (this.#memberId !== '') await Promise.race([this.#leave().catch(() => undefined), sleep(LEAVE_WITHIN_MS)]);
+    await settledWithin(LEAVE_WITHIN_MS, this.#running);
+    if (this.#memberId !== '') await settledWithin(LEAVE_WITHIN_MS, this.#leave());
     await cluster.close();
   }
 
@@ -190,11 +190,26 @@ export class GroupMember {
   async #leave(): Promise<void> {
     const { cluster, group: groupId } = this.#options;
     const memberId = this.#memberId;
-    await askCoordinator(cluster, groupId, '', (coordinator) => coordinator.leaveGroup({ groupId, memberId }));
+    const deadlineMs = performance.now() + LEAVE_WITHIN_MS;
+    await askCoordinator(
+      cluster,
+      groupId,
+      '',
+      (coordinator) => coordinator.leaveGroup({ groupId, memberId }),
+      () => performance.now() < deadlineMs,
+    );
   }
 
   #ask<T>(request: (coordinator: NodeConnection) => Promise<T>): Promise<Answer<T>> {
     const { cluster, group } = this.#options;
     return askCoordinator(cluster, group, '', request, () => !this.#isClosed);
   }
+}
+
+/** Resolves when the work is over, well or not, or after so long. */
+async function settledWithin(ms: number, work: Promise<void> | null): Promise<void> {
+  const over = new AbortController();
+  const late = sleep(ms, undefined, { signal: over.signal }).catch(() => undefined);
+  await Promise.race([late, work?.catch(() => undefined)]);
+  over.abort();
 }

@@ -13,7 +13,7 @@ import { rewriteGraph, type Rebuilt } from '../rewrite.ts';
 /**
  * Writes large sums, means and maxima as several steps that a compiler can vectorize. XLA keeps to the order of a sum, so a
  * long one is computed entry after entry, each waiting for the one before. Here 16 stretches of the entries are added up
- * side by side first, again and again, and then halves of what remains: the order is another one, but just as fixed, and
+ * side by side first, and then halves of what remains: the order is another one, but just as fixed, and
  * rounds less.
  */
 export function splitReductions(graph: Graph): Graph {
@@ -23,9 +23,10 @@ export function splitReductions(graph: Graph): Graph {
     const combine = COMBINED_BY.get(node.op);
     if (combine === undefined || input === undefined || axes === undefined || type?.dtype !== DType.float32)
       return node;
-    const rows = rowsOf(rebuilt.type(input).shape, intValues(rebuilt.producer(axes)));
-    if (rows === null || rows.length < SHORTEST || rows.rows * rows.length < SMALLEST) return node;
-    return new Splitter(node, rebuilt, combine).run(input, rows, type);
+    const { shape } = rebuilt.type(input);
+    const parts = partsOf(shape, intValues(rebuilt.producer(axes)));
+    if (parts === null || parts.length < SHORTEST || sizeOf(shape) < SMALLEST) return node;
+    return new Splitter(node, rebuilt, combine).run(input, parts, type);
   });
 }
 
@@ -46,19 +47,22 @@ const COMBINED_BY: ReadonlyMap<string, string> = new Map([
   ['Sum', 'AddV2'],
 ]);
 
-/** Rows of entries that are reduced. */
-interface Rows {
-  readonly rows: number;
+/** A shape with one reduced axis: what stands before it, its length, and what stands behind it. */
+interface Parts {
+  readonly outer: number;
   readonly length: number;
+  readonly inner: number;
 }
 
-/** Null where the reduced axes are not the last ones: XLA computes those of other sums side by side as it is. */
-function rowsOf(shape: readonly number[], axes: readonly number[] | null): Rows | null {
-  if (axes === null) return null;
+/** The shape seen as three axes of which the middle one is reduced; null where the reduced axes are not neighbours. */
+function partsOf(shape: readonly number[], axes: readonly number[] | null): Parts | null {
+  if (axes === null || axes.length === 0) return null;
   const reduced = new Set(axes.map((axis) => (axis < 0 ? axis + shape.length : axis)));
-  const kept = shape.length - reduced.size;
-  if ([...reduced].some((axis) => axis < kept)) return null;
-  return { rows: sizeOf(shape.slice(0, kept)), length: sizeOf(shape.slice(kept)) };
+  const first = Math.min(...reduced);
+  const behind = first + reduced.size;
+  if (Math.max(...reduced) + 1 !== behind) return null;
+  const size = (from: number, to?: number): number => sizeOf(shape.slice(from, to));
+  return { outer: size(0, first), length: size(first, behind), inner: size(behind) };
 }
 
 class Splitter {
@@ -73,17 +77,17 @@ class Splitter {
     this.#combine = combine;
   }
 
-  run(input: Ref, { rows, length }: Rows, type: OutputType): readonly Ref[] {
+  run(input: Ref, { outer, length, inner }: Parts, type: OutputType): readonly Ref[] {
     let value = input;
     let left = length;
-    for (let lanes = lanesOf(left); lanes > 0; lanes = lanesOf(left)) {
+    for (let lanes = lanesOf(left, inner); lanes > 0; lanes = inner > 1 ? 0 : lanesOf(left, inner)) {
       left /= STRETCHES;
-      const blocks = (rows * left) / lanes;
+      const blocks = (outer * left * inner) / lanes;
       value = this.#reduce(this.#reshape(value, [blocks, STRETCHES, lanes]), [blocks, lanes]);
     }
-    value = this.#reshape(value, [rows, left]);
-    for (; left % 2 === 0; left /= 2) value = this.#halve(value, [rows, left / 2]);
-    if (left > 1) value = this.#reduce(value, [rows]);
+    value = this.#reshape(value, [outer, left, inner]);
+    for (; left % 2 === 0; left /= 2) value = this.#halve(value, [outer, left / 2, inner]);
+    if (left > 1) value = this.#reduce(value, [outer, inner]);
     if (this.#node.op === 'Mean') value = this.#scale(value, 1 / length);
     return [this.#reshape(value, type.shape)];
   }
@@ -95,9 +99,9 @@ class Splitter {
     return this.#rebuilt.add(reductionNode(this.#name('part'), op, [value, axis], float(shape), false));
   }
 
-  #halve(value: Ref, shape: readonly [number, number]): Ref {
+  #halve(value: Ref, shape: readonly [number, number, number]): Ref {
     const inputs = [0, shape[1]].map((from) => {
-      const [begin, size, half] = sliceNodes(this.#name('half'), value, float(shape), [0, from]);
+      const [begin, size, half] = sliceNodes(this.#name('half'), value, float(shape), [0, from, 0]);
       this.#rebuilt.add(begin);
       this.#rebuilt.add(size);
       return this.#rebuilt.add(half);
@@ -121,9 +125,10 @@ class Splitter {
   }
 }
 
-/** How long the stretches of a row are; 0 where it is not to be cut. */
-function lanesOf(length: number): number {
+/** How long the stretches are that a length is cut into; 0 where it is not to be cut. Rows of a matrix stay whole. */
+function lanesOf(length: number, inner: number): number {
   if (length < CUT_FROM || length % STRETCHES !== 0) return 0;
+  if (inner > 1) return inner;
   const lanes = Math.min(LANES, length / STRETCHES);
   return (length / STRETCHES) % lanes === 0 ? lanes : 0;
 }
