@@ -51,6 +51,8 @@ export interface ModelTrainer {
    * `weights-corrupt` or `weights-mismatch` and stays what it was.
    */
   restore(snapshot: StoredSnapshot | null): void;
+  /** Sets the peak of the schedule for the steps to come. */
+  tune(learningRate: number): void;
   /** Throws `shape-mismatch` or `input-invalid` for a batch that the model cannot take; it has then done nothing. */
   step(input: StepInput): StepResult;
   /** The batch's loss as a step would report it, without the step. Throws as `step` does. */
@@ -82,7 +84,7 @@ function runnerFor(engine: EngineSettings = { mode: 'eager' }): StepRunnerFactor
 }
 
 class Trainer implements ModelTrainer {
-  readonly #settings: TrainerSettings;
+  #settings: TrainerSettings;
   readonly #runner: StepRunner;
   #state: TrainerState | null = null;
 
@@ -95,6 +97,11 @@ class Trainer implements ModelTrainer {
     const state = snapshot ? parseState(snapshot.state) : ({ format: 1, steps: 0, updates: 0, tokens: 0 } as const);
     this.#runner.load(snapshot ? this.#read(snapshot.files) : this.#fresh());
     this.#state = state;
+  }
+
+  tune(learningRate: number): void {
+    const { optimizer } = this.#settings;
+    this.#settings = parseTrainerSettings({ ...this.#settings, optimizer: { ...optimizer, learningRate } });
   }
 
   step(input: StepInput): StepResult {

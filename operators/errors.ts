@@ -17,6 +17,7 @@ export type ErrorCode =
   | 'graph-invalid'
   | 'group-fenced'
   | 'group-lost'
+  | 'job-busy'
   | 'job-locked'
   | 'log-closed'
   | 'log-failed'

@@ -63,7 +63,10 @@ export interface Reading extends Position {
 /** What every element knows of the source that it came from. */
 export interface Source {
   readonly window: Window;
-  /** Asks the source to let down a barrier as soon as it can. Periodic requests that wait are merged into one. */
+  /**
+   * Asks the source to let down a barrier as soon as it can. Periodic requests that wait are merged into one. Behind a
+   * barrier for `deploy` the source emits nothing more, since another graph goes on there.
+   */
   requestCut(reason: CutReason): void;
   /**
    * Tells the source that a cut is stored, so that it reports its offsets to the log: for people to see, and, where

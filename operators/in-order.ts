@@ -59,7 +59,7 @@ export function inOrder<T, R>(handle: Handler<T, R>, concurrency = 1): OperatorF
       };
 
       const startNext = (): boolean => {
-        const [next] = waiting;
+        const next = waiting[0];
         if (!next || !mayStart(next)) return false;
         waiting.shift();
         start(next);

@@ -69,6 +69,7 @@ export type { PublishOptions } from './publish.ts';
 export { stateful } from './stateful.ts';
 export type { StatefulSpec } from './stateful.ts';
 export { tokenize } from './tokenize.ts';
+export type { TokenizeOptions } from './tokenize.ts';
 export { tokenizePrompt } from './tokenize-prompt.ts';
 export { trainStep } from './train-step.ts';
 export type { TrainStepOptions } from './train-step.ts';

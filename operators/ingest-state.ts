@@ -44,6 +44,11 @@ export function positionsIn(uid: Uid, snapshot: Snapshot): readonly Position[] {
   return ingestStateIn(uid, snapshot).positions;
 }
 
+/** The state of a source that goes on from the same offsets as part of another job, whose ledger is empty. */
+export function forkedIngestState(state: IngestState): Snapshot {
+  return ingestSnapshot({ ...state, ledger: 0, played: 0, timeline: 0, group: null });
+}
+
 export function placeOf({ ledger, played }: IngestState): LedgerPlace {
   return { entry: ledger, played };
 }

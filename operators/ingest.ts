@@ -78,6 +78,8 @@ class RecordSource implements Source {
   #played = 0;
   #lastRun: string | null = null;
   #timeline = 0;
+  /** Another graph goes on behind the last barrier. */
+  #isOver = false;
 
   constructor(topics: readonly Topic[], options: IngestOptions, subscriber: Subscriber<Element<LogRecord>>) {
     this.window = new Window(toBytes(options.window ?? '1MB'));
@@ -338,7 +340,7 @@ class RecordSource implements Source {
   }
 
   get #mustWait(): boolean {
-    return !this.#wantedCuts.isEmpty || this.#ownership.isHandedOver || !this.window.isOpen;
+    return this.#isOver || !this.#wantedCuts.isEmpty || this.#ownership.isHandedOver || !this.window.isOpen;
   }
 
   /**
@@ -349,7 +351,8 @@ class RecordSource implements Source {
     while (!this.#isStopped) {
       const reason = this.#wantedCuts.next;
       const woken = new Promise<void>((resolve) => (this.#wake = resolve));
-      if (reason) this.#cut(reason);
+      if (this.#isOver) await woken;
+      else if (reason) this.#cut(reason);
       else if (this.#failure !== null) throw this.#failure;
       else if (!this.#ownership.isHandedOver && this.window.isOpen) return;
       else if (this.#ownership.isHandedOver && this.#ownership.next) return;
@@ -359,6 +362,7 @@ class RecordSource implements Source {
 
   #cut(reason: CutReason, onCommitted?: () => void): void {
     this.#wantedCuts.done(reason);
+    this.#isOver = reason === 'deploy';
     const basket = new Map([[this.#uid, this.#snapshot()]]);
     const barrier: Barrier = { kind: 'barrier', reason, basket, source: this };
     if (onCommitted) this.#onCommitted.set(barrier, onCommitted);

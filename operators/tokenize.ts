@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import type { OperatorFunction } from 'rxjs';
 import { each } from './each.ts';
 import type { Element } from './flow.ts';
@@ -7,18 +8,35 @@ import { z } from 'zod';
 import { defineKind } from './kind.ts';
 import type { OperatorKind } from './kind.ts';
 
+export interface TokenizeOptions {
+  /** Documents that are tokenized at once; by default as many as there are cores, four at most. */
+  readonly threads?: number | 'auto';
+}
+
+/** Threads that Node.js has for such work, unless UV_THREADPOOL_SIZE says otherwise. */
+const MOST_THREADS = 4;
+
 /**
  * Emits each document as tokens, with the bytes that each token stands for.
  *
- * Order: kept. Backpressure: goes on under the document's bytes. Errors: the tokenizer's end the flow. No state.
+ * Order: kept, and the tokens do not depend on how many documents are worked on at once. Backpressure: goes on under the
+ * document's bytes. Errors: the tokenizer's end the flow. No state.
  */
-export function tokenize(tokenizer: Tokenizer): OperatorFunction<Element<Document>, Element<TokenizedDocument>> {
+export function tokenize(
+  tokenizer: Tokenizer,
+  { threads = 'auto' }: TokenizeOptions = {},
+): OperatorFunction<Element<Document>, Element<TokenizedDocument>> {
   const bytesOf = byteLengths(tokenizer);
-  return each(async ({ text, at, timestampMs }) => {
-    const tokens = await tokenizer.encode(text);
-    const tokenBytes = Uint16Array.from(tokens, (token) => bytesOf[token] ?? 0);
-    return { tokens, tokenBytes, at, timestampMs };
-  });
+  const concurrency = threads === 'auto' ? Math.min(availableParallelism(), MOST_THREADS) : threads;
+  return each(
+    async ({ text, at, timestampMs }) => {
+      const tokens = await tokenizer.encode(text);
+      const tokenBytes = new Uint16Array(tokens.length);
+      tokens.forEach((token, index) => (tokenBytes[index] = bytesOf[token] ?? 0));
+      return { tokens, tokenBytes, at, timestampMs };
+    },
+    { concurrency },
+  );
 }
 
 /** Bytes by token; the end-of-text token stands for none. */
@@ -35,6 +53,11 @@ export const tokenizeKind: OperatorKind = defineKind({
   summary: "Turns documents into tokens of the job's tokenizer.",
   input: 'document',
   output: 'tokenized-document',
-  config: z.strictObject({}),
-  build: (_uid, _config, { tokenizer }) => tokenize(tokenizer),
+  config: z.strictObject({
+    threads: z
+      .union([z.literal('auto'), z.int().positive()])
+      .default('auto')
+      .describe('Documents that are tokenized at once, each by a thread; auto: one for each core, 4 at most.'),
+  }),
+  build: (_uid, { threads }, { tokenizer }) => tokenize(tokenizer, { threads }),
 });

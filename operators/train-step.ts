@@ -79,6 +79,8 @@ class TrainLoop implements Listener<TokenBatch> {
   #totals: StepTotals = { tokens: 0, bytes: 0, bits: 0 };
   #finalCutWanted = false;
   #sourceCompleted = false;
+  /** Another graph goes on behind a barrier that came by. */
+  #isHandedOver = false;
 
   constructor(trainer: Trainer, options: TrainStepOptions, subscriber: Subscriber<Element<StepReport>>) {
     this.#trainer = trainer;
@@ -135,7 +137,7 @@ class TrainLoop implements Listener<TokenBatch> {
   }
 
   #mayStep(): boolean {
-    if ([...this.#barriersLeaving].some(isLast)) return false;
+    if (this.#isHandedOver || [...this.#barriersLeaving].some(isLast)) return false;
     return this.#waiting.length > 0 && this.#stepsDone + this.#stepsUnderWay < this.#maxSteps;
   }
 
@@ -250,6 +252,7 @@ class TrainLoop implements Listener<TokenBatch> {
     const waiting = overtaken.map((item) => batchToJson(item.value));
     const counts = { step: this.#stepsDone, totals: { ...this.#totals } };
     this.#barriersLeaving.add(barrier);
+    this.#isHandedOver ||= barrier.reason === 'deploy';
     this.#leave(async () => {
       const { state: trainer, ...snapshot } = await this.#trainer.snapshot();
       barrier.basket.set(this.#uid, { ...snapshot, state: { ...counts, waiting, trainer } });

@@ -108,7 +108,7 @@ export interface CheckpointReport {
 }
 
 /** Why a cut was made: by the clock, by the number of steps, because partitions change hands, or because somebody asked. */
-export type CutReason = 'timer' | 'steps' | 'handover' | 'savepoint' | 'final';
+export type CutReason = 'timer' | 'steps' | 'handover' | 'savepoint' | 'deploy' | 'final';
 
 /** A question to the model. */
 export interface Prompt {

@@ -2,10 +2,14 @@ import { Command, CommanderError } from 'commander';
 import { MillraceError } from '../operators/errors.ts';
 import { checkpointsCommand } from './commands/checkpoints.ts';
 import { deadLettersCommand } from './commands/deadletters.ts';
+import { deployCommand, rollbackCommand } from './commands/deploy.ts';
+import { describeCommand } from './commands/describe.ts';
 import { generateCommand } from './commands/generate.ts';
+import { graphsCommand } from './commands/graphs.ts';
 import { lintCommand } from './commands/lint.ts';
 import { planCommand } from './commands/plan.ts';
 import { produceCommand } from './commands/produce.ts';
+import { savepointCommand } from './commands/savepoint.ts';
 import { tailCommand } from './commands/tail.ts';
 import { upCommand } from './commands/up.ts';
 import { version } from './version.ts';
@@ -33,7 +37,12 @@ export async function main(argv: readonly string[]): Promise<number> {
     tailCommand(),
     generateCommand(),
     lintCommand(),
+    describeCommand(),
     planCommand(),
+    deployCommand(),
+    rollbackCommand(),
+    graphsCommand(),
+    savepointCommand(),
     checkpointsCommand(),
     deadLettersCommand(),
   ]) {

@@ -1,4 +1,4 @@
 export { readManifest } from './manifest.ts';
 export type { Manifest } from './manifest.ts';
-export { openCheckpointStore } from './store.ts';
+export { dropCheckpoint, openCheckpointStore } from './store.ts';
 export type { CheckpointStoreOptions } from './store.ts';

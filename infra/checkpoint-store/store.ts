@@ -3,7 +3,7 @@ import { mkdir, readdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { MillraceError } from '../../operators/errors.ts';
 import type { Checkpoint, CheckpointInfo, CheckpointStore, Cut, Logger } from '../../operators/ports.ts';
-import type { Json, SnapshotFile } from '../../operators/types.ts';
+import type { CutReason, Json, SnapshotFile } from '../../operators/types.ts';
 import { isRunning, ownIdentity } from '../process-identity.ts';
 import { commit } from './commit.ts';
 import { looksIntact, readIntact, toInfo } from './intact.ts';
@@ -60,7 +60,13 @@ class DirectoryStore implements CheckpointStore {
       try {
         const id = await this.#nextId(cut);
         const about = { id, jobId, describe: { ...describe } };
-        const manifest = await commit({ directory: this.#directory, aside: this.#aside(), cut, files, about });
+        const manifest = await commit({
+          directory: this.#directory,
+          aside: asideIn(this.#directory),
+          cut,
+          files,
+          about,
+        });
         return toInfo(join(this.#directory, id), manifest);
       } catch (error) {
         throw writeFailure(this.#directory, error);
@@ -102,17 +108,10 @@ class DirectoryStore implements CheckpointStore {
       let kept = 0;
       for (const id of (await this.#ids()).toReversed()) {
         if (isSavepoint(id)) continue;
-        if (kept >= keep) await this.#remove(id);
+        if (kept >= keep) await dropCheckpoint(this.#directory, id);
         else if (await looksIntact(join(this.#directory, id))) kept += 1;
       }
     });
-  }
-
-  /** Moved aside first, so that nobody meets it half removed. */
-  async #remove(id: string): Promise<void> {
-    const aside = this.#aside();
-    await rename(join(this.#directory, id), aside);
-    await rm(aside, { recursive: true, force: true });
   }
 
   async #readOrReport(id: string): Promise<Checkpoint | null> {
@@ -135,12 +134,7 @@ class DirectoryStore implements CheckpointStore {
   async #nextId({ reason }: Cut): Promise<string> {
     const newest = (await this.#ids()).at(-1) ?? '0';
     this.#lastNumber = Math.max(this.#lastNumber, Number.parseInt(newest, 10)) + 1;
-    return String(this.#lastNumber).padStart(ID_DIGITS, '0') + (reason === 'savepoint' ? '-savepoint' : '');
-  }
-
-  #aside(): string {
-    const { pid, startTicks } = ownIdentity();
-    return join(this.#directory, `.aside-${pid}-${startTicks ?? 'none'}-${randomUUID()}`);
+    return String(this.#lastNumber).padStart(ID_DIGITS, '0') + (isKept(reason) ? '-savepoint' : '');
   }
 
   #inTurn<T>(action: () => Promise<T>): Promise<T> {
@@ -148,6 +142,23 @@ class DirectoryStore implements CheckpointStore {
     this.#queue = result.catch(() => undefined);
     return result;
   }
+}
+
+/** The cut before a deployment is what a rollback goes back to; who deploys removes it. */
+function isKept(reason: CutReason): boolean {
+  return reason === 'savepoint' || reason === 'deploy';
+}
+
+/** Removes a checkpoint: moved aside first, so that nobody meets it half removed. */
+export async function dropCheckpoint(directory: string, id: string): Promise<void> {
+  const aside = asideIn(directory);
+  await rename(join(directory, id), aside);
+  await rm(aside, { recursive: true, force: true });
+}
+
+function asideIn(directory: string): string {
+  const { pid, startTicks } = ownIdentity();
+  return join(directory, `.aside-${pid}-${startTicks ?? 'none'}-${randomUUID()}`);
 }
 
 function isSavepoint(id: string): boolean {

@@ -8,7 +8,10 @@ export interface Concern {
   readonly waitedMs?: number;
 }
 
+const NO_COORDINATOR = 'KafkaJSGroupCoordinatorNotFound';
+
 const UNREACHABLE = new Set([
+  NO_COORDINATOR,
   'KafkaJSConnectionError',
   'KafkaJSConnectionClosedError',
   'KafkaJSRequestTimeoutError',
@@ -97,6 +100,8 @@ export function isPassing(error: unknown): boolean {
   if (!(root instanceof Error) || typeOf(root) === 'UNKNOWN_TOPIC_OR_PARTITION' || isUntrusted(root)) return false;
   // Of the endpoint that gives tokens.
   if (root instanceof MillraceError) return root.code === 'broker-unreachable';
+  // kafkajs says so of a coordinator that is only just starting, or whose broker has gone this moment.
+  if (root.name === NO_COORDINATOR) return true;
   // kafkajs goes on with a connection on which authentication was broken off, and then knows better.
   if (typeOf(root) === 'ILLEGAL_SASL_STATE') return true;
   return 'retriable' in root && root.retriable === true;

@@ -18,6 +18,7 @@ serve((): TrainerMethods => ({
     trainer = createTrainer(settings);
   },
   restore: (snapshot) => started().restore(snapshot),
+  tune: (learningRate) => started().tune(learningRate),
   step: (input) => started().step(input),
   evaluate: (input) => started().evaluate(input),
   snapshot(directory) {

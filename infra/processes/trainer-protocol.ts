@@ -6,6 +6,7 @@ import type { StepInput, StepResult } from '../../model/types.ts';
 export type TrainerMethods = {
   readonly start: (settings: TrainerSettings) => Promise<void>;
   readonly restore: (snapshot: StoredSnapshot | null) => void;
+  readonly tune: (learningRate: number) => void;
   readonly step: (input: StepInput) => StepResult;
   readonly evaluate: (input: StepInput) => number;
   /** Makes the directory and writes its files there, as the model is at the call; steps may follow meanwhile. */

@@ -24,6 +24,8 @@ export interface TrainerProcessOptions {
 /** A trainer in a process of its own. */
 export interface TrainerProcess extends Trainer {
   readonly pid: number | undefined;
+  /** Sets the peak of the learning rate for the steps to come. */
+  tune(learningRate: number): Promise<void>;
 }
 
 /**
@@ -69,6 +71,10 @@ class ChildTrainer implements TrainerProcess {
     if (!snapshot) return this.#host.call('restore', null);
     const files = Object.fromEntries((snapshot.files ?? []).map(({ name, path }) => [name, path]));
     return this.#host.call('restore', { state: snapshot.state, files });
+  }
+
+  tune(learningRate: number): Promise<void> {
+    return this.#host.call('tune', learningRate);
   }
 
   step(batch: StepInput): Promise<StepResult> {

@@ -39,7 +39,7 @@ export function createTokenizer(file: TokenizerFile): Tokenizer {
 }
 
 async function encodeBytes(text: string): Promise<Int32Array> {
-  return Int32Array.from(Buffer.from(text));
+  return new Int32Array(Buffer.from(text));
 }
 
 function libraryEncoder(file: TokenizerFile): Tokenizer['encode'] {
@@ -48,7 +48,7 @@ function libraryEncoder(file: TokenizerFile): Tokenizer['encode'] {
     const parts: Int32Array[] = [];
     for (const part of splitText(text, maxEncodedLength)) {
       const encoding = await library.encode(part, null, { addSpecialTokens: false });
-      parts.push(Int32Array.from(encoding.getIds()));
+      parts.push(new Int32Array(encoding.getIds()));
     }
     return concat(parts);
   };

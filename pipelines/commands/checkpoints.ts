@@ -24,39 +24,51 @@ Examples:
 
 /** `millrace checkpoints`: what the job of a data folder has saved. */
 export function checkpointsCommand(): Command {
-  const list = new Command('list')
-    .description('List the checkpoints of the current job; exit code 1 when one is found to be corrupt.')
+  return new Command('checkpoints')
+    .description('List and inspect what a job has saved.')
+    .addHelpText('after', EXAMPLES)
+    .addCommand(listCommand('checkpoints').exitOverride(), { isDefault: true })
+    .addCommand(inspectCommand().exitOverride());
+}
+
+/** Lists all that a job has saved, or only what was asked for. */
+export function listCommand(what: 'checkpoints' | 'savepoints'): Command {
+  return new Command('list')
+    .description(`List the ${what} of the current job; exit code 1 when one is found to be corrupt.`)
     .option('--verify', 'read every byte and compare checksums')
     .addOption(dataDirOption())
     .option('--json', 'print each as JSON, one a line')
-    .action((flags: ListFlags) => inSession((session) => listAll(session, flags)));
-  const inspect = new Command('inspect')
+    .action((flags: ListFlags) => inSession((session) => listAll(session, flags, what)));
+}
+
+export function inspectCommand(): Command {
+  return new Command('inspect')
     .description('Show what a checkpoint holds, after reading every byte of it.')
     .argument('<id>', 'as listed')
     .addOption(dataDirOption())
     .option('--json', 'print the whole manifest as JSON')
     .action((id: string, flags: Omit<ListFlags, 'verify'>) => inSession((session) => inspectOne(session, id, flags)));
-  return new Command('checkpoints')
-    .description('List and inspect what a job has saved.')
-    .addHelpText('after', EXAMPLES)
-    .addCommand(list.exitOverride(), { isDefault: true })
-    .addCommand(inspect.exitOverride());
 }
 
-async function listAll(session: Session, { dataDir, verify = false, json }: ListFlags): Promise<void> {
+async function listAll(
+  session: Session,
+  { dataDir, verify = false, json }: ListFlags,
+  what: 'checkpoints' | 'savepoints',
+): Promise<void> {
   const job = jobOf(dataDir);
   const saved: SavedCheckpoint[] = [];
-  for (const id of await checkpointIds(job)) {
+  const ids = await checkpointIds(job);
+  for (const id of what === 'savepoints' ? ids.filter((each) => each.endsWith('-savepoint')) : ids) {
     if (session.signal.aborted) return;
     const checkpoint = await inspectCheckpoint(job, id, verify);
     if (checkpoint) saved.push(checkpoint);
   }
   const corrupt = saved.filter(({ condition }) => condition === 'corrupt');
   if (json) await session.print(saved.map((each) => `${JSON.stringify(toJson(each))}\n`).join(''));
-  else if (saved.length === 0) await session.print(`Job ${job.id} has no checkpoints yet.\n`);
+  else if (saved.length === 0) await session.print(`Job ${job.id} has no ${what} yet.\n`);
   else {
     const rows = saved.map((each) => toRow(each));
-    await session.print(table(['checkpoint', 'reason', 'step', 'saved', 'size', 'condition'], rows));
+    await session.print(table([what.slice(0, -1), 'reason', 'step', 'saved', 'size', 'condition'], rows));
   }
   for (const { problem } of corrupt) console.error(`millrace: ${problem} [checkpoint-corrupt]`);
   if (corrupt.length > 0) process.exitCode = 1;

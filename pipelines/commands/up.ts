@@ -1,4 +1,3 @@
-import { fileURLToPath } from 'node:url';
 import { Command, Option } from 'commander';
 import type { Outage } from '../../infra/index.ts';
 import type { PresetName } from '../../model/presets.ts';
@@ -14,10 +13,10 @@ import { openJob } from '../job/open-job.ts';
 import { runJob } from '../job/run-job.ts';
 import type { HttpPlace } from '../job/serve-http.ts';
 import { suitableEngine } from '../job/suitable-engine.ts';
-import { currentGraph, graphVersion, readGraphOf } from '../redeploy/graph-history.ts';
+import { graphOfSavepoint } from '../redeploy/fork-job.ts';
 import type { Plan } from '../redeploy/plan.ts';
 import { createReporter } from '../terminal/status-line.ts';
-import { readGraph } from './lint.ts';
+import { DEFAULT_GRAPH, graphFor } from './graph-for.ts';
 import { brokersOption, collect, dataDirOption, engineOption, httpPlace, integer, milliseconds } from './options.ts';
 import { inSession } from './session.ts';
 
@@ -35,11 +34,11 @@ interface UpOptions extends LogPlace {
   /** The token comes from the environment, where other users don't see it. */
   readonly http?: Omit<HttpPlace, 'token'>;
   readonly fresh?: true;
+  readonly from?: string;
   readonly discard: readonly string[];
   readonly json?: true;
 }
 
-const DEFAULT_GRAPH = fileURLToPath(new URL('../graphs/sotu.yaml', import.meta.url));
 /** Ctrl-C is how a job is meant to be ended. */
 const STOPPED = 0;
 const FAREWELL = 'Making a savepoint... (Ctrl-C again ends at once; only work since the last checkpoint is repeated)';
@@ -64,6 +63,12 @@ export function upCommand(): Command {
     .option('--wait', 'wait for brokers also at the start, where otherwise some seconds must do')
     .option('--http <place>', "let the model be asked as OpenAI's API is, at this port or host:port", httpPlace)
     .option('--fresh', 'start a new job on the topics as they are')
+    .addOption(
+      new Option(
+        '--from <savepoint>',
+        'start a new job from a savepoint: its folder, or its id in the current job',
+      ).conflicts('fresh'),
+    )
     .option('--discard <uid>', 'an operator whose state a changed graph may lose (may be given again)', collect, [])
     .option('--json', 'print events as JSON, one a line')
     .addHelpText(
@@ -90,7 +95,7 @@ function up(file: string | undefined, options: UpOptions): Promise<void> {
 }
 
 async function run(file: string | undefined, options: UpOptions, stop: AbortSignal): Promise<void> {
-  const graph = withOverrides(await graphFor(file, options), options);
+  const graph = withOverrides(await startingGraph(file, options), options);
   const reporter = createReporter({
     mode: options.json ? 'json' : process.stdout.isTTY ? 'tty' : 'plain',
     out: process.stdout,
@@ -108,8 +113,8 @@ async function run(file: string | undefined, options: UpOptions, stop: AbortSign
     };
     const group = options.group ?? graph.kafka?.group;
     const onPlan = (plan: Plan): void => onEvent({ event: 'plan', plan });
-    const { discard } = options;
-    const job = await openJob({ graph, place, group, fresh, discard, brokers, onPlan, onWarning, signal: stop });
+    const { discard, from } = options;
+    const job = await openJob({ graph, place, group, fresh, from, discard, brokers, onPlan, onWarning, signal: stop });
     if (!job) {
       onWarning('Stopped before anything was trained.');
       return;
@@ -129,12 +134,9 @@ async function run(file: string | undefined, options: UpOptions, stop: AbortSign
   }
 }
 
-/** What is named, else the graph of the job that is there, else the one that comes with Millrace. */
-async function graphFor(file: string | undefined, { dataDir, fresh }: UpOptions): Promise<Graph> {
-  if (file !== undefined) return readGraph(file);
-  const job = fresh ? null : currentJob(dataFolder(dataDir));
-  const current = job && (await currentGraph(job));
-  return job && current ? readGraphOf(await graphVersion(job, current.version)) : readGraph(DEFAULT_GRAPH);
+function startingGraph(file: string | undefined, { dataDir, fresh, from }: UpOptions): Promise<Graph> {
+  if (file === undefined && from !== undefined) return graphOfSavepoint(from, currentJob(dataFolder(dataDir)));
+  return graphFor(fresh ? (file ?? DEFAULT_GRAPH) : file, dataDir);
 }
 
 function withOverrides(graph: Graph, { preset: name, seed, engine }: UpOptions): Graph {

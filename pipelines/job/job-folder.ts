@@ -93,12 +93,22 @@ function checkLog({ id, log }: JobFolder, wanted: LogKind): void {
 
 /** Begins a job of its own; what an earlier one left stays in its folder until somebody removes it. */
 export function startJob(folder: DataFolder, log: LogKind): JobFolder {
+  const job = newJob(folder, log);
+  makeCurrentJob(folder, job);
+  return job;
+}
+
+/** A job of its own that is not the folder's yet. */
+export function newJob(folder: DataFolder, log: LogKind): JobFolder {
   const job = jobFolder(folder, randomUUID().slice(0, 8), log);
   mkdirSync(job.root, { recursive: true });
-  const aside = `${folder.currentJob}.new`;
-  writeFileSync(aside, `${JSON.stringify({ id: job.id, log })}\n`, { flush: true });
-  renameSync(aside, folder.currentJob);
   return job;
+}
+
+export function makeCurrentJob(folder: DataFolder, { id, log }: JobFolder): void {
+  const aside = `${folder.currentJob}.new`;
+  writeFileSync(aside, `${JSON.stringify({ id, log })}\n`, { flush: true });
+  renameSync(aside, folder.currentJob);
 }
 
 /** The training stream's checkpoints are the job's; the others keep theirs beside them. */

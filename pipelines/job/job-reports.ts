@@ -27,6 +27,7 @@ export class JobReports {
   /** The job's dead letters, each of which is an event too. */
   readonly deadLetters: DeadLetters;
   readonly #options: JobReportsOptions;
+  #job: OpenJob;
   readonly #progress: Progress;
   readonly #startedMs = performance.now();
   readonly #lag: Subscription;
@@ -39,6 +40,7 @@ export class JobReports {
   constructor(options: JobReportsOptions) {
     const { job, onEvent, onWarning } = options;
     this.#options = options;
+    this.#job = job;
     this.#progress = new Progress(job.log);
     this.logger = { info: () => {}, warn: onWarning };
     this.deadLetters = {
@@ -68,7 +70,8 @@ export class JobReports {
   /** The training stream flows: for the first time, or again after a fault. */
   flowing(stream: string, source: Source): void {
     this.#source = source;
-    const { job, onEvent } = this.#options;
+    const { onEvent } = this.#options;
+    const job = this.#job;
     if (!this.#isReady) {
       const { graph, folder, settings, dataDir } = job;
       const parameters = countParameters(settings.model);
@@ -79,6 +82,11 @@ export class JobReports {
     }
     this.#isReady = true;
     onEvent({ event: 'deployment', stream, outcome: 'started' });
+  }
+
+  /** Another graph is the job's from here on. */
+  deployed(job: OpenJob): void {
+    this.#job = job;
   }
 
   restarted(stream: string, { message }: MillraceError): void {
@@ -144,7 +152,7 @@ export class JobReports {
   }
 
   #speakWith({ id, path }: Pick<CheckpointReport, 'id' | 'path'>): void {
-    const weights = spokenWeights(path, this.#options.job.graph.model);
+    const weights = spokenWeights(path, this.#job.graph.model);
     this.#options.voice.offer({ id, step: this.#step, path: weights });
   }
 }

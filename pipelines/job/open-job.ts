@@ -20,7 +20,10 @@ import { encodeInput } from '../topics/encode.ts';
 import { formatsOf } from '../topics/formats.ts';
 import { adoptGraph } from '../redeploy/adopt-graph.ts';
 import type { AdoptedGraph } from '../redeploy/adopt-graph.ts';
+import { beginFork } from '../redeploy/begin-fork.ts';
+import { logIdentity } from '../redeploy/fork-job.ts';
 import type { Plan } from '../redeploy/plan.ts';
+import { undoBeyond } from '../redeploy/undo-beyond.ts';
 import { dataFolder, goOnOrBegin } from './job-folder.ts';
 import type { JobFolder } from './job-folder.ts';
 import { checkGroup, joinGroup, ledgerTopic } from './membership.ts';
@@ -36,6 +39,8 @@ export interface OpenJobOptions {
   readonly place: LogPlace;
   /** Starts a new job on the topics as they are, and leaves the old one's folder alone. */
   readonly fresh: boolean;
+  /** Starts a new job from a savepoint: its folder, or its id in the current job. */
+  readonly from?: string | undefined;
   /** Consumer group that shares the trained topics; without one the job reads all of them. */
   readonly group: string | undefined;
   /** Uids whose state a changed graph may lose. */
@@ -56,6 +61,8 @@ export interface OpenJob extends TrainingSettings {
   /** The graph's place in the job's history. */
   readonly adopted: AdoptedGraph;
   readonly log: TopicLog;
+  /** Of which log the offsets are. */
+  readonly logIdentity: string;
   readonly formats: Formats;
   /** Each stream has a ledger of its own. */
   ledgerOf(stream: string, log: TopicLog): Ledger;
@@ -82,8 +89,16 @@ export async function openJob(options: OpenJobOptions): Promise<OpenJob | null> 
     const data = dataFolder(dataDir);
     const log = await openLog(place, { ...options.brokers, hurry: signal });
     closers.push(() => log.close());
-    const folder = goOnOrBegin(data, brokers ? 'kafka' : 'embedded', fresh, onWarning);
-    const adopted = await adoptGraph({ job: folder, graph, discard, onPlan });
+    const kind = brokers ? 'kafka' : 'embedded';
+    const identity = logIdentity(dataDir, brokers);
+    const folder =
+      options.from === undefined
+        ? goOnOrBegin(data, kind, fresh, onWarning)
+        : await beginFork({ data, kind, identity, graph, from: options.from, discard, onPlan, onWarning });
+    const ledgerOf: OpenJob['ledgerOf'] = (stream, through) => logLedger(through, ledgerTopic(folder.id, stream));
+    const beforeSwitch = (from: Graph, plan: Plan): Promise<void> =>
+      undoBeyond({ folder, graph: from, log, ledgerOf }, plan);
+    const adopted = await adoptGraph({ job: folder, graph, discard, onPlan, beforeSwitch });
     await createTopics(log, graph, onWarning);
     const formats = formatsOf(graph);
     await feed(log, formats, graph, onWarning);
@@ -102,11 +117,12 @@ export async function openJob(options: OpenJobOptions): Promise<OpenJob | null> 
       graph,
       adopted,
       log,
+      logIdentity: identity,
       formats,
       tokenizer,
       membership,
       trainedTopics: trainedTopics(graph),
-      ledgerOf: (stream, through) => logLedger(through, ledgerTopic(folder.id, stream)),
+      ledgerOf,
       deadLetters: logDeadLetters(log, DEAD_LETTER_TOPIC),
       ...training,
       close,

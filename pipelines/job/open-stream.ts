@@ -1,4 +1,4 @@
-import { openAnswerBook, openCheckpointStore, startSampler, startTrainer } from '../../infra/index.ts';
+import { openAnswerBook, openCheckpointStore, startSampler } from '../../infra/index.ts';
 import { MillraceError } from '../../operators/errors.ts';
 import type { AnswerBook } from '../../operators/index.ts';
 import type { Services } from '../../operators/kind.ts';
@@ -14,6 +14,7 @@ import { composeStream, topicsRead } from './run-stream.ts';
 import { streamLog } from './stream-log.ts';
 import type { OpenStream } from './run-stream.ts';
 import { version } from '../version.ts';
+import type { TrainerSeat } from './trainer-seat.ts';
 import type { Voice } from './voice.ts';
 
 export interface StreamOptions {
@@ -22,6 +23,7 @@ export interface StreamOptions {
   readonly steps: readonly Step[];
   readonly voice: Voice;
   readonly reports: JobReports;
+  readonly seat: TrainerSeat;
   readonly maxSteps: number;
 }
 
@@ -43,6 +45,7 @@ export async function openStream(options: StreamOptions): Promise<OpenStream> {
       },
       model: { ...job.settings.model },
       engine: { ...job.settings.engine },
+      log: job.logIdentity,
     },
     files: [{ name: 'tokenizer.json', path: job.folder.tokenizer }],
   });
@@ -55,9 +58,7 @@ export async function openStream(options: StreamOptions): Promise<OpenStream> {
   if (restore) requireOwners(restore, name, steps);
   if (isTraining) reports.restored(restore, reachedIn(restore, steps));
   const answers = await bookOf(job, steps);
-  const trainer = isTraining
-    ? await startTrainer({ settings: job.settings, stagingDir: job.folder.staging, logger })
-    : null;
+  const trainer = isTraining ? await options.seat.take(job.settings) : null;
   const sampler = has(steps, 'generate') ? await startSampler({ logger, engine: job.settings.engine }) : null;
   const listening = sampler && voice.keepCurrent(sampler);
   const services: Services = {
@@ -86,7 +87,7 @@ export async function openStream(options: StreamOptions): Promise<OpenStream> {
     flow: composeStream(steps, services),
     close: async () => {
       listening?.unsubscribe();
-      await Promise.all([trainer?.close(), sampler?.close(), answers?.close(), log.settled()]);
+      await Promise.all([trainer && options.seat.leave(), sampler?.close(), answers?.close(), log.settled()]);
     },
   };
 }

@@ -5,7 +5,15 @@ import type { Uid } from '../../operators/flow.ts';
 import type { Checkpoint } from '../../operators/ports.ts';
 import type { JobFolder } from '../job/job-folder.ts';
 import type { Graph } from '../spec/graph.ts';
-import { currentGraph, graphVersion, graphVersions, makeCurrent, readGraphOf, recordVersion } from './graph-history.ts';
+import {
+  currentGraph,
+  graphVersion,
+  graphVersions,
+  makeCurrent,
+  readGraphOf,
+  recordVersion,
+  writeVersion,
+} from './graph-history.ts';
 import type { CurrentGraph } from './graph-history.ts';
 import { planRedeploy } from './plan.ts';
 import type { Plan } from './plan.ts';
@@ -23,22 +31,26 @@ export interface AdoptOptions {
   readonly discard: readonly Uid[];
   /** Told of a plan that changes something, before it is carried out. */
   readonly onPlan: (plan: Plan) => void;
+  /** Awaited when a plan is carried out, before the graph is the job's. */
+  readonly beforeSwitch: (from: Graph, plan: Plan) => Promise<void>;
 }
 
 /**
  * Makes a graph the graph of a job that does not run: the first of a new job, or one that the plan lets take the place of
  * the last. Rejects with `plan-refused`, and leaves the job as it was.
  */
-export async function adoptGraph({ job, graph, discard, onPlan }: AdoptOptions): Promise<AdoptedGraph> {
+export async function adoptGraph({ job, graph, discard, onPlan, beforeSwitch }: AdoptOptions): Promise<AdoptedGraph> {
   const current = await currentGraph(job);
   if (!current) {
     const { version } = await recordVersion(job, graph, { how: 'up', discard: [], plan: null, outcome: 'live' });
-    return adopted(job, { version, lineage: 0 }, true);
+    await makeCurrent(job, { version, lineage: 0 });
+    return adoptedAs(job, { version, lineage: 0 });
   }
+  await settlePending(job, current);
   const from = readGraphOf(await graphVersion(job, current.version));
   const plan = planRedeploy({ from, to: graph, states: await savedStates(job, from), discard: new Set(discard) });
   if (plan.outcome === 'refused') throw planRefused(plan);
-  if (plan.outcome === 'nothing') return adopted(job, current, false);
+  if (plan.outcome === 'nothing') return adoptedAs(job, current);
   onPlan(plan);
   const about = {
     how: 'up',
@@ -47,27 +59,47 @@ export async function adoptGraph({ job, graph, discard, onPlan }: AdoptOptions):
     outcome: 'live',
   } as const;
   const { version } = await recordVersion(job, graph, about);
-  // What was published behind the last cut was another graph's doing.
-  return adopted(job, { version, lineage: current.lineage + 1 }, true);
+  const next = { version, lineage: current.lineage + (trainsAlike(plan) ? 0 : 1) };
+  await beforeSwitch(from, plan);
+  await makeCurrent(job, next);
+  return adoptedAs(job, next);
 }
 
-function planRefused({ refusals }: Plan): MillraceError {
+/** Whether what was published behind the last cut would be said by the new graph, too; else it was another one's doing. */
+function trainsAlike({ effect, settings }: Plan): boolean {
+  return effect === 'live' && settings.every(({ path }) => path !== 'model.learningRate');
+}
+
+export function planRefused({ refusals }: Plan): MillraceError {
   const reasons = refusals.map((reason) => `  ${reason}`).join('\n');
   return new MillraceError('plan-refused', `This graph can't take the place of the job's:\n${reasons}\n`);
 }
 
-async function adopted(job: JobFolder, current: CurrentGraph, isNew: boolean): Promise<AdoptedGraph> {
-  if (isNew) await makeCurrent(job, current);
+/** A version of a job's graph, as far as the history is written. */
+export async function adoptedAs(job: JobFolder, { version, lineage }: CurrentGraph): Promise<AdoptedGraph> {
+  const current = { version, lineage };
   const versions = await graphVersions(job);
   return {
     ...current,
     async withoutDiscarded(cut) {
       const made = await versionOf(cut);
-      const later = versions.filter(({ version }) => version > made && version <= current.version);
+      // One that failed has taken nothing with it.
+      const was = versions.filter(({ version, outcome }) => outcome !== 'failed' || version === current.version);
+      const later = was.filter(({ version }) => version > made && version <= current.version);
       const gone = new Set(later.flatMap(({ discard }) => discard));
       return { ...cut, states: new Map([...cut.states].filter(([uid]) => !gone.has(uid))) };
     },
   };
+}
+
+/** Says of deployments whose process died what became of them. */
+async function settlePending(job: JobFolder, { version: current }: CurrentGraph): Promise<void> {
+  for (const version of await graphVersions(job)) {
+    if (version.outcome !== 'pending') continue;
+    const isLive = version.version === current;
+    const note = `The process died while it was deployed, ${isLive ? 'behind' : 'before'} the switch.`;
+    await writeVersion(job, { ...version, outcome: isLive ? 'live' : 'failed', note });
+  }
 }
 
 const describeSchema = z.object({ graph: z.object({ version: z.int() }) });

@@ -120,7 +120,7 @@ export async function recordVersion(job: JobFolder, graph: Graph, about: NewVers
   return version;
 }
 
-function writeVersion(job: JobFolder, version: GraphVersion): Promise<void> {
+export function writeVersion(job: JobFolder, version: GraphVersion): Promise<void> {
   return replaceFile(fileOf(job, version.version), `${JSON.stringify(version, null, 2)}\n`);
 }
 

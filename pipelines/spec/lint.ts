@@ -6,6 +6,7 @@ import type { OperatorKind, Payload } from '../../operators/kind.ts';
 import { graphHeadSchema } from './graph.ts';
 import type { Graph, GraphHead, Step } from './graph.ts';
 import { answerProblems } from './lint-answers.ts';
+import { operatorConflicts } from './lint-conflicts.ts';
 import { topicConflicts } from './lint-topics.ts';
 import { kindNamed, kinds } from './registry.ts';
 
@@ -20,6 +21,8 @@ export type FindingCode =
   | 'types-mismatch'
   | 'topic-missing'
   | 'settings-conflict'
+  | 'topic-cycle'
+  | 'unreachable'
   | 'checkpoint-not-last'
   | 'checkpoint-missing'
   | 'trainer-twice'
@@ -77,6 +80,7 @@ function readGraph(json: unknown): { graph: Graph | null; problems: Problem[] } 
   }
   problems.push(...secondTrainers(streams), ...unsavedTrainers(streams));
   problems.push(...answerProblems(streams), ...topicConflicts(head.data, streams));
+  problems.push(...operatorConflicts(head.data, streams));
   const { feed, standingPrompts, topics } = head.data;
   if (feed) requireTopic(feed.topic, topics, ['feed', 'topic'], problems);
   if (standingPrompts) requireTopic(standingPrompts.topic, topics, ['standingPrompts', 'topic'], problems);

@@ -93,14 +93,20 @@ function sampleLine({ id, prompt, text, weights }: GenerationEvent, style: Style
   return `${style.dim(`step ${count(weights.step)} says`)}  ${style.bold(oneLine(prompt ?? id))} ▸ ${shown}`;
 }
 
-function deploymentLine({ stream, outcome, reason }: DeploymentEvent, style: Style): string {
+function deploymentLine({ stream, outcome, reason, version, pauseMs }: DeploymentEvent, style: Style): string {
   if (outcome === 'started') return `stream ${stream} started; its first step takes longest`;
+  if (outcome === 'deployed') return deployedLine(version, pauseMs);
   return style.warn(`stream ${stream} started again${reason === undefined ? '' : `: ${printable(reason)}`}`);
 }
 
 function outageLine(event: OutageEvent, style: Style): string {
   if (event.state === 'over') return `Kafka answers again after ${duration(event.lastedMs)}; training goes on`;
   return style.warn(`${printable(event.reason)} Waiting for up to ${duration(event.patienceMs)}; nothing is lost.`);
+}
+
+function deployedLine(version: number = 0, pauseMs: number | null = null): string {
+  const pause = pauseMs === null ? 'training did not pause' : `training paused for ${duration(pauseMs)}`;
+  return `version ${version} of the graph is live; ${pause}`;
 }
 
 const ENDINGS: Readonly<Record<SummaryEvent['reason'], string>> = {

@@ -3,7 +3,7 @@ import { table } from './format.ts';
 
 const EFFECTS: Readonly<Record<Plan['effect'], string>> = {
   none: 'Nothing changes.',
-  live: 'Told to the running operators; nothing is built anew, training does not pause.',
+  live: 'Told to what runs; nothing is compiled or started anew. A learning rate changes at a cut.',
   rebuild: 'Handed over at one cut; training pauses while that cut is saved and read.',
   restart: 'Takes a stopped job: stop it, and start it again with millrace up.',
 };

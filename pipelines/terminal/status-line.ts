@@ -123,7 +123,7 @@ function isShownAbove(event: JobEvent): boolean {
     case 'checkpoint':
       return event.reason === 'savepoint';
     case 'deployment':
-      return event.outcome === 'restarted';
+      return event.outcome !== 'started';
     case 'plan':
     case 'ready':
     case 'listening':

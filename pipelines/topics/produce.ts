@@ -91,9 +91,9 @@ async function produceInput(
   try {
     for await (const chunk of input.bytes === null ? withPauses(chunks) : chunks) {
       if (chunk === null) await batches.flush();
-      else for (const value of valuesOf(splitter.push(chunk), by)) await batches.add(value);
+      else await batches.addAll(valuesOf(splitter.push(chunk), by));
     }
-    for (const value of valuesOf(splitter.end(), by)) await batches.add(value);
+    await batches.addAll(valuesOf(splitter.end(), by));
   } catch (error) {
     if (!(error instanceof MillraceError) || !UNFIT.has(error.code)) throw error;
     // What came before it in the same stream is whole, and stays.
@@ -140,15 +140,19 @@ class Batches {
     this.#options = options;
   }
 
-  async add(piece: Uint8Array): Promise<void> {
-    if (piece.length === 0) {
-      this.produced = { ...this.produced, emptySkipped: this.produced.emptySkipped + 1 };
-      return;
+  async addAll(pieces: Iterable<Uint8Array>): Promise<void> {
+    for (const piece of pieces) {
+      if (piece.length === 0) {
+        this.produced = { ...this.produced, emptySkipped: this.produced.emptySkipped + 1 };
+        continue;
+      }
+      // Waits only where it must: most pieces are short, and a wait costs more than they do.
+      const encoded = encodeInput(piece, this.#options.format);
+      const value = encoded instanceof Promise ? await encoded : encoded;
+      if (this.#bytes + value.length > BATCH_BYTES || this.#records.length === BATCH_RECORDS) await this.#send();
+      this.#records.push({ key: this.#options.key ?? null, value });
+      this.#bytes += value.length;
     }
-    const value = await encodeInput(piece, this.#options.format);
-    if (this.#bytes + value.length > BATCH_BYTES || this.#records.length === BATCH_RECORDS) await this.#send();
-    this.#records.push({ key: this.#options.key ?? null, value });
-    this.#bytes += value.length;
   }
 
   /** Resolves when all that was added has been acknowledged. */

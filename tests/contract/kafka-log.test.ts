@@ -8,6 +8,8 @@ import { startBroker } from '../../infra/kafka/broker/broker.mjs';
 import type { Broker } from '../../infra/kafka/broker/broker.mjs';
 import { logDeadLetters, logLedger, openKafkaLog } from '../../infra/index.ts';
 import type { TopicLog } from '../../operators/ports.ts';
+import { someBroker } from '../support/kafka-broker.ts';
+import type { TestBroker } from '../support/kafka-broker.ts';
 import { printedSeed, randomFrom } from '../support/random.ts';
 import { readTopic } from '../support/read-topic.ts';
 import { describeTopicLog } from './topic-log.ts';
@@ -19,19 +21,19 @@ const rawBatchSchema = z.object({
   rawMessages: z.array(z.object({ batchContext: z.object({ producerId: z.string() }) })),
 });
 
-let broker: Broker;
+let some: TestBroker;
 
 beforeAll(async () => {
-  broker = await startBroker({ quickRejoin: true });
+  some = await someBroker();
 }, START_MS);
-afterAll(() => broker.stop());
+afterAll(() => some.stop());
 
 describeTopicLog(
   'a real Kafka broker',
   async () => {
     const handles: TopicLog[] = [];
     const another = async (): Promise<TopicLog> => {
-      const log = await openKafkaLog({ brokers: [broker.brokers] });
+      const log = await openKafkaLog({ brokers: [some.brokers] });
       handles.push(log);
       return log;
     };
@@ -40,14 +42,14 @@ describeTopicLog(
     };
     return {
       log: await another(),
-      address: ['kafka', broker.brokers],
+      address: ['kafka', some.brokers],
       another,
       reopen: async () => {
         await closeAll();
         return another();
       },
       forget: async ({ topic, partition, offset }) => {
-        const admin = new Kafka({ brokers: [broker.brokers], logLevel: logLevel.NOTHING }).admin();
+        const admin = new Kafka({ brokers: [some.brokers], logLevel: logLevel.NOTHING }).admin();
         await admin.connect();
         await admin.fetchTopicOffsets(topic);
         await admin.deleteTopicRecords({ topic, partitions: [{ partition, offset: String(offset) }] });
@@ -60,10 +62,15 @@ describeTopicLog(
 );
 
 describe('a log on Kafka', () => {
+  let broker: Broker;
   let log: TopicLog;
   let topic: string;
   let kafka: Kafka;
 
+  beforeAll(async () => {
+    broker = await startBroker({ quickRejoin: true });
+  });
+  afterAll(() => broker.stop());
   beforeEach(async () => {
     kafka = new Kafka({ brokers: [broker.brokers], logLevel: logLevel.NOTHING });
     log = await openKafkaLog({ brokers: [broker.brokers] });

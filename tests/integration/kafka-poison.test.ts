@@ -5,23 +5,23 @@ import { ConfigResourceTypes, Kafka, logLevel } from 'kafkajs';
 import type { Admin } from 'kafkajs';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { openKafkaLog } from '../../infra/index.ts';
-import { startBroker } from '../../infra/kafka/broker/broker.mjs';
-import type { Broker } from '../../infra/kafka/broker/broker.mjs';
 import type { TopicLog } from '../../operators/index.ts';
 import { jobGraph } from '../support/job-graph.ts';
+import { emptyBroker } from '../support/kafka-broker.ts';
+import type { TestBroker } from '../support/kafka-broker.ts';
 import { millrace } from '../support/millrace.ts';
 import type { Finished } from '../support/millrace.ts';
 import { readTopic } from '../support/read-topic.ts';
 import { namesOf, readTrained } from '../support/trained.ts';
 
-let broker: Broker;
+let broker: TestBroker;
 let log: TopicLog;
 let folder: string;
 
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'millrace-poison-'));
   await writeFile(join(folder, 'graph.yaml'), jobGraph({ name: 'poison' }));
-  broker = await startBroker();
+  broker = await emptyBroker();
   log = await openKafkaLog({ brokers: [broker.brokers] });
 });
 afterEach(async () => {

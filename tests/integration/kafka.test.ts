@@ -6,12 +6,13 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { startBroker } from '../../infra/kafka/broker/broker.mjs';
-import type { Broker } from '../../infra/kafka/broker/broker.mjs';
+import { kafkaClassPath } from '../../infra/kafka/broker/broker.mjs';
 import { openKafkaLog } from '../../infra/index.ts';
 import type { Coordinates, LogRecord, TopicLog } from '../../operators/index.ts';
 import { currentJob, dataFolder } from '../../pipelines/job/job-folder.ts';
 import { jobGraph } from '../support/job-graph.ts';
+import { emptyBroker } from '../support/kafka-broker.ts';
+import type { TestBroker } from '../support/kafka-broker.ts';
 import { Millrace, millrace } from '../support/millrace.ts';
 import { readTopic } from '../support/read-topic.ts';
 import { namesOf, readTrained } from '../support/trained.ts';
@@ -21,14 +22,15 @@ const DOCUMENTS = 240;
 const CALLS = 6;
 const GRAPH = jobGraph({ name: 'on-kafka', partitions: PARTITIONS, checkpointEvery: '1s' });
 
-let broker: Broker;
+let broker: TestBroker;
 let log: TopicLog;
 let folder: string;
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'millrace-on-kafka-'));
+  broker = await emptyBroker();
   await writeFile(join(folder, 'graph.yaml'), GRAPH);
-  broker = await startBroker();
+  await writeFile(join(folder, 'named.yaml'), `${GRAPH}kafka: { brokers: ["${broker.brokers}"] }\n`);
   log = await openKafkaLog({ brokers: [broker.brokers] });
 });
 afterAll(async () => {
@@ -50,9 +52,7 @@ describe('a graph on Kafka', () => {
       run.kill('SIGKILL');
       await run.finished;
     }
-    const named = join(folder, 'named.yaml');
-    await writeFile(named, `${GRAPH}kafka: { brokers: ["${broker.brokers}"] }\n`);
-    const { code, stderr } = await millrace(['up', named, ...inFolder(), '--json', '--until-idle', '3s']);
+    const { code, stderr } = await up('--until-idle', '3s').finished;
     expect(code, stderr).toBe(0);
 
     const { records } = await readTrained(log, join(folder, 'data'));
@@ -156,8 +156,8 @@ describe('millrace', () => {
   });
 });
 
-function up(): Millrace {
-  return new Millrace(['up', join(folder, 'graph.yaml'), ...inFolder(), '--brokers', broker.brokers, '--json']);
+function up(...flags: string[]): Millrace {
+  return new Millrace(['up', join(folder, 'named.yaml'), ...inFolder(), '--json', ...flags]);
 }
 
 function inFolder(): readonly string[] {
@@ -184,7 +184,7 @@ async function expectCommitted(records: readonly LogRecord[]): Promise<void> {
 }
 
 async function tool(main: string, options: readonly string[], input = ''): Promise<string> {
-  const args = ['-cp', broker.classPath, main, '--bootstrap-server', broker.brokers, ...options];
+  const args = ['-cp', await kafkaClassPath(), main, '--bootstrap-server', broker.brokers, ...options];
   const child = spawn('java', args, { stdio: ['pipe', 'pipe', 'ignore'] });
   child.stdin.end(input);
   const [output] = await Promise.all([text(child.stdout), once(child, 'close')]);

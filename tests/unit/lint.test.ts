@@ -136,6 +136,41 @@ test.each([
     2,
     'bytes of their record',
   ],
+  [
+    'a context that the model does not see',
+    ['batch: {}', 'batch: { context: 512 }'],
+    'settings-conflict',
+    8,
+    'Preset small sees 256 tokens at most',
+  ],
+  [
+    'rows that do not divide into parts',
+    ['name: test', 'name: test\nmodel: { accumulate: 3 }'],
+    'settings-conflict',
+    9,
+    '4 rows do not divide into the 3 parts',
+  ],
+  [
+    'a stream that reads what it has written',
+    ['topics: [text]', 'topics: [text, metrics]'],
+    'topic-cycle',
+    5,
+    'would never end',
+  ],
+  [
+    'two that publish to one topic',
+    ['    - { uid: checkpoint', '    - { uid: more, publish: { topic: metrics } }\n    - { uid: checkpoint'],
+    'settings-conflict',
+    11,
+    '"metrics" writes to topic "metrics" too',
+  ],
+  [
+    'prompts that nobody answers',
+    ['topics: { text', 'standingPrompts: { topic: text, prompts: [a] }\ntopics: { text'],
+    'unreachable',
+    2,
+    'No stream answers',
+  ],
   ['YAML that is none', ['name: test', 'name: [test'], 'yaml-invalid', 2, ''],
 ])('finds %s, where it stands', (_what, [before = '', after = ''], code, line, says) => {
   const { graph, findings } = lintGraph(GRAPH.replace(before, after));
@@ -180,7 +215,9 @@ test('answers in Avro need a schema', () => {
 
 test('finds a second trainer', () => {
   const [, learn = ''] = GRAPH.split('  learn:\n');
-  const { findings } = lintGraph(`${GRAPH}  again:\n${learn.replaceAll('uid: ', 'uid: second-')}`);
+  const { findings } = lintGraph(
+    `${GRAPH.replace('metrics: {}', 'metrics: {}, second: {}')}  again:\n${learn.replaceAll('uid: ', 'uid: second-').replace('{ topic: metrics }', '{ topic: second }')}`,
+  );
   expect(findings.map(({ code, path }) => [code, path])).toEqual([['trainer-twice', 'streams.again[4]']]);
 });
 

@@ -36,3 +36,18 @@ export interface Broker {
 }
 
 export function startBroker(options?: BrokerOptions): Promise<Broker>;
+
+/** Kafka's jars, for its command-line tools, from the cache or through Maven. */
+export function kafkaClassPath(): Promise<string>;
+
+/** Three ports of the loopback that nobody listens on. */
+export function freePorts(): Promise<[number, number, number]>;
+
+/** What a single node is told, as lines of `name=value`. */
+export function serverProperties(settings: {
+  readonly port: number;
+  readonly controllerPort: number;
+  readonly dataDir: string;
+  readonly quickRejoin: boolean;
+  readonly secure: null;
+}): string;

@@ -1,12 +1,11 @@
 import { randomBytes } from 'node:crypto';
-import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { SetupError } from '../../setup/failure.mjs';
 import { run } from '../../setup/process.mjs';
+import { freePorts } from './free-ports.mjs';
 import { JavaProcess } from './java-process.mjs';
 import { kafkaClassPath } from './libraries.mjs';
 import { formatCommand, secureProperties } from './secure-listener.mjs';
@@ -30,7 +29,7 @@ export async function startBroker({ dataDir, port, quickRejoin = false, secure }
   const classPath = await kafkaClassPath();
   const isOurs = dataDir === undefined;
   const folder = isOurs ? await mkdtemp(join(tmpdir(), 'millrace-kafka-')) : resolve(dataDir);
-  const [freePort = 0, controllerPort = 0, securePort = 0] = await freePorts();
+  const [freePort, controllerPort, securePort] = await freePorts();
   const chosen = port ?? freePort;
   const config = join(folder, 'server.properties');
   const data = join(folder, 'data');
@@ -127,23 +126,4 @@ function kafkaUuid() {
   const bytes = randomBytes(16);
   bytes[0] = 0x11;
   return bytes.toString('base64url');
-}
-
-/** Three ports, held open together so that they differ. */
-async function freePorts() {
-  const servers = [createServer(), createServer(), createServer()];
-  const ports = await Promise.all(servers.map(listen));
-  await Promise.all(servers.map((server) => new Promise((closed) => server.close(closed))));
-  return ports;
-}
-
-/**
- * @param {import('node:net').Server} server
- * @returns {Promise<number>}
- */
-async function listen(server) {
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  return address && typeof address === 'object' ? address.port : 0;
 }

@@ -9,17 +9,20 @@ export interface Contender {
   turn(): Promise<Pace>;
 }
 
+/** Until the compiler has seen what there is to see. */
+const WARM_UP_ROUNDS = 2;
+
 /**
- * Gives the contenders a turn each per round, after one that does not count, so that a machine that changes its pace does
+ * Gives the contenders a turn each per round, after some that do not count, so that a machine that changes its pace does
  * so for all. Where there are several, the first is what the others are compared with, round by round.
  */
 export async function duel(contenders: readonly Contender[], rounds: number): Promise<Figure[]> {
   const paces = new Map<Contender, Pace[]>(contenders.map((contender) => [contender, []]));
-  for (let round = 0; round <= rounds; round += 1) {
+  for (let round = -WARM_UP_ROUNDS; round < rounds; round += 1) {
     for (const contender of contenders) {
       const pace = await contender.turn();
-      progress(`${contender.name}: ${(bytesPerSecond(pace) / 1e6).toFixed(1)} MB/s${round > 0 ? '' : ' (warming up)'}`);
-      if (round > 0) paces.get(contender)?.push(pace);
+      progress(`${contender.name}: ${(bytesPerSecond(pace) / 1e6).toFixed(1)} MB/s${round < 0 ? ' (warming up)' : ''}`);
+      if (round >= 0) paces.get(contender)?.push(pace);
     }
   }
   const of = (contender: Contender): readonly Pace[] => paces.get(contender) ?? [];

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { Kafka, logLevel } from 'kafkajs';
 import { open } from 'lmdb';
 import type { Database, RootDatabase } from 'lmdb';
-import { filter, lastValueFrom, takeWhile, tap } from 'rxjs';
+import { lastValueFrom, takeWhile } from 'rxjs';
 import { logDeadLetters } from '../../../infra/index.ts';
 import { decode, ingest, isItem } from '../../../operators/index.ts';
 import type { TopicLog } from '../../../operators/index.ts';
@@ -21,9 +21,11 @@ export function documents(name: string, log: TopicLog, topic: string, enough: nu
       const read = log.topic(topic).pipe(
         ingest({ window: WINDOW }),
         decode({ deadLetters: logDeadLetters(log, 'deadletters') }),
-        filter(isItem),
-        tap(({ source, bytes }) => source.window.give(bytes)),
-        takeWhile(({ value }) => !watch.count(1, value.byteCount)),
+        takeWhile((element) => {
+          if (!isItem(element)) return true;
+          element.source.window.give(element.bytes);
+          return !watch.count(1, element.value.byteCount);
+        }),
       );
       await lastValueFrom(read);
       return watch.pace;

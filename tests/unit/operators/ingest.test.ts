@@ -162,6 +162,24 @@ describe('a cut of ingest', () => {
     bench.subscription.unsubscribe();
   });
 
+  it('is the last where another graph goes on, which then reads every record that this one did not', async () => {
+    const log = await WatchedLog.with([['a', 'b', 'c', 'd']]);
+    const ledger = new MemoryLedger();
+    const bench = new IngestBench(log.topic('text'), { ledger }, ({ seen, source }) => {
+      if (seen.at(-1) === 'b') source.requestCut('deploy');
+    });
+    await settle(3);
+    await log.add([['e']]);
+    bench.source.requestCut('savepoint');
+    await settle(3);
+    expect(bench.seen).toEqual(['restore', 'a', 'b', 'barrier']);
+    bench.subscription.unsubscribe();
+    const next = new IngestBench(log.topic('text'), { ledger, ...restoreFrom(bench.lastBarrier) });
+    await settle(3);
+    expect(next.seen).toEqual(['restore', 'c', 'd', 'e']);
+    next.subscription.unsubscribe();
+  });
+
   it('reports its offsets to the group when it is safe, and only with a group', async () => {
     const log = await WatchedLog.with(TWO);
     for (const options of [{}, { group: 'job' }]) {

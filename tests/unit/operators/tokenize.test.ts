@@ -1,13 +1,14 @@
 import * as fc from 'fast-check';
 import { Subject, from, lastValueFrom, throwError, toArray } from 'rxjs';
 import { describe, expect, it } from 'vitest';
+import { isItem } from '../../../operators/flow.ts';
 import type { Element } from '../../../operators/flow.ts';
 import { tokenize } from '../../../operators/tokenize.ts';
 import type { Tokenizer } from '../../../operators/ports.ts';
 import type { Document } from '../../../operators/types.ts';
 import { byteTokenizer } from '../../support/byte-tokenizer.ts';
 import { TestSource, valuesOf } from '../../support/elements.ts';
-import { settle } from '../../support/settle.ts';
+import { Deferred, settle } from '../../support/settle.ts';
 
 const source = new TestSource();
 
@@ -63,6 +64,36 @@ describe('tokenize', () => {
     ];
     const output = await lastValueFrom(from(flow).pipe(tokenize(byteTokenizer), toArray()));
     expect(output.map(({ kind }) => kind)).toEqual(flow.map(({ kind }) => kind));
+  });
+
+  it('works on as many documents at once as it is told, in their order', async () => {
+    const begun: string[] = [];
+    const held = new Map<string, Deferred<Int32Array>>();
+    const slow: Tokenizer = {
+      ...byteTokenizer,
+      encode: (text) => {
+        begun.push(text);
+        const deferred = new Deferred<Int32Array>();
+        held.set(text, deferred);
+        return deferred.promise;
+      },
+    };
+    const seen: number[] = [];
+    const flow = from(['a', 'b', 'c'].map((text, offset) => source.item(document(text, offset))));
+    const subscription = flow.pipe(tokenize(slow, { threads: 2 })).subscribe((element) => {
+      if (isItem(element)) seen.push(element.value.at.offset);
+    });
+    expect(begun).toEqual(['a', 'b']);
+    held.get('b')?.resolve(Int32Array.of(1));
+    await settle();
+    expect([begun, seen]).toEqual([['a', 'b'], []]);
+    held.get('a')?.resolve(Int32Array.of(0));
+    await settle();
+    expect([begun, seen]).toEqual([
+      ['a', 'b', 'c'],
+      [0, 1],
+    ]);
+    subscription.unsubscribe();
   });
 
   it("ends with the tokenizer's error and with the source's, and lets go when unsubscribed", async () => {

@@ -291,6 +291,22 @@ describe('trainStep at a barrier', () => {
     expect(trainer.calls).toEqual(['restore null', 'snapshot', 'step']);
   });
 
+  it('takes no step any more behind one at which another graph goes on', async () => {
+    const trainer = new ManualTrainer();
+    const bench = await readyBench(trainer);
+    const barrier = bench.source.barrier({}, 'deploy');
+    bench.batches(1, 2, 3);
+    bench.give(barrier);
+    await trainer.finish();
+    await trainer.finish();
+    await trainer.finishSnapshot();
+    bench.batches(4);
+    await settle();
+    expect(bench.seen).toEqual(['restore', 'step 1', 'step 2', 'barrier']);
+    expect(waitingIds(barrier.basket)).toEqual([3]);
+    expect(trainer.calls.at(-1)).toBe('snapshot');
+  });
+
   it('does not complete before it is out', async () => {
     const trainer = new ManualTrainer();
     const bench = await readyBench(trainer);

@@ -1,0 +1,2 @@
+export { askControl, serveControl } from './control.ts';
+export type { ControlHandler, ControlServer } from './control.ts';

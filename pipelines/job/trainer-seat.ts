@@ -1,0 +1,115 @@
+import { isDeepStrictEqual } from 'node:util';
+import { startTrainer } from '../../infra/index.ts';
+import type { TrainerProcess } from '../../infra/index.ts';
+import type { TrainerSettings } from '../../model/settings.ts';
+import type { Logger } from '../../operators/ports.ts';
+import type { StepInput } from '../../model/types.ts';
+
+/** A batch's shape, which a step is compiled for. */
+export interface BatchShape {
+  readonly rows: number;
+  readonly context: number;
+  readonly isolate: boolean;
+}
+
+interface Seated {
+  readonly process: TrainerProcess;
+  readonly settings: TrainerSettings;
+  readonly stagingDir: string;
+}
+
+/**
+ * The trainer of a job, which outlives the stream that it serves where the next graph trains alike; where not, its
+ * successor is started and warmed up beside it. A process that failed is never sat on again.
+ */
+export class TrainerSeat {
+  readonly #stagingDirs: readonly [string, string];
+  readonly #logger: Logger;
+  #seated: Seated | null = null;
+  #standby: Seated | null = null;
+  #isKept = false;
+  readonly #closing = new Set<Promise<void>>();
+
+  /** Snapshots are written to the directory, or to one beside it. */
+  constructor(stagingDir: string, logger: Logger) {
+    this.#stagingDirs = [stagingDir, `${stagingDir}-beside`];
+    this.#logger = logger;
+  }
+
+  /** A trainer of these settings, to be restored: the one that was kept, else the one that stands by, else a new one. */
+  async take(settings: TrainerSettings): Promise<TrainerProcess> {
+    const [kept, standby] = [this.#seated, this.#standby];
+    this.#isKept = false;
+    this.#standby = null;
+    const found = [standby, kept].find((each) => each && isAlike(each.settings, settings)) ?? null;
+    // Nobody waits for their ends, since training does.
+    for (const each of [standby, kept]) if (each && each !== found) this.#closing.add(each.process.close());
+    this.#seated = found ?? (await this.#start(settings, this.#stagingDirs[0]));
+    await this.#seated.process.tune(settings.optimizer.learningRate);
+    return this.#seated.process;
+  }
+
+  /** Starts a trainer beside the one that trains, and lets it compile its step; or keeps the one where it would do. */
+  async prepare(settings: TrainerSettings, shapes: readonly BatchShape[], isCompiled: boolean): Promise<void> {
+    if (this.#seated && isCompiled && isAlike(this.#seated.settings, settings)) return;
+    const free = this.#stagingDirs.find((directory) => directory !== this.#seated?.stagingDir) ?? this.#stagingDirs[1];
+    const standby = await this.#start(settings, free);
+    try {
+      await standby.process.restore(null);
+      for (const shape of shapes) await standby.process.step(emptyBatch(shape));
+      this.#standby = standby;
+    } catch (error) {
+      await standby.process.close();
+      throw error;
+    }
+  }
+
+  /** The next stream may go on with the process that serves this one. */
+  keep(): void {
+    this.#isKept = true;
+  }
+
+  /** What was prepared is not needed after all. */
+  async dismiss(): Promise<void> {
+    const standby = this.#standby;
+    this.#standby = null;
+    await standby?.process.close();
+  }
+
+  /** The stream that took the trainer is over. */
+  async leave(): Promise<void> {
+    if (this.#isKept) return;
+    const seated = this.#seated;
+    this.#seated = null;
+    await seated?.process.close();
+  }
+
+  async close(): Promise<void> {
+    this.#isKept = false;
+    await Promise.all([this.leave(), this.dismiss(), ...this.#closing]);
+  }
+
+  async #start(settings: TrainerSettings, stagingDir: string): Promise<Seated> {
+    const process = await startTrainer({ settings, stagingDir, logger: this.#logger });
+    return { process, settings, stagingDir };
+  }
+}
+
+/** Whether a trainer of the one may train by the other: all is the same but what can be told to it. */
+function isAlike(a: TrainerSettings, b: TrainerSettings): boolean {
+  const { learningRate } = b.optimizer;
+  return isDeepStrictEqual({ ...a, optimizer: { ...a.optimizer, learningRate } }, b);
+}
+
+/** Of zeros, to compile the step for; what it trains is thrown away by the restore that follows. */
+function emptyBatch({ rows, context, isolate }: BatchShape): StepInput {
+  const size = rows * context;
+  return {
+    rows,
+    context,
+    ids: new Int32Array(size),
+    targets: new Int32Array(size),
+    lossMask: new Float32Array(size).fill(1),
+    ...(isolate ? { segments: new Int32Array(size) } : {}),
+  };
+}

@@ -1,0 +1,122 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { z } from 'zod';
+import { openEmbeddedLog } from '../../infra/index.ts';
+import { dataFolder } from '../../pipelines/job/job-folder.ts';
+import { Millrace, millrace } from '../support/millrace.ts';
+import { printedSeed, randomFrom } from '../support/random.ts';
+import { readTopic } from '../support/read-topic.ts';
+
+/** `MILLRACE_SOAK=1` asks for as many as an afternoon has. */
+const KILLS = process.env['MILLRACE_SOAK'] ? 30 : 4;
+const RATES = [0.002, 0.001] as const;
+const WARMUP_TOKENS = 10_000;
+
+const graphOf = (learningRate: number): string => `
+name: deploy-kill
+model: { preset: nano, learningRate: ${learningRate} }
+tokenizer: { kind: bytes }
+topics: { text: {}, metrics: {} }
+streams:
+  learn:
+    - { uid: text, ingest: { topics: [text], window: 8KB, tickEvery: 200ms } }
+    - { uid: decode, decode: {} }
+    - { uid: tokenize, tokenize: {} }
+    - { uid: pack, batch: {} }
+    - { uid: train, trainStep: {} }
+    - { uid: metrics, publish: { topic: metrics } }
+    - { uid: checkpoint, checkpoint: { every: 2s } }
+`;
+
+const stepSchema = z.object({
+  step: z.number(),
+  loss: z.number(),
+  lr: z.number(),
+  gradNorm: z.number(),
+  totals: z.object({ tokens: z.number(), bytes: z.number(), bits: z.number() }),
+});
+type Step = z.output<typeof stepSchema>;
+
+let folder: string;
+let graphs: readonly string[];
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'millrace-deploy-kill-'));
+  graphs = RATES.map((rate) => join(folder, `${rate}.yaml`));
+  await Promise.all(RATES.map((rate, index) => writeFile(graphs[index] ?? '', graphOf(rate))));
+});
+
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+test(`SIGKILL at ${KILLS} random moments of deployments leaves the curve of a job that was stopped for each`, async () => {
+  const seed = printedSeed('chaos/deploy-kill');
+  const random = randomFrom(seed);
+  const killed = join(folder, 'killed');
+  await produce(killed, random);
+  let argument = graphs.slice(0, 1);
+  for (let kill = 0; kill < KILLS; kill++) {
+    const job = new Millrace(['up', ...argument, '--data-dir', killed, '--json']);
+    // From here on the job says itself which graph is its.
+    argument = [];
+    await job.line((line) => line.includes('"event":"step"'));
+    const target = graphs[(kill + 1) % 2] ?? '';
+    const deployment = new Millrace(['deploy', target, '--yes', '--json', '--data-dir', killed]);
+    await Promise.race([deployment.line((line) => line.includes('planned')), deployment.finished]).catch(() => {});
+    await sleep(random() * 1500);
+    job.kill('SIGKILL');
+    await Promise.all([job.finished, deployment.finished]);
+    await produce(killed, random);
+  }
+  const last = await millrace(['up', '--data-dir', killed, '--until-idle', '3s']);
+  expect(last.code, last.stderr).toBe(0);
+
+  const steps = await stepsOf(killed);
+  expect(steps.map(({ step }) => step)).toEqual(steps.map((_, index) => index + 1));
+  const { stdout } = await millrace(['graphs', '--json', '--data-dir', killed]);
+  expect(stdout).not.toContain('"pending"');
+
+  const calm = join(folder, 'calm');
+  const again = randomFrom(seed);
+  for (let batch = 0; batch <= KILLS; batch++) {
+    // The moments were drawn from the same numbers.
+    await produce(calm, again);
+    if (batch < KILLS) again();
+  }
+  for (const [rate, until] of stretchesOf(steps)) {
+    const graph = graphs[RATES.findIndex((each) => each === rate)] ?? '';
+    const { code, stderr } = await millrace(['up', graph, '--data-dir', calm, '--max-steps', String(until)]);
+    expect(code, stderr).toBe(0);
+  }
+  expect(await stepsOf(calm)).toEqual(steps);
+}, 900_000);
+
+/** The learning rates in turn, each with its last step. */
+function stretchesOf(steps: readonly Step[]): readonly (readonly [rate: number, until: number])[] {
+  const rates = steps.map(({ lr, totals }) => {
+    const peak = lr / Math.min(1, totals.tokens / WARMUP_TOKENS);
+    return RATES.find((rate) => Math.abs(rate - peak) < 1e-6) ?? NaN;
+  });
+  expect(rates).not.toContain(NaN);
+  return rates.flatMap((rate, index) => (rate === rates[index + 1] ? [] : [[rate, index + 1] as const]));
+}
+
+async function produce(dataDir: string, random: () => number): Promise<void> {
+  const log = await openEmbeddedLog(dataFolder(dataDir).log);
+  await log.createTopic('text');
+  const texts = Array.from({ length: 150 }, () => `${random().toString(36)} and ${random().toString(36)}. `.repeat(6));
+  await log.produce(
+    'text',
+    texts.map((value) => ({ value })),
+  );
+  await log.close();
+}
+
+async function stepsOf(dataDir: string): Promise<Step[]> {
+  const log = await openEmbeddedLog(dataFolder(dataDir).log);
+  const records = await readTopic(log, 'metrics');
+  await log.close();
+  return records.map(({ value }) => stepSchema.parse(JSON.parse(Buffer.from(value ?? []).toString())));
+}
