@@ -58,13 +58,7 @@ export interface Services {
 }
 
 /**
- * What it takes to change a setting of an operator that runs: told to it between two elements (`live`), a new operator
- * over the state of the old one at a cut (`rebuild`), or it can't be changed without losing that state (`incompatible`).
- */
-export type ChangeClass = 'live' | 'rebuild' | 'incompatible';
-
-/**
- * One kind of operator as graphs know it. Its schema is the one source of validation, lint and documentation; every
+ * One kind of operator as graphs know it. A setting is changed by building it anew over its state at a cut. Its schema is the one source of validation, lint and documentation; every
  * field of it has a description and a default, so that `{}` is a whole configuration.
  */
 export interface OperatorKind {
@@ -75,8 +69,6 @@ export interface OperatorKind {
   readonly config: z.ZodType;
   /** What it puts into a cut, in a few words; null for an operator without memory. */
   readonly state: string | null;
-  /** What it takes to change a setting. */
-  changeOf(setting: string): ChangeClass;
   /** Why the state of a cut can't go on under a configuration; null where it can. */
   refusalOf(state: Json, config: unknown, batch: Services['batch']): string | null;
   /** Topics that a configuration names, for lint to find those that are missing. */
@@ -95,8 +87,6 @@ interface KindDefinition<C extends z.ZodType> {
   readonly output: Payload;
   readonly config: C;
   readonly state?: string;
-  /** Settings that are not changed by a rebuild, which is what changes all others. */
-  readonly changes?: Readonly<Partial<Record<keyof z.output<C> & string, ChangeClass>>>;
   refusalOf?(state: Json, config: z.output<C>, batch: Services['batch']): string | null;
   topicsOf?(config: z.output<C>): readonly string[];
   build(uid: Uid, config: z.output<C>, services: Services): OperatorFunction<never, Element<unknown>>;
@@ -105,11 +95,9 @@ interface KindDefinition<C extends z.ZodType> {
 /** Declares a kind with a typed configuration. */
 export function defineKind<C extends z.ZodType>(definition: KindDefinition<C>): OperatorKind {
   const { config, state = null } = definition;
-  const changes = new Map<string, ChangeClass | undefined>(Object.entries(definition.changes ?? {}));
   return {
     ...definition,
     state,
-    changeOf: (setting) => changes.get(setting) ?? 'rebuild',
     refusalOf: (json, given, batch) => definition.refusalOf?.(json, config.parse(given), batch) ?? null,
     topicsOf: (json) => definition.topicsOf?.(config.parse(json)) ?? [],
     build: (uid, json, services) => definition.build(uid, config.parse(json), services),

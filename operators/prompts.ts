@@ -114,6 +114,5 @@ export const promptsKind: OperatorKind = defineKind({
   input: 'record',
   output: 'prompt',
   config: settingsSchema,
-  changes: { maxTokens: 'live', temperature: 'live', topK: 'live', topP: 'live', seed: 'live' },
   build: (_uid, defaults, { deadLetters, formats }) => prompts({ deadLetters, defaults, formats }),
 });

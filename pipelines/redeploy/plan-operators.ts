@@ -109,26 +109,18 @@ function judgeSettings(
     ...(isMoved ? ['Moved; its state follows the uid.'] : []),
     ...changed.map(({ key, from, to: value }) => `${key}: ${shown(from)} → ${shown(value)}`),
   ];
-  const classes = changed.map(({ key }) => [key, kind.changeOf(key)] as const);
-  const [incompatible] = classes.find(([, change]) => change === 'incompatible') ?? [];
   const { batchRows, model } = presets[to.model.preset];
   const misfit =
     snapshot && kind.refusalOf(snapshot.state, after.config, { rows: batchRows, context: model.maxContext });
-  const rebuilds = isMoved || classes.some(([, change]) => change !== 'live');
   const compiles = changed.some(({ key }) => kind.kind === 'batch' && COMPILED.has(key));
   const isMigrated = snapshot !== undefined && changed.some(({ key }) => kind.kind === 'ingest' && key === 'topics');
   return {
     action: isMigrated ? 'migrated' : changed.length > 0 ? 'reconfigured' : 'kept',
     state: isMigrated ? 'kept for the topics that stay' : state,
-    effect: rebuilds ? 'rebuild' : 'live',
+    effect: 'rebuild',
     reasons,
     warmUp: compiles ? 'the training step, for batches of another shape' : null,
-    refused:
-      incompatible !== undefined && snapshot
-        ? `${incompatible} can't be changed over its state. Set it back, give the operator another uid, or --discard ${uid}.`
-        : misfit
-          ? `Its state can't go on: ${misfit}. Set it back, or try again a moment later.`
-          : null,
+    refused: misfit ? `Its state can't go on: ${misfit}. Set it back, or try again a moment later.` : null,
   };
 }
 

@@ -241,10 +241,10 @@ const ROWS: readonly Row[] = [
     effect: 'live',
   },
   {
-    rule: 'sampling defaults: live',
+    rule: 'sampling defaults: a rebuild of the stream that answers',
     change: [['uid: prompts, prompts: {}', 'uid: prompts, prompts: { temperature: 0 }']],
     outcome: 'changes',
-    effect: 'live',
+    effect: 'rebuild',
     uid: 'prompts',
     action: 'reconfigured',
     state: 'none',
@@ -347,7 +347,7 @@ test('a kind says itself what can not be changed over its state', () => {
     output: 'step-report',
     state: 'the window',
     config: z.strictObject({ size: z.int().default(3) }),
-    changes: { size: 'incompatible' },
+    refusalOf: (_, { size }) => (size > 3 ? 'the window is smaller' : null),
     build: () => (flow) => flow,
   });
   const withSize = (size: number): Graph => {
@@ -358,7 +358,7 @@ test('a kind says itself what can not be changed over its state', () => {
     planRedeploy({ from: withSize(3), to: withSize(4), states: statesOf(states), discard: new Set() });
   expect(plan({}).outcome).toBe('changes');
   expect(plan({ watch: { window: { state: null } } }).refusals.join()).toContain(
-    "size can't be changed over its state",
+    "Its state can't go on: the window is smaller",
   );
 });
 
