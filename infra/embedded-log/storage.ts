@@ -63,8 +63,17 @@ export class Storage {
   private constructor(directory: string, durability: Durability) {
     this.directory = directory;
     this.#durability = durability;
-    // Without eventTurnBatching off, LMDB makes a promise of its own per turn whose rejection nobody can handle.
-    this.#root = open({ path: directory, noSubdir: false, encoding: 'json', maxDbs: 8, eventTurnBatching: false });
+    this.#root = open({
+      path: directory,
+      noSubdir: false,
+      encoding: 'json',
+      maxDbs: 8,
+      // LMDB would make a promise of its own per turn, whose rejection nobody can handle.
+      eventTurnBatching: false,
+      // Syncs would have a lock of their own. Whoever is killed holding it would take with it the environments of all others
+      // who write at that moment (MDB_PANIC).
+      overlappingSync: false,
+    });
     const recordOptions = { name: 'records', encoding: 'binary' as const, encoder: recordCodec };
     this.topics = this.#root.openDB({ name: 'topics', encoding: 'json' });
     this.partitions = this.#root.openDB({ name: 'partitions', encoding: 'json' });
