@@ -18,6 +18,8 @@ import { readShare } from '../support/shared-training.ts';
 const GROUP = 'readers';
 const PARTITIONS = 4;
 const DOCUMENTS = 1200;
+/** Parts in which they arrive, so that there is something to read at every stage, however fast the machine is. */
+const PARTS = 5;
 /** The least that brokers allow by default. */
 const SESSION_MS = 6000;
 
@@ -35,13 +37,6 @@ beforeAll(async () => {
   broker = await startBroker();
   log = await openKafkaLog({ brokers: [broker.brokers] });
   await log.createTopic('text', { partitions: PARTITIONS });
-  // A partition at a time, so that no transaction's marks stand between the records.
-  for (let partition = 0; partition < PARTITIONS; partition++) {
-    await log.produce(
-      'text',
-      texts.filter((_, at) => at % PARTITIONS === partition).map((value) => ({ value, partition })),
-    );
-  }
 });
 afterAll(async () => {
   for (const run of running) run.kill('SIGKILL');
@@ -54,15 +49,18 @@ test('jobs of a group train on every record once between them, whoever comes, go
   const [first, second] = [up('first'), up('second')];
   await reads(first, 2);
   await reads(second, 2);
+  await arrives(0);
   await sleep(random() * 3000);
 
   first.kill('SIGKILL');
   await first.finished;
   await reads(second, 4);
+  await arrives(1);
   await sleep(random() * 2000);
   const third = up('first');
   await reads(third, 2);
   await reads(second, 2);
+  await arrives(2);
   await sleep(random() * 2000);
 
   // Sleeps for longer than a session, while the other goes on with its partitions; then wakes up in the middle of things.
@@ -72,6 +70,7 @@ test('jobs of a group train on every record once between them, whoever comes, go
   third.kill('SIGCONT');
   await third.line((line) => line.includes('"outcome":"restarted"') && line.includes(`Group ${GROUP}`));
   await reads(third, 2);
+  await arrives(3);
   await sleep(random() * 2000);
 
   second.kill('SIGINT');
@@ -79,6 +78,8 @@ test('jobs of a group train on every record once between them, whoever comes, go
   await reads(third, 4);
   const fourth = up('second');
   await reads(fourth, 2);
+  await reads(third, 2);
+  await arrives(4);
 
   for (const run of [third, fourth]) await expect.poll(() => lagOf(run), { timeout: 90_000, interval: 200 }).toBe(0);
   for (const run of [third, fourth]) await settled(run);
@@ -96,6 +97,18 @@ test('jobs of a group train on every record once between them, whoever comes, go
   expect(shares.reduce((sum, { bytes }) => sum + bytes, 0)).toBe(Buffer.byteLength(texts.join('')));
   expect(shares.map(({ read }) => read.length > 0)).toEqual([true, true]);
 }, 240_000);
+
+/** Produces a part of the documents, a partition at a time, so that no transaction's marks stand between the records. */
+async function arrives(part: number): Promise<void> {
+  const [from, to] = [(part * DOCUMENTS) / PARTS, ((part + 1) * DOCUMENTS) / PARTS];
+  for (let partition = 0; partition < PARTITIONS; partition++) {
+    const own = texts.slice(from, to).filter((_, at) => (from + at) % PARTITIONS === partition);
+    await log.produce(
+      'text',
+      own.map((value) => ({ value, partition })),
+    );
+  }
+}
 
 function up(name: string): Millrace {
   const place = ['--data-dir', join(folder, name), '--brokers', broker.brokers, '--group', GROUP];
