@@ -117,6 +117,7 @@ test('makes savepoints of a job that runs or not, and begins new jobs from them,
   expect(made.code, made.stderr).toBe(0);
   const { id, path } = z.object({ id: z.string(), path: z.string() }).parse(JSON.parse(made.stdout));
   const { step } = await savedIn(home, id);
+  await produce(home);
   await job.line((line) => line.includes(`"step":${step + 5},`));
   job.kill('SIGINT');
   expect((await job.finished).code).toBe(0);
