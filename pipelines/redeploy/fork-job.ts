@@ -89,11 +89,13 @@ export interface ForkOptions {
  * published is not published again; what the new one publishes carries its own name.
  */
 export async function writeFork({ job, fork, states, graph, keepsOffsets, logger }: ForkOptions): Promise<void> {
-  const sources = new Set(
-    Object.values(graph.streams).flatMap((steps) =>
-      steps.filter(({ kind }) => kind.kind === 'ingest').map(({ uid }) => uid),
-    ),
-  );
+  const uidsOf = (kindName: string): ReadonlySet<string> =>
+    new Set(
+      Object.values(graph.streams).flatMap((steps) =>
+        steps.flatMap(({ uid, kind }) => (kind.kind === kindName ? [uid] : [])),
+      ),
+    );
+  const [sources, sinks] = [uidsOf('ingest'), uidsOf('publish')];
   const staging = join(job.root, 'staging-fork');
   await rm(staging, { recursive: true, force: true });
   await mkdir(staging, { recursive: true });
@@ -103,6 +105,8 @@ export async function writeFork({ job, fork, states, graph, keepsOffsets, logger
       if (keepsOffsets) begun.set(uid, forkedIngestState(ingestStateIn(uid, snapshot)));
       continue;
     }
+    // Where a topic ended says as little in another log.
+    if (sinks.has(uid) && !keepsOffsets) continue;
     const files = (snapshot.files ?? []).map(({ name, path }) => ({ name, from: path, path: join(staging, name) }));
     for (const { from, path } of files) await link(from, path).catch(() => copyFile(from, path));
     begun.set(uid, {
