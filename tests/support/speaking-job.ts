@@ -96,6 +96,8 @@ export class SpeakingJob {
 
   /** Runs it until every prompt has an answer, then stops it; the fault comes while it answers. */
   async answerTheRest(fault: () => Promise<void> = async () => {}): Promise<Finished> {
+    // There may be nothing left to answer otherwise.
+    await this.#ask(4);
     const run = new Millrace(this.#args);
     await run.line(isAnswer);
     const asking = this.#ask(40);
