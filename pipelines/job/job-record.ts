@@ -1,12 +1,11 @@
-import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
 import { replaceFile } from '../../infra/index.ts';
 import { engineSchema } from '../../model/settings.ts';
 import type { EngineSettings } from '../../model/settings.ts';
-import { MillraceError } from '../../operators/errors.ts';
 import { tokenizerSpecSchema } from '../spec/graph.ts';
 import type { Graph, TokenizerSpec } from '../spec/graph.ts';
 import type { JobFolder } from './job-folder.ts';
+import { readJsonFile } from './json-file.ts';
 
 /**
  * What a job began with. Kept in its folder from before its first step, so that it is known also where a process died
@@ -26,24 +25,13 @@ const recordSchema: z.ZodType<JobRecord> = z.object({
 });
 
 /** Null for a job that is about to begin, and for those of versions that kept no record. */
-export async function readJobRecord({ record: path }: JobFolder): Promise<JobRecord | null> {
-  let text: string;
-  try {
-    text = await readFile(path, 'utf8');
-  } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return null;
-    throw error;
-  }
-  try {
-    return recordSchema.parse(JSON.parse(text));
-  } catch (cause) {
-    throw new MillraceError(
-      'state-invalid',
-      `${path} does not say what the job began with. Remove it: the newest checkpoint tells the engine, and seed and ` +
-        'tokenizer are then taken to be those of the graph.',
-      { cause },
-    );
-  }
+export function readJobRecord({ record }: JobFolder): Promise<JobRecord | null> {
+  return readJsonFile(
+    record,
+    recordSchema,
+    'does not say what the job began with. Remove it: the newest checkpoint tells the engine, and seed and ' +
+      'tokenizer are then taken to be those of the graph.',
+  );
 }
 
 export function writeJobRecord({ record: path }: JobFolder, record: JobRecord): Promise<void> {

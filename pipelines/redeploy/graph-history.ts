@@ -1,4 +1,4 @@
-import { mkdir, readFile, readdir } from 'node:fs/promises';
+import { mkdir, readdir } from 'node:fs/promises';
 import { hostname, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { z } from 'zod';
@@ -7,6 +7,7 @@ import { MillraceError } from '../../operators/errors.ts';
 import type { Uid } from '../../operators/flow.ts';
 import type { Json } from '../../operators/types.ts';
 import type { JobFolder } from '../job/job-folder.ts';
+import { readJsonFile } from '../job/json-file.ts';
 import { graphDocument, graphHash } from '../spec/graph.ts';
 import type { Graph } from '../spec/graph.ts';
 import { lintGraph } from '../spec/lint.ts';
@@ -128,19 +129,6 @@ function fileOf(job: JobFolder, version: number): string {
   return join(job.graphs, `${String(version).padStart(6, '0')}.json`);
 }
 
-async function readJson<T>(path: string, schema: z.ZodType<T>): Promise<T | null> {
-  let text: string;
-  try {
-    text = await readFile(path, 'utf8');
-  } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return null;
-    throw error;
-  }
-  try {
-    return schema.parse(JSON.parse(text));
-  } catch (cause) {
-    throw new MillraceError('state-invalid', `${path} can't be read. Bring it back from a copy of the job's folder.`, {
-      cause,
-    });
-  }
+function readJson<T>(path: string, schema: z.ZodType<T>): Promise<T | null> {
+  return readJsonFile(path, schema, "can't be read. Bring it back from a copy of the job's folder.");
 }
