@@ -1,40 +1,61 @@
 import { readFileSync } from 'node:fs';
 
 /**
- * `tally.mjs TESTS CODE CHECKS CODE`: prints `N passed, N failed` over vitest's JSON report and the report of the checks,
- * and ends with 1 when anything failed. A check counts as one test; so do a test file that could not be run, a skipped
- * test (none may be, here), and a command that failed without a report of why.
+ * `tally.mjs TESTS CODE CHECKS CODE`: names what failed in vitest's JSON report and in the report of the checks, prints
+ * `N passed, N failed`, and ends with 1 when anything failed. A check counts as one test; so do a test file that could not
+ * be run, a skipped test (none may be, here), and a command that failed without a report of why.
  */
 const [testsFile = '', testsCode, checksFile = '', checksCode] = process.argv.slice(2);
 
-const tests = tally(testsFile, testsCode, (report) =>
-  report.testResults.flatMap((/** @type {FileResult} */ { status, assertionResults }) =>
-    assertionResults.length > 0 ? assertionResults.map((test) => test.status === 'passed') : [status === 'passed'],
-  ),
+const tests = tally('npm test', testsFile, testsCode, (report) => report.testResults.flatMap(outcomesOfFile));
+const checks = tally('npm run check', checksFile, checksCode, (report) =>
+  report.map((/** @type {{ name: string, ok: boolean }} */ { name, ok }) => ({ name: `check:${name}`, ok, why: '' })),
 );
-const checks = tally(checksFile, checksCode, (report) => report.map((/** @type {{ ok: boolean }} */ { ok }) => ok));
 const outcomes = [...tests, ...checks];
-const passed = outcomes.filter(Boolean).length;
-console.log(`${passed} passed, ${outcomes.length - passed} failed`);
-process.exitCode = passed === outcomes.length ? 0 : 1;
-
-/** @typedef {{ status: string, assertionResults: { status: string }[] }} FileResult */
+const failed = outcomes.filter(({ ok }) => !ok);
+for (const { name, why } of failed) console.log(`\nfailed: ${name}\n${why}`);
+console.log(`\n${outcomes.length - failed.length} passed, ${failed.length} failed`);
+process.exitCode = failed.length === 0 ? 0 : 1;
 
 /**
+ * @typedef {{ name: string, ok: boolean, why: string }} Outcome
+ * @typedef {{ status: string, fullName: string, failureMessages?: string[] }} TestResult
+ * @typedef {{ name: string, status: string, message?: string, assertionResults: TestResult[] }} FileResult
+ */
+
+/**
+ * @param {FileResult} file
+ * @returns {Outcome[]}
+ */
+function outcomesOfFile({ name, status, message = '', assertionResults }) {
+  if (assertionResults.length === 0) return [{ name, ok: status === 'passed', why: message }];
+  return assertionResults.map((test) => ({
+    name: `${name}: ${test.fullName}`,
+    ok: test.status === 'passed',
+    why: (test.failureMessages ?? [test.status]).join('\n'),
+  }));
+}
+
+/**
+ * @param {string} command
  * @param {string} file
  * @param {string | undefined} code exit code of the command that wrote the report
- * @param {(report: any) => boolean[]} read
- * @returns {boolean[]}
+ * @param {(report: any) => Outcome[]} read
+ * @returns {Outcome[]}
  */
-function tally(file, code, read) {
+function tally(command, file, code, read) {
   const outcomes = outcomesIn(file, read);
-  return code === '0' || outcomes.includes(false) ? outcomes : [...outcomes, false];
+  if (code === '0' || outcomes.some(({ ok }) => !ok)) return outcomes;
+  return [
+    ...outcomes,
+    { name: command, ok: false, why: `ended with ${code}, and its report names nothing that failed` },
+  ];
 }
 
 /**
  * @param {string} file
- * @param {(report: any) => boolean[]} read
- * @returns {boolean[]}
+ * @param {(report: any) => Outcome[]} read
+ * @returns {Outcome[]}
  */
 function outcomesIn(file, read) {
   try {
