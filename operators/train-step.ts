@@ -275,9 +275,9 @@ class TrainLoop implements Listener<TokenBatch> {
   }
 
   /** Training goes on at once; what comes of it is held back until the change counts. */
-  #tell({ tell, counts }: Change): void {
+  #tell(change: Change): void {
     this.#isHeld = true;
-    this.#counts = Promise.all([tell(), counts]).then(() => undefined);
+    this.#counts = Promise.all([change.tell(), change.counts]).then(() => undefined);
     this.#letOut = Promise.all([this.#letOut, this.#counts]).then(() => {
       this.#isHeld = false;
     });

@@ -95,11 +95,14 @@ export function requestRecord(
 function summaryOf(plan: GraphVersion['plan']): PlanSummary | null {
   const parsed = planSchema.safeParse(plan).data;
   if (!parsed) return null;
-  const changes = ({ effect }: { readonly effect: string }): boolean => effect !== 'none';
   return {
     effect: parsed.effect,
     rebuilt: parsed.rebuilt,
-    operators: parsed.operators.filter(changes).map(({ effect: _effect, ...operator }) => operator),
-    settings: parsed.settings.filter(changes).map(({ effect: _effect, ...setting }) => setting),
+    operators: parsed.operators.filter(isChanged).map(({ effect: _effect, ...operator }) => operator),
+    settings: parsed.settings.filter(isChanged).map(({ effect: _effect, ...setting }) => setting),
   };
+}
+
+function isChanged({ effect }: { readonly effect: string }): boolean {
+  return effect !== 'none';
 }

@@ -14,14 +14,6 @@ const BODY = 'graph';
 
 /** What the HTTP API asks of a running job's graphs. */
 export function graphsOverHttp(job: () => OpenJob, deployments: Deployments): GraphsApi {
-  const about = (
-    { by, expectedVersion }: GraphRequest,
-    discard: readonly string[],
-  ): { by: string; discard: readonly string[]; expectedVersion?: number } => ({
-    by,
-    discard,
-    ...(expectedVersion === null ? {} : { expectedVersion }),
-  });
   return {
     schema: graphJsonSchema(),
     async list() {
@@ -48,4 +40,11 @@ export function graphsOverHttp(job: () => OpenJob, deployments: Deployments): Gr
 
 function toJson(value: object): Json {
   return z.json().parse(JSON.parse(JSON.stringify(value)));
+}
+
+function about(
+  { by, expectedVersion }: GraphRequest,
+  discard: readonly string[],
+): { by: string; discard: readonly string[]; expectedVersion?: number } {
+  return { by, discard, ...(expectedVersion === null ? {} : { expectedVersion }) };
 }

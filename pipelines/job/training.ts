@@ -82,7 +82,8 @@ interface Taken {
 interface Wanted {
   readonly handOver: HandOver;
   readonly change: Change | undefined;
-  readonly decide: (counts: Promise<void>) => void;
+  /** Told when it is at its cut. */
+  readonly decided: Subject<Promise<void>>;
 }
 
 /** Somebody who waits for a savepoint. */
@@ -165,15 +166,15 @@ export class Training {
   handOver(next: HandOver): void {
     const source = this.#flowing();
     const { seat } = this.#options;
-    let decide: Wanted['decide'] = () => {};
-    const counts = new Promise<void>((resolve) => (decide = resolve));
+    const decided = new Subject<Promise<void>>();
+    const counts = firstValueFrom(decided).then((until) => until);
     // Who waits for it is told.
     counts.catch(() => undefined);
     const tell = (): Promise<void> => {
       this.#pause = seat.pause();
       return seat.tune(next.job.settings);
     };
-    this.#next = { handOver: next, change: next.pace === 'told' ? { tell, counts } : undefined, decide };
+    this.#next = { handOver: next, change: next.pace === 'told' ? { tell, counts } : undefined, decided };
     source.requestCut('deploy', this.#next.change);
   }
 
@@ -275,7 +276,7 @@ export class Training {
     const next = this.#next;
     this.#next = null;
     if (!next) return;
-    const { handOver, decide } = next;
+    const { handOver, decided } = next;
     const from = this.#job;
     const described = this.#described;
     const counts = this.#stored(barrier).then(async (report) => {
@@ -287,7 +288,7 @@ export class Training {
     this.#await({ handOver, from, counts, pause: this.#pause });
     this.#expectStep();
     // Where it comes to nothing, the stream ends by that.
-    decide(counts);
+    decided.next(counts);
   }
 
   /** From here on the graph is the job's, unless it fails before it has arrived. */

@@ -104,9 +104,12 @@ async function deployments(): Promise<z.output<typeof deploymentSchema>[]> {
   return records.map(({ value }) => deploymentSchema.parse(JSON.parse(String(value))));
 }
 
+async function requests(): Promise<string[]> {
+  return (await deployments()).map((each) => each.request);
+}
+
 /** Resolves when the outcome of a request is told. */
 async function told(request: string): Promise<void> {
-  const requests = async (): Promise<string[]> => (await deployments()).map((each) => each.request);
   await expect.poll(requests, { timeout: 60_000, interval: 200 }).toContain(request);
 }
 

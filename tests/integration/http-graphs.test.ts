@@ -138,14 +138,13 @@ test('graphs have a right of their own: that of this machine, the token, or a to
   expect(await statusFor(open, 'localhost:80')).toBe(200);
   await server?.close();
   const closed = await serve(graphs, { token: 'asks' });
-  const bearer = (token: string): object => ({ authorization: `Bearer ${token}` });
   expect((await fetch(`${closed}/graphs`)).status).toBe(401);
-  expect((await fetch(`${closed}/graphs`, { headers: { ...bearer('asks') } })).status).toBe(200);
+  expect((await fetch(`${closed}/graphs`, bearer('asks'))).status).toBe(200);
   await server?.close();
   const apart = await serve(graphs, { token: 'asks', graphsToken: 'deploys' });
-  expect((await fetch(`${apart}/graphs`, { headers: { ...bearer('asks') } })).status).toBe(401);
-  expect((await fetch(`${apart}/graphs`, { headers: { ...bearer('deploys') } })).status).toBe(200);
-  expect((await fetch(`${apart}/v1/models`, { headers: { ...bearer('deploys') } })).status).toBe(401);
+  expect((await fetch(`${apart}/graphs`, bearer('asks'))).status).toBe(401);
+  expect((await fetch(`${apart}/graphs`, bearer('deploys'))).status).toBe(200);
+  expect((await fetch(`${apart}/v1/models`, bearer('deploys'))).status).toBe(401);
 });
 
 async function json(url: string): Promise<unknown> {
@@ -171,4 +170,8 @@ function statusFor(url: string, host: string): Promise<number | undefined> {
       .on('error', reject)
       .end();
   });
+}
+
+function bearer(token: string): RequestInit {
+  return { headers: { authorization: `Bearer ${token}` } };
 }

@@ -118,9 +118,12 @@ async function outcomes(): Promise<Pick<GraphVersion, 'request' | 'outcome'>[]> 
   return records.map(({ value }): GraphVersion => JSON.parse(String(value)));
 }
 
+async function position(): Promise<number | undefined> {
+  const [committed] = await log.committed(`${folder.id}/control`, 'metrics');
+  return committed?.offset;
+}
+
 async function handled(offset: number): Promise<void> {
-  const position = async (): Promise<number | undefined> =>
-    (await log.committed(`${folder.id}/control`, 'metrics'))[0]?.offset;
   await expect.poll(position, { timeout: 10_000 }).toBe(offset);
 }
 
