@@ -53,6 +53,9 @@ export function publish<T>(options: PublishOptions<T>): OperatorFunction<Element
       let { ends } = NOTHING;
       let name = publisher;
 
+      // A graph may have had it write elsewhere before.
+      const isHere = (end: { readonly topic: string }): boolean => end.topic === topic;
+
       const send = async (element: Element<T>, record: NewRecord): Promise<readonly Element<T>[]> => {
         published += 1;
         if (published > alreadyThere) {
@@ -70,7 +73,7 @@ export function publish<T>(options: PublishOptions<T>): OperatorFunction<Element
             const state = snapshot ? readState(uid, () => stateSchema.parse(snapshot.state)) : NOTHING;
             ({ published, ends } = state);
             name = element.timeline === 0 ? publisher : `${publisher}~${element.timeline}`;
-            alreadyThere = exactlyOnce ? await lastSequence(log, topic, name, ends) : 0;
+            alreadyThere = exactlyOnce ? await lastSequence(log, topic, name, ends.filter(isHere)) : 0;
           }
           if (element.kind === 'barrier') {
             // While what is already there is repeated, it lies behind where the topic ended before.
@@ -111,6 +114,8 @@ export const publishKind: OperatorKind = defineKind({
       .describe('False for what does not repeat itself after a restart, as answers on their way do not.'),
   }),
   topicsOf: ({ topic }) => [topic],
+  // Where a topic ended says nothing in another log.
+  forked: (_uid, snapshot, keepsOffsets) => (keepsOffsets ? snapshot : null),
   build: (uid, config, { log, jobId, lineage, formats }) => {
     const publisher = lineage === 0 ? `${jobId}/${uid}` : `${jobId}/${uid}@${lineage}`;
     const toRecord: PublishOptions<Report>['toRecord'] = (report) => reportRecord(report, formats.of(config.topic));

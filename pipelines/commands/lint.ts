@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
 import { Command } from 'commander';
 import { MillraceError } from '../../operators/errors.ts';
 import type { Graph } from '../spec/graph.ts';
@@ -14,7 +15,7 @@ export function lintCommand(): Command {
     .addHelpText('after', '\nExamples:\n  millrace lint graph.yaml\n  millrace lint --json graphs/*.yaml\n')
     .action((files: string[], { json }: { json?: true }) => {
       for (const file of files) {
-        const { findings } = lintGraph(readGraphFile(file));
+        const { findings } = lintGraph(readGraphFile(file), { directory: dirname(resolve(file)) });
         for (const finding of findings) {
           console.log(json ? JSON.stringify({ file, ...finding }) : describeFinding(file, finding));
         }
@@ -30,7 +31,7 @@ function describeFinding(file: string, { line, column, code, path, message }: Fi
 
 /** A graph that nothing is wrong with. Throws `graph-invalid` with all that is. */
 export function readGraph(file: string): Graph {
-  const { graph, findings } = lintGraph(readGraphFile(file));
+  const { graph, findings } = lintGraph(readGraphFile(file), { directory: dirname(resolve(file)) });
   if (graph) return graph;
   const list = findings.map((finding) => `  ${describeFinding(file, finding)}`).join('\n');
   throw new MillraceError('graph-invalid', `The graph can't run:\n${list}\n`);

@@ -12,6 +12,7 @@ import { latestThatCounts } from './membership.ts';
 import { reachedIn, requireOwners } from './restored-cut.ts';
 import { composeStream, topicsRead } from './run-stream.ts';
 import { streamLog } from './stream-log.ts';
+import { inVocabulary } from './vocabulary.ts';
 import type { OpenStream } from './run-stream.ts';
 import { version } from '../version.ts';
 import type { TrainerSeat } from './trainer-seat.ts';
@@ -47,7 +48,7 @@ export async function openStream(options: StreamOptions): Promise<OpenStream> {
       engine: { ...job.settings.engine },
       log: job.logIdentity,
     },
-    files: [{ name: 'tokenizer.json', path: job.folder.tokenizer }],
+    files: [{ name: 'tokenizer.json', path: job.tokenizerFile }],
   });
   const isTraining = has(steps, 'trainStep');
   const log = streamLog(job.log, logger);
@@ -56,7 +57,9 @@ export async function openStream(options: StreamOptions): Promise<OpenStream> {
   const newest = await (assignments ? latestThatCounts(store, assignments, ledger, steps) : store.latest());
   const restore = newest && (await job.adopted.withoutDiscarded(newest));
   if (restore) requireOwners(restore, name, steps);
-  if (isTraining) reports.restored(restore, reachedIn(restore, steps));
+  const spelled = restore && (await inVocabulary(restore, job.tokenizerFile, steps, job.batch));
+  // Weights of another vocabulary would not understand what they are asked.
+  if (isTraining) reports.restored(spelled === restore ? restore : null, reachedIn(restore, steps));
   const answers = await bookOf(job, steps);
   const trainer = isTraining ? await options.seat.take(job.settings) : null;
   const sampler = has(steps, 'generate') ? await startSampler({ logger, engine: job.settings.engine }) : null;
@@ -73,7 +76,7 @@ export async function openStream(options: StreamOptions): Promise<OpenStream> {
     store,
     batch: job.batch,
     answers,
-    restore,
+    restore: spelled,
     maxSteps: options.maxSteps,
     assignments,
     get trainer() {

@@ -27,7 +27,3 @@ export const kinds: readonly OperatorKind[] = [
   detokenizeKind,
   publishAnswersKind,
 ];
-
-export function kindNamed(name: string): OperatorKind | undefined {
-  return kinds.find(({ kind }) => kind === name);
-}
