@@ -30,6 +30,7 @@ const restart: Rule = () => ({ effect: 'restart', note: RESTART });
 const RULES: Readonly<Record<string, Rule>> = {
   name: () => ({ effect: 'live' }),
   kafka: () => ({ note: 'The same graph: where its log is found is read at each start (millrace up GRAPH).' }),
+  control: () => ({ effect: 'live' }),
   tokenizer: () => ({ effect: 'restart', note: `${RESTART} The vocabulary is made then.` }),
   'model.preset': resized,
   'model.layers': resized,

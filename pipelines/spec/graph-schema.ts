@@ -42,8 +42,9 @@ export function graphJsonSchema(): object {
     },
     if: { required: ['operators'] },
     // oxlint-disable-next-line unicorn/no-thenable -- a keyword of JSON Schema
-    then: { properties: { streams: streamsOf([...steps, ownStep]) } },
-    else: { properties: { streams: streamsOf(steps) } },
+    then: { properties: { streams: streamsOf([{ $ref: '#/$defs/step' }, ownStep]) } },
+    else: { properties: { streams: streamsOf([{ $ref: '#/$defs/step' }]) } },
+    $defs: { step: { anyOf: steps } },
   };
 }
 
