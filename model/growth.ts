@@ -72,14 +72,18 @@ export function growModel(state: ModelState, from: ModelConfig, to: ModelConfig,
   };
   const weights = (values: Values): Values =>
     grow(values, shrink, (name) => (name === EMBEDDING ? undefined : fresh.get(name)));
-  const zeros = (): undefined => undefined;
   return {
     weights: weights(state.weights),
     // The gradient of a gain that is smaller is larger by as much.
-    mean: grow(state.mean, 1 / shrink, zeros),
-    meanSquare: grow(state.meanSquare, 1 / shrink ** 2, zeros),
+    mean: grow(state.mean, 1 / shrink, none),
+    meanSquare: grow(state.meanSquare, 1 / shrink ** 2, none),
     ...(state.ema ? { ema: weights(state.ema) } : {}),
   };
+}
+
+/** Means begin at zero. */
+function none(): undefined {
+  return undefined;
 }
 
 const EMBEDDING = 'model.embed_tokens.weight';

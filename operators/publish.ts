@@ -55,9 +55,6 @@ export function publish<T>(options: PublishOptions<T>): OperatorFunction<Element
       let name = publisher;
       let repeated: (() => void) | null = null;
 
-      // A graph may have had it write elsewhere before.
-      const isHere = (end: { readonly topic: string }): boolean => end.topic === topic;
-
       const send = async (element: Element<T>, record: NewRecord): Promise<readonly Element<T>[]> => {
         published += 1;
         if (published > alreadyThere) {
@@ -76,7 +73,7 @@ export function publish<T>(options: PublishOptions<T>): OperatorFunction<Element
             const state = snapshot ? readState(uid, () => stateSchema.parse(snapshot.state)) : NOTHING;
             ({ published, ends } = state);
             name = element.timeline === 0 ? publisher : `${publisher}~${element.timeline}`;
-            alreadyThere = exactlyOnce ? await lastSequence(log, topic, name, ends.filter(isHere)) : 0;
+            alreadyThere = exactlyOnce ? await lastSequence(log, topic, name, ofTopic(ends, topic)) : 0;
             if (published < alreadyThere) repeated = element.source.holdDeploy();
           }
           if (element.kind === 'barrier') {
@@ -88,6 +85,11 @@ export function publish<T>(options: PublishOptions<T>): OperatorFunction<Element
         }),
       );
     });
+}
+
+/** A graph may have had it write elsewhere before. */
+function ofTopic(ends: (typeof NOTHING)['ends'], topic: string): (typeof NOTHING)['ends'] {
+  return ends.filter((end) => end.topic === topic);
 }
 
 async function endsOf(log: TopicLog, topic: string): Promise<(typeof NOTHING)['ends']> {

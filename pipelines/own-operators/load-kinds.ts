@@ -44,7 +44,7 @@ export function loadKinds(module: OperatorModule): Loaded {
 }
 
 /** Identifies a module's code, wherever it lies. */
-export function hashOf({ code }: OperatorModule): string {
+function hashOf({ code }: OperatorModule): string {
   return createHash('sha256').update(code).digest('hex').slice(0, 12);
 }
 

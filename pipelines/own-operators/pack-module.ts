@@ -40,7 +40,7 @@ export function packModule(path: string): Packed {
       tsconfigRaw: '{}',
       logLevel: 'silent',
     });
-    const [{ text = '' } = {}] = outputFiles;
+    const text = outputFiles[0]?.text ?? '';
     if (text.length <= MOST_BYTES) return { module: { path, code: text } };
     return {
       problems: [`${path} and what it imports have ${text.length} bytes, more than ${MOST_BYTES}. Import less.`],

@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { byteTokenizerFile, createTokenizer, respellingOf, trainTokenizer } from '../../../model/index.ts';
 import type { TokenizerFile } from '../../../model/index.ts';
@@ -37,8 +37,9 @@ describe('a vocabulary that takes the place of another', () => {
       expect(bytesIn(bytes, [parts].flat())).toEqual(bytesIn(words, [token]));
     }
     const back = respellingOf(words, bytes);
+    // End of text is spelled by itself, which stands for no bytes.
     for (const [token, parts] of back.spelled.entries()) {
-      if (token !== forth.endOfText) expect(bytesIn(bytes, parts)).toEqual(bytesIn(words, [token]));
+      expect(bytesIn(bytes, parts)).toEqual(bytesIn(words, [token]));
     }
     expect(back.rows.every((row, token) => row === (token === 256 ? forth.endOfText : token))).toBe(true);
   });
