@@ -49,7 +49,7 @@ export function compiledDecoding(precision: 'f32' | 'bf16'): DecodeEngineFactory
   return (config) => new CompiledDecoding(config, precision);
 }
 
-/** A rough bound: rooms and rows are powers of two, so that a sampler meets fewer shapes than this. */
+/** A rough bound: rooms and rows grow by steps of a half, so that a sampler meets fewer shapes than this. */
 const MOST_GRAPHS = 64;
 
 class CompiledDecoding implements DecodeEngine {

@@ -11,7 +11,7 @@ const RECENT = 16;
 /** Tokens of a prompt that run at once, and the shorter lengths that the last of them are padded to. */
 const CHUNKS = [16, 32, 64, 128, 256] as const;
 const LONGEST_CHUNK = 256;
-/** Room of a past is a power of two, this at least: few shapes, so few graphs. */
+/** Room of a past is this at least. */
 const SMALLEST_ROOM = 32;
 
 export interface DecodedPrompt {
@@ -213,8 +213,11 @@ function rowsOf(cache: KvCache): number {
   return cache[0]?.k_BGSD.shape[0] ?? 0;
 }
 
+/** A power of two, or one and a half of it: few shapes, so few graphs, and little that is read for nothing. */
 function roomFor(lengths: readonly number[]): number {
-  return Math.max(SMALLEST_ROOM, powerOfTwo(Math.max(...lengths)));
+  const least = Math.max(SMALLEST_ROOM, ...lengths);
+  const room = powerOfTwo(least);
+  return least <= 0.75 * room ? 0.75 * room : room;
 }
 
 function powerOfTwo(least: number): number {
