@@ -1,2 +1,3 @@
+export { checkReach } from './reach.ts';
 export { openHttpServer } from './server.ts';
 export type { HttpLimits, HttpOptions, HttpServer } from './server.ts';

@@ -11,6 +11,7 @@ import type { OpenJob } from './open-job.ts';
 import { latestThatCounts } from './membership.ts';
 import { reachedIn, requireOwners } from './restored-cut.ts';
 import { composeStream, topicsRead } from './run-stream.ts';
+import { samplerSettings } from './sampler-settings.ts';
 import { streamLog } from './stream-log.ts';
 import type { OpenStream } from './run-stream.ts';
 import { version } from '../version.ts';
@@ -59,7 +60,7 @@ export async function openStream(options: StreamOptions): Promise<OpenStream> {
   if (isTraining) reports.restored(restore, reachedIn(restore, steps));
   const answers = await bookOf(job, steps);
   const trainer = isTraining ? await options.seat.take(job.settings) : null;
-  const sampler = has(steps, 'generate') ? await startSampler({ logger, engine: job.settings.engine }) : null;
+  const sampler = has(steps, 'generate') ? await startSampler({ logger, ...samplerSettings(job) }) : null;
   const listening = sampler && voice.keepCurrent(sampler);
   const services: Services = {
     jobId: job.folder.id,

@@ -37,7 +37,7 @@ export async function runJob(options: RunJobOptions): Promise<SummaryEvent> {
   const reports = new JobReports({ job, voice, onEvent, onWarning });
   try {
     const http = options.http && (await serveHttp(job, voice, options.http, reports.logger));
-    if (http) onEvent({ event: 'listening', url: http.url, model: http.model });
+    if (http) reports.served(http);
     try {
       return await runStreams(options, reports, voice);
     } finally {

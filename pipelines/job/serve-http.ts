@@ -2,6 +2,7 @@ import { openHttpServer, startSampler } from '../../infra/index.ts';
 import type { Logger } from '../../operators/index.ts';
 import { has } from '../spec/streams.ts';
 import type { OpenJob } from './open-job.ts';
+import { samplerSettings } from './sampler-settings.ts';
 import type { Voice } from './voice.ts';
 
 /** Where the model is to be asked over HTTP, and what whoever asks must bring. */
@@ -24,7 +25,7 @@ export interface ServedHttp {
  */
 export async function serveHttp(job: OpenJob, voice: Voice, place: HttpPlace, logger: Logger): Promise<ServedHttp> {
   const hasSampler = Object.values(job.graph.streams).some((steps) => has(steps, 'generate'));
-  const own = hasSampler ? null : await startSampler({ logger, engine: job.settings.engine });
+  const own = hasSampler ? null : await startSampler({ logger, ...samplerSettings(job) });
   const listening = own && voice.keepCurrent(own);
   const model = {
     id: job.graph.name,
