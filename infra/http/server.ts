@@ -9,6 +9,8 @@ import type { AnsweringOptions } from './answering.ts';
 import { errorAnswer } from './api-error.ts';
 import { exchangeOver, hangUpOnStalled, Places } from './exchange.ts';
 import { checkReach } from './reach.ts';
+import { addGraphs, requireLocalName } from './graphs-api.ts';
+import type { GraphsApi } from './graphs-api.ts';
 import { requireToken } from './require-token.ts';
 import { chatTemplate, plainTemplate } from './chat-template.ts';
 import { parseChat, parseCompletion } from './openai-requests.ts';
@@ -22,6 +24,10 @@ export interface HttpOptions extends AnsweringOptions {
   readonly port: number;
   /** Whoever asks must bring it, where there is one. */
   readonly token?: string | undefined;
+  /** The job's graphs, where they are to be had here. */
+  readonly graphs?: GraphsApi | undefined;
+  /** Who asks for graphs must bring this one instead, where there is one: to change them is more than to ask the model. */
+  readonly graphsToken?: string | undefined;
   /** A Jinja template as Hugging Face's tokenizers have it; conversations are written as scripts when absent. */
   readonly chatTemplate?: string | undefined;
   readonly limits?: Partial<HttpLimits>;
@@ -49,7 +55,7 @@ const usual: HttpLimits = { bodyBytes: 1024 * 1024, requestsPerMinute: 6000, ans
 
 /**
  * Serves the model over HTTP as OpenAI's API does: `/v1/models`, `/v1/completions`, `/v1/chat/completions`; its tokenizer as
- * vLLM does; and `/healthz` and `/readyz` for whoever watches over it. No CORS.
+ * vLLM does; the job's graphs under `/graphs`; and `/healthz` and `/readyz` for whoever watches over it. No CORS.
  *
  * Rejects with `bad-usage` where others could reach it without a token, or where it can't listen.
  */
@@ -80,6 +86,14 @@ export async function openHttpServer(options: HttpOptions): Promise<HttpServer> 
     addTokenizing(api, options);
     addAnswers(api, options, limits);
   });
+  const { graphs, graphsToken = token } = options;
+  if (graphs) {
+    await server.register(async (api) => {
+      api.addHook('onRequest', api.rateLimit());
+      api.addHook('onRequest', graphsToken ? requireToken(graphsToken) : requireLocalName);
+      addGraphs(api, graphs);
+    });
+  }
   try {
     return { url: await server.listen({ host, port }), close: () => server.close() };
   } catch (error) {

@@ -29,6 +29,8 @@ export interface Graph {
   readonly sampler?: SamplerSpec | undefined;
   /** Prompts that are asked again and again, so that one hears the model learn. */
   readonly standingPrompts?: StandingPromptsSpec | undefined;
+  /** Topic whose records ask the running job for something. */
+  readonly control?: ControlSpec | undefined;
   readonly streams: Readonly<Record<string, readonly Step[]>>;
 }
 
@@ -74,6 +76,10 @@ export interface StandingPromptsSpec {
   readonly every: Duration;
   readonly prompts: readonly string[];
   readonly maxTokens: number;
+}
+
+export interface ControlSpec {
+  readonly topic: string;
 }
 
 /** A graph whose streams have not been looked into yet. */
@@ -123,6 +129,7 @@ export const graphHeadSchema: z.ZodType<GraphHead> = z.strictObject({
       maxTokens: z.int().min(1).default(40),
     })
     .optional(),
+  control: z.strictObject({ topic: topicName }).optional(),
   // A stream's name is part of the names of its ledger's topic and of its checkpoints' folder.
   streams: z.record(
     z.string().regex(/^[\w-]{1,100}$/, 'may hold letters, digits, dashes and underscores'),
