@@ -98,7 +98,7 @@ export function decodeNext(weights: Parameters, config: ModelConfig, memory: Mem
 }
 
 /** Positions that stand alone, side by side: keys and values `[B, G, W, D]` of each layer. */
-export function tailOf(recent: readonly Tensor[]): KvCache {
+function tailOf(recent: readonly Tensor[]): KvCache {
   const all = tf.concat([...recent], 3);
   const [count = 0, ...shape] = all.shape;
   const part = (at: number): Tensor => all.slice(at, 1).reshape(shape);
