@@ -40,7 +40,8 @@ export type ErrorCode =
   | 'schema-unknown'
   | 'topic-missing'
   | 'topic-mismatch'
-  | 'value-unfit';
+  | 'value-unfit'
+  | 'webhook-failed';
 
 /** An error that says what happened, what to do about it, and why (`cause`). */
 export class MillraceError extends Error {

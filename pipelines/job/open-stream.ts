@@ -31,6 +31,7 @@ export interface StreamOptions {
 export async function openStream(options: StreamOptions): Promise<OpenStream> {
   const { job, name, steps, voice, reports } = options;
   const { logger } = reports;
+  const isTraining = has(steps, 'trainStep');
   const store = await openCheckpointStore(checkpointsOf(job.folder, name, steps), {
     jobId: job.folder.id,
     logger,
@@ -48,8 +49,8 @@ export async function openStream(options: StreamOptions): Promise<OpenStream> {
       log: job.logIdentity,
     },
     files: [{ name: 'tokenizer.json', path: job.folder.tokenizer }],
+    ...(isTraining && job.graph.promote ? { held: () => job.champions.held } : {}),
   });
-  const isTraining = has(steps, 'trainStep');
   const log = streamLog(job.log, logger);
   const ledger = job.ledgerOf(name, log);
   const assignments = isTraining ? job.membership : null;
@@ -80,7 +81,7 @@ export async function openStream(options: StreamOptions): Promise<OpenStream> {
       return started(trainer, 'trainer');
     },
     get sampler() {
-      return started(sampler, 'sampler');
+      return voice.prompts.of(started(sampler, 'sampler'));
     },
   };
   return {

@@ -1,6 +1,8 @@
 import { Subject } from 'rxjs';
 import { z } from 'zod';
 import { serveControl } from '../../infra/index.ts';
+import type { Promotion } from '../promotion/promotion.ts';
+import { promotionCommands, startPromotion } from '../promotion/start-promotion.ts';
 import { Deployer } from '../redeploy/deployer.ts';
 import { Beside } from './beside.ts';
 import type { JobEvent, SummaryEvent } from './events.ts';
@@ -36,12 +38,17 @@ export async function runJob(options: RunJobOptions): Promise<SummaryEvent> {
   const voice = new Voice(job, onWarning);
   const reports = new JobReports({ job, voice, onEvent, onWarning });
   try {
-    const http = options.http && (await serveHttp(job, voice, options.http, reports.logger));
-    if (http) onEvent({ event: 'listening', url: http.url, model: http.model });
+    const promotion = await startPromotion({ job, voice, reports, onEvent, onWarning });
     try {
-      return await runStreams(options, reports, voice);
+      const http = options.http && (await serveHttp(job, voice, options.http, reports.logger));
+      if (http) onEvent({ event: 'listening', url: http.url, model: http.model });
+      try {
+        return await runStreams(options, reports, voice, promotion);
+      } finally {
+        await http?.close();
+      }
     } finally {
-      await http?.close();
+      await promotion?.close();
     }
   } finally {
     reports.close();
@@ -49,7 +56,12 @@ export async function runJob(options: RunJobOptions): Promise<SummaryEvent> {
   }
 }
 
-async function runStreams(options: RunJobOptions, reports: JobReports, voice: Voice): Promise<SummaryEvent> {
+async function runStreams(
+  options: RunJobOptions,
+  reports: JobReports,
+  voice: Voice,
+  promotion: Promotion | null,
+): Promise<SummaryEvent> {
   const { job, onEvent, onWarning } = options;
   const seat = new TrainerSeat(job.folder.staging, reports.logger);
   const beside = new Beside({ reports, voice, seat });
@@ -59,6 +71,7 @@ async function runStreams(options: RunJobOptions, reports: JobReports, voice: Vo
   const control = await serveControl(job.dataDir, {
     savepoint: async () => z.json().parse({ ...(await training.savepoint()) }),
     deploy: (input, tell) => deployer.deploy(input, tell),
+    ...(promotion ? promotionCommands(promotion) : {}),
   });
   beside.start(job);
   const running = training.run();

@@ -6,6 +6,8 @@ import { byteSizeSchema, durationSchema } from '../../operators/units.ts';
 import type { ByteSize, Duration } from '../../operators/units.ts';
 import { kafkaSchema } from './kafka.ts';
 import type { KafkaSpec } from './kafka.ts';
+import { promoteSchema } from './promote.ts';
+import type { PromoteSpec } from './promote.ts';
 import { schemaRegistrySchema } from './schema-registry.ts';
 import type { SchemaRegistrySpec } from './schema-registry.ts';
 import { topicSchema } from './topics.ts';
@@ -28,6 +30,8 @@ export interface Graph {
   readonly feed?: FeedSpec | undefined;
   /** Prompts that are asked again and again, so that one hears the model learn. */
   readonly standingPrompts?: StandingPromptsSpec | undefined;
+  /** What a snapshot must show before it may speak; without it, each one speaks. */
+  readonly promote?: PromoteSpec | undefined;
   readonly streams: Readonly<Record<string, readonly Step[]>>;
 }
 
@@ -116,6 +120,7 @@ export const graphHeadSchema: z.ZodType<GraphHead> = z.strictObject({
       maxTokens: z.int().min(1).default(40),
     })
     .optional(),
+  promote: promoteSchema.optional(),
   // A stream's name is part of the names of its ledger's topic and of its checkpoints' folder.
   streams: z.record(
     z.string().regex(/^[\w-]{1,100}$/, 'may hold letters, digits, dashes and underscores'),
