@@ -69,6 +69,11 @@ export interface Source {
    */
   requestCut(reason: CutReason): void;
   /**
+   * Puts off barriers for `deploy` until every returned function was called. What a run before this one did behind the cut
+   * has to be repeated by the same graph, before another goes on.
+   */
+  holdDeploy(): () => void;
+  /**
    * Tells the source that a cut is stored, so that it reports its offsets to the log: for people to see, and, where
    * partitions are shared, to make the cut count. Rejects with `group-fenced` when it does not.
    */

@@ -101,6 +101,14 @@ class RecordSource implements Source {
     this.#wake();
   }
 
+  holdDeploy(): () => void {
+    const release = this.#wantedCuts.holdDeploy();
+    return () => {
+      release();
+      this.#wake();
+    };
+  }
+
   async cutCommitted(barrier: Barrier): Promise<void> {
     const snapshot = barrier.basket.get(this.#uid);
     if (!snapshot) return;
@@ -233,7 +241,8 @@ class RecordSource implements Source {
       const records = await reader?.poll({ ...limits, partition, waitMs: 0 });
       if (records && records.length > 0) return records;
     }
-    if (this.#isStopped || !this.#wantedCuts.isEmpty || this.#ownership.next || this.#failure !== null) return [];
+    if (this.#isStopped || this.#wantedCuts.next !== undefined || this.#ownership.next || this.#failure !== null)
+      return [];
     if (reader && !this.#positions.isEmpty) return reader.poll({ ...limits, waitMs });
     await firstValueFrom(race(timer(waitMs), fromEvent(interrupted.signal, 'abort')));
     return [];
@@ -340,7 +349,7 @@ class RecordSource implements Source {
   }
 
   get #mustWait(): boolean {
-    return this.#isOver || !this.#wantedCuts.isEmpty || this.#ownership.isHandedOver || !this.window.isOpen;
+    return this.#isOver || this.#wantedCuts.next !== undefined || this.#ownership.isHandedOver || !this.window.isOpen;
   }
 
   /**
