@@ -205,10 +205,13 @@ async function speaks(job: Millrace, id: string): Promise<void> {
   }
 }
 
+function text({ value }: LogRecord): string {
+  return Buffer.from(value ?? []).toString();
+}
+
 /** Decisions in their topic, and dead letters: code and value. */
 async function kept(): Promise<{ records: string[]; letters: (readonly [string, string])[] }> {
   const log = await openEmbeddedLog(dataFolder(dataDir).log);
-  const text = ({ value }: LogRecord): string => Buffer.from(value ?? []).toString();
   const records = (await readTopic(log, 'promotions')).map(text);
   const letters = (await readTopic(log, 'deadletters')).map(
     (each) => [each.headers['code'] ?? '', text(each)] as const,

@@ -1,6 +1,5 @@
 import { createHmac } from 'node:crypto';
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 
 export interface Received {
   readonly id: string;
@@ -31,10 +30,10 @@ export class WebhookReceiver {
       request.on('data', (chunk: Buffer) => chunks.push(chunk));
       request.on('end', () => {
         const body = Buffer.concat(chunks).toString();
-        const header = (name: string): string => String(request.headers[name] ?? '');
-        const [id, time] = [header('webhook-id'), header('webhook-timestamp')];
+        const { headers } = request;
+        const [id, time] = [String(headers['webhook-id']), String(headers['webhook-timestamp'])];
         const expected = createHmac('sha256', this.#secret).update(`${id}.${time}.${body}`).digest('base64');
-        this.received.push({ id, body, isSigned: header('webhook-signature') === `v1,${expected}` });
+        this.received.push({ id, body, isSigned: headers['webhook-signature'] === `v1,${expected}` });
         const status = this.#statuses.shift() ?? 204;
         if (status === 0) response.destroy();
         else response.writeHead(status, status === 302 ? { location: '/elsewhere' } : {}).end();
@@ -43,7 +42,8 @@ export class WebhookReceiver {
   }
 
   get url(): string {
-    const { port } = this.#server.address() as AddressInfo;
+    const address = this.#server.address();
+    const port = typeof address === 'object' ? address?.port : 0;
     return `http://127.0.0.1:${port}/hook`;
   }
 

@@ -28,6 +28,10 @@ beforeEach(async () => {
 
 afterEach(() => rm(root, { recursive: true, force: true }));
 
+function onWarning(message: string): void {
+  warnings.push(message);
+}
+
 /** As a process of the job has it. */
 async function begin(
   webhook: Webhook | null = null,
@@ -35,7 +39,6 @@ async function begin(
 ): Promise<{ champions: Champions; announcer: Announcer }> {
   const champions = await Champions.open({ root });
   const formats = { of: () => plainFormat };
-  const onWarning = (message: string): void => void warnings.push(message);
   const about = {
     jobId: 'job',
     log: through,

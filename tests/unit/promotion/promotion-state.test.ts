@@ -15,6 +15,15 @@ function results(bitsPerByte: number): Results {
   return { bitsPerByte, bytes: 100, passRate: null, items: 0 };
 }
 
+function resultsOf(bits: number | null): Results | null {
+  return bits === null ? null : results(bits);
+}
+
+/** Refuses 300 snapshots, one after the other. */
+function refuseMany(state: PromotionState): PromotionState {
+  return Array.from({ length: 300 }, (_, index) => index + 1).reduce((before, step) => exam(before, step, null), state);
+}
+
 /** Bits per byte of candidate, champion and its predecessor; null for none, and for a candidate that can't be used. */
 function exam(
   state: PromotionState,
@@ -23,14 +32,13 @@ function exam(
   champion: number | null = null,
   predecessor: number | null = null,
 ): PromotionState {
-  const of = (bits: number | null): Results | null => (bits === null ? null : results(bits));
   const findings: Findings = {
     candidate: { id: String(step).padStart(9, '0'), step },
-    results: of(candidate),
+    results: resultsOf(candidate),
     problem: candidate === null ? 'a value is not finite' : null,
     answers: [],
-    champion: of(champion),
-    predecessor: of(predecessor),
+    champion: resultsOf(champion),
+    predecessor: resultsOf(predecessor),
   };
   return settled(state, findings, RULES, step);
 }
@@ -97,11 +105,9 @@ describe('what is decided', () => {
   });
 
   it('keeps the newest decisions, and all that the webhook has not been told of', () => {
-    const refuse = (state: PromotionState): PromotionState =>
-      Array.from({ length: 300 }, (_, index) => index + 1).reduce((before, step) => exam(before, step, null), state);
-    const [first] = refuse(NOTHING_DECIDED).decisions;
+    const [first] = refuseMany(NOTHING_DECIDED).decisions;
     expect(first?.sequence).toBe(100);
-    expect(refuse({ ...NOTHING_DECIDED, toTell: 0 }).decisions).toHaveLength(300);
+    expect(refuseMany({ ...NOTHING_DECIDED, toTell: 0 }).decisions).toHaveLength(300);
   });
 });
 
