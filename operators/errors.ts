@@ -9,6 +9,7 @@ export type ErrorCode =
   | 'checkpoint-corrupt'
   | 'checkpoint-incompatible'
   | 'checkpoint-write-failed'
+  | 'command-invalid'
   | 'dataset-missing'
   | 'dead-letter-failed'
   | 'disk-full'
@@ -41,6 +42,7 @@ export type ErrorCode =
   | 'topic-missing'
   | 'topic-mismatch'
   | 'value-unfit'
+  | 'version-changed'
   | 'webhook-failed';
 
 /** An error that says what happened, what to do about it, and why (`cause`). */

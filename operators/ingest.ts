@@ -3,7 +3,7 @@ import type { OperatorFunction, Subscriber } from 'rxjs';
 import { allPartitions } from './assignments.ts';
 import { lostBefore, replayCutShort } from './data-loss.ts';
 import { MillraceError } from './errors.ts';
-import type { Barrier, Element, Reading, Source, Uid } from './flow.ts';
+import type { Barrier, Change, Element, Reading, Source, Uid } from './flow.ts';
 import type { IngestOptions } from './ingest-options.ts';
 import { findStart, positionsOf } from './ingest-start.ts';
 import { ingestSnapshot, ingestStateIn, placeOf } from './ingest-state.ts';
@@ -69,6 +69,8 @@ class RecordSource implements Source {
   readonly #clock: Clock;
   readonly #stopped = new AbortController();
   readonly #wantedCuts = new WantedCuts();
+  /** What the cut for `deploy` is wanted for, where no other graph goes on there. */
+  #change: Change | undefined;
   /** What to do when a cut is stored that somebody in here waits for. */
   readonly #onCommitted = new WeakMap<Barrier, () => void>();
   #reader: LogReader | null = null;
@@ -96,8 +98,9 @@ class RecordSource implements Source {
     });
   }
 
-  requestCut(reason: CutReason): void {
+  requestCut(reason: CutReason, change?: Change): void {
     this.#wantedCuts.add(reason);
+    if (reason === 'deploy') this.#change = change;
     this.#wake();
   }
 
@@ -371,9 +374,10 @@ class RecordSource implements Source {
 
   #cut(reason: CutReason, onCommitted?: () => void): void {
     this.#wantedCuts.done(reason);
-    this.#isOver = reason === 'deploy';
+    const change = reason === 'deploy' ? this.#change : undefined;
+    this.#isOver = reason === 'deploy' && !change;
     const basket = new Map([[this.#uid, this.#snapshot()]]);
-    const barrier: Barrier = { kind: 'barrier', reason, basket, source: this };
+    const barrier: Barrier = { kind: 'barrier', reason, basket, source: this, ...(change ? { change } : {}) };
     if (onCommitted) this.#onCommitted.set(barrier, onCommitted);
     if (reason === 'handover') {
       this.#ownership.barrierLetDown();

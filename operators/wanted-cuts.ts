@@ -2,7 +2,7 @@ import type { CutReason } from './types.ts';
 
 /** Periodic requests are content with any cut; the others are each waited for by somebody. */
 const PERIODIC: readonly CutReason[] = ['steps', 'timer'];
-const ORDER: readonly CutReason[] = ['savepoint', 'final', 'deploy', 'handover', ...PERIODIC];
+const ORDER: readonly CutReason[] = ['savepoint', 'stop', 'final', 'deploy', 'handover', ...PERIODIC];
 
 /** Cuts that were asked for and are still to be made. */
 export class WantedCuts {

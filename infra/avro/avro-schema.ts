@@ -16,8 +16,8 @@ const OWN: ReadonlyMap<string, string> = new Map([
   ['millrace.GenerationDelta', 'generation-delta.avsc'],
   ['millrace.StepReport', 'step-report.avsc'],
   ['millrace.Promotion', 'promotion.avsc'],
-  ['millrace.DeadLetter', 'dead-letter.avsc'],
   ['millrace.Control', 'control.avsc'],
+  ['millrace.Deployment', 'deployment.avsc'],
 ]);
 
 export const ownSchemaNames: readonly string[] = [...OWN.keys()];

@@ -7,14 +7,15 @@ import type { CutReason, Json, SnapshotFile } from '../../operators/types.ts';
 import { isRunning, ownIdentity } from '../process-identity.ts';
 import { commit } from './commit.ts';
 import { looksIntact, readIntact, toInfo } from './intact.ts';
+import { readManifest } from './manifest.ts';
 import { writeFailure } from './write-failure.ts';
 
 export interface CheckpointStoreOptions {
   /** Whose checkpoints these are; written into every manifest. */
   readonly jobId: string;
   readonly logger: Logger;
-  /** Static facts of the job, for instance the model's config and the graph's hash; written into every manifest. */
-  readonly describe: Readonly<Record<string, Json>>;
+  /** Facts of the job as it is, for instance the model's config and the graph's hash; written into every manifest. */
+  readonly describe: Readonly<Record<string, Json>> | (() => Readonly<Record<string, Json>>);
   /** Files that do not change during the job, for instance the tokenizer; copied, so that each checkpoint has all. */
   readonly files?: readonly SnapshotFile[];
   /** Periodic checkpoints that stay for now, beside those that are kept. */
@@ -61,7 +62,7 @@ class DirectoryStore implements CheckpointStore {
       const { jobId, describe, files = [] } = this.#options;
       try {
         const id = await this.#nextId(cut);
-        const about = { id, jobId, describe: { ...describe } };
+        const about = { id, jobId, describe: { ...(typeof describe === 'function' ? describe() : describe) } };
         const manifest = await commit({
           directory: this.#directory,
           aside: asideIn(this.#directory),
@@ -105,8 +106,9 @@ class DirectoryStore implements CheckpointStore {
   }
 
   /** Damaged ones do not count among those that are kept; they go when they are older than these. */
-  prune(keep: number): Promise<void> {
+  prune(keep: number, keepStops: number = Infinity): Promise<void> {
     return this.#inTurn(async () => {
+      await this.#pruneStops(keepStops);
       let kept = 0;
       const held = this.#options.held?.() ?? new Set<string>();
       for (const id of (await this.#ids()).toReversed()) {
@@ -115,6 +117,17 @@ class DirectoryStore implements CheckpointStore {
         else if (!held.has(id)) await dropCheckpoint(this.#directory, id);
       }
     });
+  }
+
+  /** Those that can't be read are left for people to look at. */
+  async #pruneStops(keep: number): Promise<void> {
+    let kept = 0;
+    for (const id of (await this.#ids()).filter(isSavepoint).toReversed()) {
+      const manifest = await readManifest(join(this.#directory, id)).catch(() => null);
+      if (manifest?.reason !== 'stop') continue;
+      kept += 1;
+      if (kept > keep) await dropCheckpoint(this.#directory, id);
+    }
   }
 
   async #readOrReport(id: string): Promise<Checkpoint | null> {
@@ -149,7 +162,7 @@ class DirectoryStore implements CheckpointStore {
 
 /** The cut before a deployment is what a rollback goes back to; who deploys removes it. */
 function isKept(reason: CutReason): boolean {
-  return reason === 'savepoint' || reason === 'deploy';
+  return reason === 'savepoint' || reason === 'deploy' || reason === 'stop';
 }
 
 /** Removes a checkpoint: moved aside first, so that nobody meets it half removed. */

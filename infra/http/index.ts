@@ -1,2 +1,3 @@
 export { openHttpServer } from './server.ts';
 export type { HttpLimits, HttpOptions, HttpServer } from './server.ts';
+export type { GraphRequest, GraphsApi } from './graphs-api.ts';

@@ -6,6 +6,8 @@ import type { Logger } from '../../operators/ports.ts';
 import { Answering } from './answering.ts';
 import type { AnsweringOptions } from './answering.ts';
 import { errorAnswer } from './api-error.ts';
+import { addGraphs, requireLocalName } from './graphs-api.ts';
+import type { GraphsApi } from './graphs-api.ts';
 import { requireToken } from './require-token.ts';
 import { chatTemplate, plainTemplate } from './chat-template.ts';
 import { parseChat, parseCompletion } from './openai-requests.ts';
@@ -18,6 +20,10 @@ export interface HttpOptions extends Omit<AnsweringOptions, 'maxAnswers'> {
   readonly port: number;
   /** Whoever asks must bring it, where there is one. */
   readonly token?: string | undefined;
+  /** The job's graphs, where they are to be had here. */
+  readonly graphs?: GraphsApi | undefined;
+  /** Who asks for graphs must bring this one instead, where there is one: to change them is more than to ask the model. */
+  readonly graphsToken?: string | undefined;
   /** A Jinja template as Hugging Face's tokenizers have it; conversations are written as scripts when absent. */
   readonly chatTemplate?: string | undefined;
   readonly limits?: Partial<HttpLimits>;
@@ -43,8 +49,8 @@ const usual: HttpLimits = { bodyBytes: 1024 * 1024, requestsPerMinute: 6000, ans
 const LOOPBACK: ReadonlySet<string> = new Set(['127.0.0.1', '::1', 'localhost']);
 
 /**
- * Serves the model over HTTP as OpenAI's API does: `/v1/models`, `/v1/completions`, `/v1/chat/completions`; and `/healthz`
- * and `/readyz` for whoever watches over it. No CORS.
+ * Serves the model over HTTP as OpenAI's API does: `/v1/models`, `/v1/completions`, `/v1/chat/completions`; the job's graphs
+ * under `/graphs`; and `/healthz` and `/readyz` for whoever watches over it. No CORS.
  *
  * Rejects with `bad-usage` where others could reach it without a token, or where it can't listen.
  */
@@ -79,6 +85,14 @@ export async function openHttpServer(options: HttpOptions): Promise<HttpServer> 
     addModels(api, options);
     addAnswers(api, options, limits);
   });
+  const { graphs, graphsToken = token } = options;
+  if (graphs) {
+    await server.register(async (api) => {
+      api.addHook('onRequest', api.rateLimit());
+      api.addHook('onRequest', graphsToken ? requireToken(graphsToken) : requireLocalName);
+      addGraphs(api, graphs);
+    });
+  }
   try {
     return { url: await server.listen({ host, port }), close: () => server.close() };
   } catch (error) {

@@ -72,7 +72,13 @@ export class JobReports {
   restored(checkpoint: Checkpoint | null, reached: Trained | null): void {
     this.#progress.goOnFrom(reached);
     this.#hasCut = checkpoint !== null;
-    if (checkpoint) this.#speakWith(checkpoint);
+    if (checkpoint) this.#speakWith(checkpoint, this.#step);
+  }
+
+  /** The training stream of another graph goes on where this one is. */
+  handedOver(reached: Trained | null): void {
+    this.#progress.goOnFrom(reached);
+    this.#hasCut = true;
   }
 
   /** The training stream flows: for the first time, or again after a fault. */
@@ -110,11 +116,14 @@ export class JobReports {
       if (!this.#hasCut) source.requestCut('timer');
       this.#hasCut = true;
     }
-    if (report.event === 'checkpoint') {
-      this.#checkpoint = report.id;
-      this.#options.onEvent({ ...report, step: this.#step });
-      this.#speakWith(report);
-    }
+    if (report.event === 'checkpoint') this.stored(report, this.#step);
+  }
+
+  /** A cut of the training stream is stored, which was made at a step. */
+  stored(report: CheckpointReport, step: number): void {
+    this.#checkpoint = report.id;
+    this.#options.onEvent({ ...report, step });
+    this.#speakWith(report, step);
   }
 
   /** A report of a stream beside the training. */
@@ -159,8 +168,8 @@ export class JobReports {
     return this.#progress.reached.step;
   }
 
-  #speakWith({ id, path }: Pick<CheckpointReport, 'id' | 'path'>): void {
+  #speakWith({ id, path }: Pick<CheckpointReport, 'id' | 'path'>, step: number): void {
     const weights = spokenWeights(path, this.#job.graph.model);
-    this.#taker.offer({ id, step: this.#step, path: weights });
+    this.#taker.offer({ id, step, path: weights });
   }
 }

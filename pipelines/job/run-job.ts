@@ -1,14 +1,12 @@
 import { Subject } from 'rxjs';
-import { z } from 'zod';
-import { serveControl } from '../../infra/index.ts';
+import { openDoors } from '../control/doors.ts';
 import type { Promotion } from '../promotion/promotion.ts';
-import { promotionCommands, startPromotion } from '../promotion/start-promotion.ts';
+import { startPromotion } from '../promotion/start-promotion.ts';
 import { Deployer } from '../redeploy/deployer.ts';
 import { Beside } from './beside.ts';
 import type { JobEvent, SummaryEvent } from './events.ts';
 import { JobReports } from './job-reports.ts';
 import type { OpenJob } from './open-job.ts';
-import { serveHttp } from './serve-http.ts';
 import type { HttpPlace } from './serve-http.ts';
 import { TrainerSeat } from './trainer-seat.ts';
 import { Training } from './training.ts';
@@ -40,13 +38,7 @@ export async function runJob(options: RunJobOptions): Promise<SummaryEvent> {
   try {
     const promotion = await startPromotion({ job, voice, reports, onEvent, onWarning });
     try {
-      const http = options.http && (await serveHttp(job, voice, options.http, reports.logger));
-      if (http) onEvent({ event: 'listening', url: http.url, model: http.model });
-      try {
-        return await runStreams(options, reports, voice, promotion);
-      } finally {
-        await http?.close();
-      }
+      return await runStreams(options, reports, voice, promotion);
     } finally {
       await promotion?.close();
     }
@@ -67,12 +59,9 @@ async function runStreams(
   const beside = new Beside({ reports, voice, seat });
   const over = new Subject<void>();
   const training = new Training({ ...options, reports, voice, seat, over });
-  const deployer = new Deployer({ job, training, beside, seat, onEvent, onWarning });
-  const control = await serveControl(job.dataDir, {
-    savepoint: async () => z.json().parse({ ...(await training.savepoint()) }),
-    deploy: (input, tell) => deployer.deploy(input, tell),
-    ...(promotion ? promotionCommands(promotion) : {}),
-  });
+  const onDeployed = (): void => doors.deployed();
+  const deployer = new Deployer({ job, training, beside, seat, onDeployed, onEvent, onWarning });
+  const doors = await openDoors({ ...options, http: options.http, deployer, training, voice, reports, promotion });
   beside.start(job);
   const running = training.run();
   try {
@@ -83,6 +72,6 @@ async function runStreams(
     // Also after a fault of one of them, the others still use the log, which is closed next.
     over.next();
     await Promise.allSettled([running, beside.close()]);
-    await Promise.allSettled([seat.close(), control.close()]);
+    await Promise.allSettled([seat.close(), doors.close()]);
   }
 }

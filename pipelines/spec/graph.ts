@@ -32,6 +32,8 @@ export interface Graph {
   readonly standingPrompts?: StandingPromptsSpec | undefined;
   /** What a snapshot must show before it may speak; without it, each one speaks. */
   readonly promote?: PromoteSpec | undefined;
+  /** Topic whose records ask the running job for something. */
+  readonly control?: ControlSpec | undefined;
   readonly streams: Readonly<Record<string, readonly Step[]>>;
 }
 
@@ -72,6 +74,10 @@ export interface StandingPromptsSpec {
   readonly every: Duration;
   readonly prompts: readonly string[];
   readonly maxTokens: number;
+}
+
+export interface ControlSpec {
+  readonly topic: string;
 }
 
 /** A graph whose streams have not been looked into yet. */
@@ -121,6 +127,7 @@ export const graphHeadSchema: z.ZodType<GraphHead> = z.strictObject({
     })
     .optional(),
   promote: promoteSchema.optional(),
+  control: z.strictObject({ topic: topicName }).optional(),
   // A stream's name is part of the names of its ledger's topic and of its checkpoints' folder.
   streams: z.record(
     z.string().regex(/^[\w-]{1,100}$/, 'may hold letters, digits, dashes and underscores'),

@@ -83,7 +83,8 @@ function readGraph(json: unknown): { graph: Graph | null; problems: Problem[] } 
   problems.push(...answerProblems(streams), ...topicConflicts(head.data, streams));
   problems.push(...operatorConflicts(head.data, streams));
   problems.push(...promoteProblems(head.data, streams));
-  const { feed, standingPrompts, promote, topics } = head.data;
+  const { control, feed, standingPrompts, promote, topics } = head.data;
+  if (control) requireTopic(control.topic, topics, ['control', 'topic'], problems);
   if (feed) requireTopic(feed.topic, topics, ['feed', 'topic'], problems);
   if (standingPrompts) requireTopic(standingPrompts.topic, topics, ['standingPrompts', 'topic'], problems);
   const heldOut = promote?.heldOut;

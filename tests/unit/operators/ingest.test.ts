@@ -180,6 +180,18 @@ describe('a cut of ingest', () => {
     next.subscription.unsubscribe();
   });
 
+  it('is not the last where only something changes there', async () => {
+    const log = await WatchedLog.with([['a', 'b', 'c']]);
+    const change = { tell: async () => {}, counts: Promise.resolve() };
+    const bench = new IngestBench(log.topic('text'), {}, ({ seen, source }) => {
+      if (seen.at(-1) === 'a') source.requestCut('deploy', change);
+    });
+    await settle(3);
+    expect(bench.seen).toEqual(['restore', 'a', 'barrier', 'b', 'c']);
+    expect(bench.lastBarrier).toMatchObject({ reason: 'deploy', change });
+    bench.subscription.unsubscribe();
+  });
+
   it('for another graph waits as long as an operator puts it off, while others are made and records flow', async () => {
     const log = await WatchedLog.with([['a']]);
     const bench = new IngestBench(log.topic('text'));
