@@ -10,7 +10,7 @@ export { askControl, serveControl } from './control/index.ts';
 export type { ControlHandler, ControlServer } from './control/index.ts';
 export { openEmbeddedLog } from './embedded-log/index.ts';
 export type { Durability, EmbeddedLogOptions } from './embedded-log/index.ts';
-export { openHttpServer } from './http/index.ts';
+export { checkReach, openHttpServer } from './http/index.ts';
 export type { GraphRequest, GraphsApi, HttpLimits, HttpOptions, HttpServer } from './http/index.ts';
 export { compressions, openKafkaLog } from './kafka/index.ts';
 export type { Compression, KafkaLogOptions, KafkaSecurity, Outage } from './kafka/index.ts';

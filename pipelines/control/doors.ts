@@ -79,12 +79,12 @@ export async function openDoors(options: DoorsOptions): Promise<Doors> {
 }
 
 async function openHttp(
-  { deployer, voice, reports, http: place, onEvent }: DoorsOptions,
+  { deployer, voice, reports, http: place }: DoorsOptions,
   deployments: Deployments,
 ): Promise<ServedHttp | null> {
   if (!place) return null;
   const graphs = graphsOverHttp(() => deployer.job, deployments);
   const http = await serveHttp(deployer.job, voice, { ...place, graphs }, reports.logger);
-  onEvent({ event: 'listening', url: http.url, model: http.model });
+  reports.served(http);
   return http;
 }

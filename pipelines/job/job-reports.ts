@@ -5,7 +5,8 @@ import type { MillraceError } from '../../operators/errors.ts';
 import type { Source } from '../../operators/flow.ts';
 import type { Checkpoint, DeadLetters, Logger } from '../../operators/index.ts';
 import type { CheckpointReport, Report } from '../../operators/types.ts';
-import type { JobEvent, SummaryEvent } from './events.ts';
+import { trainingStream } from '../spec/streams.ts';
+import type { JobEvent, ListeningEvent, SummaryEvent } from './events.ts';
 import type { OpenJob } from './open-job.ts';
 import { Progress } from './progress.ts';
 import type { Trained } from './saved-checkpoints.ts';
@@ -34,6 +35,7 @@ export class JobReports {
   #checkpoint: string | null = null;
   #hasCut = false;
   #isReady = false;
+  #served: ListeningEvent | null = null;
   #source: Source | null = null;
   #heardAtMs = performance.now();
   /** Takes new weights: who speaks with them, or who decides about that. */
@@ -68,6 +70,12 @@ export class JobReports {
     this.#taker = taker;
   }
 
+  /** The model may be asked over HTTP, which is told as soon as the job is ready; at once where none trains. */
+  served({ url, model }: Omit<ListeningEvent, 'event'>): void {
+    this.#served = { event: 'listening', url, model };
+    if (!trainingStream(this.#job.graph)) this.#options.onEvent(this.#served);
+  }
+
   /** The training stream is about to go on from a cut, or to begin without one. */
   restored(checkpoint: Checkpoint | null, reached: Trained | null): void {
     this.#progress.goOnFrom(reached);
@@ -93,6 +101,7 @@ export class JobReports {
       const { engine = { mode: 'eager' } } = settings;
       const what = { graph: graph.name, preset, parameters, dataDir, engine };
       onEvent({ event: 'ready', job: folder.id, ...what, step: this.#step });
+      if (this.#served) onEvent(this.#served);
     }
     this.#isReady = true;
     onEvent({ event: 'deployment', stream, outcome: 'started' });

@@ -14,6 +14,7 @@ import type { OpenJob } from './open-job.ts';
 import { latestThatCounts } from './membership.ts';
 import { reachedIn, requireOwners } from './restored-cut.ts';
 import { composeStream, topicsRead } from './run-stream.ts';
+import { samplerSettings } from './sampler-settings.ts';
 import { streamLog } from './stream-log.ts';
 import type { OpenStream } from './run-stream.ts';
 import { version } from '../version.ts';
@@ -73,7 +74,7 @@ export async function openStream(options: StreamOptions): Promise<OpenStream> {
   else if (isTraining) reports.restored(cut, reachedIn(cut, steps));
   const answers = await bookOf(job, steps);
   const trainer = isTraining ? await options.seat.take(job.settings, left !== null) : null;
-  const sampler = has(steps, 'generate') ? await startSampler({ logger, engine: job.settings.engine }) : null;
+  const sampler = has(steps, 'generate') ? await startSampler({ logger, ...samplerSettings(job) }) : null;
   const listening = sampler && voice.keepCurrent(sampler);
   const services: Services = {
     jobId: job.folder.id,

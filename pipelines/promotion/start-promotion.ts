@@ -4,6 +4,7 @@ import type { ControlHandler, SamplerProcess } from '../../infra/index.ts';
 import type { JobEvent } from '../job/events.ts';
 import type { JobReports } from '../job/job-reports.ts';
 import type { OpenJob } from '../job/open-job.ts';
+import { samplerSettings } from '../job/sampler-settings.ts';
 import type { Voice } from '../job/voice.ts';
 import { Promotion } from './promotion.ts';
 
@@ -21,7 +22,7 @@ export async function startPromotion(options: StartPromotionOptions): Promise<Pr
   const { promote } = job.graph;
   if (!promote) return null;
   const { deadLetters, logger } = reports;
-  const openSampler = (): Promise<SamplerProcess> => startSampler({ logger, engine: job.settings.engine });
+  const openSampler = (): Promise<SamplerProcess> => startSampler({ logger, ...samplerSettings(job) });
   const promotion = await Promotion.start({ job, promote, voice, deadLetters, openSampler, onEvent, onWarning });
   reports.offerTo(promotion);
   return promotion;

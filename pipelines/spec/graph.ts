@@ -28,6 +28,7 @@ export interface Graph {
   readonly schemaRegistry?: SchemaRegistrySpec | undefined;
   /** Text to begin with, so that a new job has a stream to learn from. */
   readonly feed?: FeedSpec | undefined;
+  readonly sampler?: SamplerSpec | undefined;
   /** Prompts that are asked again and again, so that one hears the model learn. */
   readonly standingPrompts?: StandingPromptsSpec | undefined;
   /** What a snapshot must show before it may speak; without it, each one speaks. */
@@ -67,6 +68,11 @@ export type TokenizerSpec =
 export interface FeedSpec {
   readonly dataset: 'sotu';
   readonly topic: string;
+}
+
+export interface SamplerSpec {
+  /** Of the time in which there is something to answer, so much is for the sampler. */
+  readonly share: number;
 }
 
 export interface StandingPromptsSpec {
@@ -118,6 +124,7 @@ export const graphHeadSchema: z.ZodType<GraphHead> = z.strictObject({
   kafka: kafkaSchema.optional(),
   schemaRegistry: schemaRegistrySchema.optional(),
   feed: z.strictObject({ dataset: z.literal('sotu'), topic: topicName }).optional(),
+  sampler: z.strictObject({ share: z.number().gt(0).max(1).default(1) }).optional(),
   standingPrompts: z
     .strictObject({
       topic: topicName,
