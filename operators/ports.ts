@@ -205,7 +205,7 @@ export type SampleRequest = SamplerRequest;
 
 export interface SampleDelta {
   readonly tokens: Int32Array;
-  /** Of each token, when the request asks for them. */
+  /** Of each token, and of the stop token behind them, when the request asks for them. */
   readonly logProbabilities?: readonly ChosenProbability[];
   /** Of each token of the prompt but the first, on the first delta, when the request asks for them. */
   readonly promptLogProbabilities?: readonly ChosenProbability[];

@@ -1,4 +1,5 @@
 import { Command, Option } from 'commander';
+import { checkReach } from '../../infra/index.ts';
 import type { Outage } from '../../infra/index.ts';
 import type { PresetName } from '../../model/presets.ts';
 import type { EngineSettings } from '../../model/settings.ts';
@@ -97,6 +98,10 @@ function up(file: string | undefined, options: UpOptions): Promise<void> {
 }
 
 async function run(file: string | undefined, options: UpOptions, stop: AbortSignal): Promise<void> {
+  const token = process.env['MILLRACE_HTTP_TOKEN'];
+  const graphsToken = process.env['MILLRACE_HTTP_DEPLOY_TOKEN'];
+  const http = options.http && { ...options.http, token, graphsToken };
+  if (http) checkReach(http);
   const graph = withOverrides(await startingGraph(file, options), options);
   const reporter = createReporter({
     mode: options.json ? 'json' : process.stdout.isTTY ? 'tty' : 'plain',
@@ -126,9 +131,6 @@ async function run(file: string | undefined, options: UpOptions, stop: AbortSign
     if (stop.aborted) farewell();
     else stop.addEventListener('abort', farewell);
     try {
-      const token = process.env['MILLRACE_HTTP_TOKEN'];
-      const graphsToken = process.env['MILLRACE_HTTP_DEPLOY_TOKEN'];
-      const http = options.http && { ...options.http, token, graphsToken };
       onEvent(await runJob({ job, maxSteps, untilIdleMs, http, onEvent, onWarning, stop }));
     } finally {
       await job.close();

@@ -14,6 +14,7 @@ import type { OpenJob } from './open-job.ts';
 import { latestThatCounts } from './membership.ts';
 import { reachedIn, requireOwners } from './restored-cut.ts';
 import { composeStream, topicsRead } from './run-stream.ts';
+import { samplerSettings } from './sampler-settings.ts';
 import { streamLog } from './stream-log.ts';
 import { inVocabulary } from './vocabulary.ts';
 import type { OpenStream } from './run-stream.ts';
@@ -48,14 +49,15 @@ export interface Left {
 export async function openStream(options: StreamOptions): Promise<OpenStream> {
   const { job, name, steps, voice, reports, left = null, current = () => job } = options;
   const { logger } = reports;
+  const isTraining = has(steps, 'trainStep');
   const store = await openCheckpointStore(checkpointsOf(job.folder, name, steps), {
     jobId: job.folder.id,
     logger,
     describe: () => describe(current(), name),
     files: [{ name: 'tokenizer.json', path: job.tokenizerFile }],
+    ...(isTraining && job.graph.promote ? { held: () => job.champions.held } : {}),
   });
   const hold = left && new Hold(left.counts);
-  const isTraining = has(steps, 'trainStep');
   const direct = streamLog(job.log, logger);
   const log = hold?.log(direct) ?? direct;
   const ledger = job.ledgerOf(name, log);
@@ -75,7 +77,7 @@ export async function openStream(options: StreamOptions): Promise<OpenStream> {
   else if (isTraining) reports.restored(spelled === cut ? cut : null, reachedIn(cut, steps));
   const answers = await bookOf(job, steps);
   const trainer = isTraining ? await options.seat.take(job.settings, left !== null) : null;
-  const sampler = has(steps, 'generate') ? await startSampler({ logger, engine: job.settings.engine }) : null;
+  const sampler = has(steps, 'generate') ? await startSampler({ logger, ...samplerSettings(job) }) : null;
   const listening = sampler && voice.keepCurrent(sampler);
   const services: Services = {
     jobId: job.folder.id,
@@ -96,7 +98,7 @@ export async function openStream(options: StreamOptions): Promise<OpenStream> {
       return started(trainer, 'trainer');
     },
     get sampler() {
-      return started(sampler, 'sampler');
+      return voice.prompts.of(started(sampler, 'sampler'));
     },
   };
   return {

@@ -21,6 +21,15 @@ export function laterTokenizerFile({ root }: JobFolder, spec: TokenizerSpec): st
   return join(root, `tokenizer-${hash}.json`);
 }
 
+/** Whether a checkpoint was made with a vocabulary. */
+export async function isOfVocabulary({ path }: Pick<Checkpoint, 'path'>, tokenizer: string): Promise<boolean> {
+  return (await tokenizerIn(path)) === (await readFile(tokenizer, 'utf8'));
+}
+
+function tokenizerIn(checkpoint: string): Promise<string> {
+  return readFile(join(checkpoint, 'tokenizer.json'), 'utf8');
+}
+
 /**
  * A cut in the tokens of a vocabulary: itself, where it was made with the same. Each operator that holds tokens spells them
  * anew, and the same cut always gives the same.
@@ -31,11 +40,8 @@ export async function inVocabulary(
   steps: readonly Step[],
   batch: Services['batch'],
 ): Promise<Checkpoint> {
-  const [made, wanted] = await Promise.all([
-    readFile(join(cut.path, 'tokenizer.json'), 'utf8'),
-    readFile(tokenizer, 'utf8'),
-  ]);
-  if (made === wanted) return cut;
+  if (await isOfVocabulary(cut, tokenizer)) return cut;
+  const [made, wanted] = await Promise.all([tokenizerIn(cut.path), readFile(tokenizer, 'utf8')]);
   const respelling = respellingOf(parseTokenizerFile(JSON.parse(made)), parseTokenizerFile(JSON.parse(wanted)));
   const stepOf = new Map(steps.map((step) => [step.uid, step]));
   const states = [...cut.states].map(([uid, snapshot]) => {

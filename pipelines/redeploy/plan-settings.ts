@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Graph } from '../spec/graph.ts';
+import { has } from '../spec/streams.ts';
 import type { TopicSpec } from '../spec/topics.ts';
 import { modelChange } from './model-change.ts';
 import type { Effect, PlanInput } from './plan.ts';
@@ -39,6 +40,7 @@ const RULES: Readonly<Record<string, Rule>> = {
   'model.intermediateSize': resized,
   'model.seed': (input) =>
     hasTrained(input) ? { note: 'No effect any more: the first weights are made.' } : restart(input),
+  sampler: samplerAnew,
   'model.learningRate': () => ({ effect: 'live' }),
   'model.accumulate': trainerAnew,
   'model.engine': (input) =>
@@ -97,6 +99,11 @@ function trainerAnew({ to }: PlanInput): ReturnType<Rule> {
   return { effect: 'rebuild', streams, warmUp: 'the training step, of a new trainer' };
 }
 
+function samplerAnew({ to }: PlanInput): ReturnType<Rule> {
+  const streams = Object.keys(to.streams).filter((name) => uses(to, name, 'generate'));
+  return streams.length > 0 ? { effect: 'rebuild', streams } : { effect: 'restart', note: RESTART };
+}
+
 /** All that a topic says of its records. */
 function formatOf({
   partitions: _partitions,
@@ -119,8 +126,12 @@ function hasTrained({ from, states }: PlanInput): boolean {
   return Object.keys(from.streams).some((name) => trains(from, name) && (states.get(name)?.size ?? 0) > 0);
 }
 
-function trains({ streams }: Graph, name: string): boolean {
-  return streams[name]?.some(({ kind }) => kind.kind === 'trainStep') ?? false;
+function trains(graph: Graph, name: string): boolean {
+  return uses(graph, name, 'trainStep');
+}
+
+function uses({ streams }: Graph, name: string, kindName: string): boolean {
+  return has(streams[name] ?? [], kindName);
 }
 
 /** What a graph says outside of its topics and streams, by path. */

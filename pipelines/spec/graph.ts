@@ -7,6 +7,8 @@ import type { ByteSize, Duration } from '../../operators/units.ts';
 import type { OperatorModule } from '../own-operators/pack-module.ts';
 import { kafkaSchema } from './kafka.ts';
 import type { KafkaSpec } from './kafka.ts';
+import { promoteSchema } from './promote.ts';
+import type { PromoteSpec } from './promote.ts';
 import { schemaRegistrySchema } from './schema-registry.ts';
 import type { SchemaRegistrySpec } from './schema-registry.ts';
 import { topicSchema } from './topics.ts';
@@ -29,8 +31,11 @@ export interface Graph {
   readonly schemaRegistry?: SchemaRegistrySpec | undefined;
   /** Text to begin with, so that a new job has a stream to learn from. */
   readonly feed?: FeedSpec | undefined;
+  readonly sampler?: SamplerSpec | undefined;
   /** Prompts that are asked again and again, so that one hears the model learn. */
   readonly standingPrompts?: StandingPromptsSpec | undefined;
+  /** What a snapshot must show before it may speak; without it, each one speaks. */
+  readonly promote?: PromoteSpec | undefined;
   /** Topic whose records ask the running job for something. */
   readonly control?: ControlSpec | undefined;
   readonly streams: Readonly<Record<string, readonly Step[]>>;
@@ -71,6 +76,11 @@ export type TokenizerSpec =
 export interface FeedSpec {
   readonly dataset: 'sotu';
   readonly topic: string;
+}
+
+export interface SamplerSpec {
+  /** Of the time in which there is something to answer, so much is for the sampler. */
+  readonly share: number;
 }
 
 export interface StandingPromptsSpec {
@@ -134,6 +144,7 @@ export const graphHeadSchema: z.ZodType<GraphHead> = z.strictObject({
   kafka: kafkaSchema.optional(),
   schemaRegistry: schemaRegistrySchema.optional(),
   feed: z.strictObject({ dataset: z.literal('sotu'), topic: topicName }).optional(),
+  sampler: z.strictObject({ share: z.number().gt(0).max(1).default(1) }).optional(),
   standingPrompts: z
     .strictObject({
       topic: topicName,
@@ -142,6 +153,7 @@ export const graphHeadSchema: z.ZodType<GraphHead> = z.strictObject({
       maxTokens: z.int().min(1).default(40),
     })
     .optional(),
+  promote: promoteSchema.optional(),
   control: z.strictObject({ topic: topicName }).optional(),
   // A stream's name is part of the names of its ledger's topic and of its checkpoints' folder.
   streams: z.record(

@@ -9,6 +9,7 @@ import { answerProblems } from './lint-answers.ts';
 import { operatorConflicts } from './lint-conflicts.ts';
 import { knownKinds } from './lint-modules.ts';
 import type { KnownKinds, LintOptions } from './lint-modules.ts';
+import { promoteProblems } from './lint-promote.ts';
 import { topicConflicts } from './lint-topics.ts';
 
 export type FindingCode =
@@ -89,10 +90,13 @@ function readGraph(json: unknown, options: LintOptions): { graph: Graph | null; 
   problems.push(...secondTrainers(streams), ...unsavedTrainers(streams));
   problems.push(...answerProblems(streams), ...topicConflicts(head.data, streams));
   problems.push(...operatorConflicts(head.data, streams));
-  const { control, feed, standingPrompts, topics } = head.data;
+  problems.push(...promoteProblems(head.data, streams));
+  const { control, feed, standingPrompts, promote, topics } = head.data;
   if (control) requireTopic(control.topic, topics, ['control', 'topic'], problems);
   if (feed) requireTopic(feed.topic, topics, ['feed', 'topic'], problems);
   if (standingPrompts) requireTopic(standingPrompts.topic, topics, ['standingPrompts', 'topic'], problems);
+  const heldOut = promote?.heldOut;
+  if (heldOut && 'topic' in heldOut) requireTopic(heldOut.topic, topics, ['promote', 'heldOut', 'topic'], problems);
   const { operators: _files, ...rest } = head.data;
   const own = known.modules.length > 0 ? { operators: known.modules } : {};
   return { graph: { ...rest, ...own, streams }, problems };
