@@ -19,7 +19,7 @@ interface WaitingBatch {
 /** Of batches there may be megabytes: to look at each number would hold up what waits for them. */
 const numbers = z.custom<number[]>((value) => Array.isArray(value));
 
-const waitingBatchSchema: z.ZodType<WaitingBatch> = z.object({
+export const waitingBatchSchema: z.ZodType<WaitingBatch> = z.object({
   rows: int,
   context: int,
   ids: numbers,
@@ -40,6 +40,8 @@ interface TrainState {
   waiting: WaitingBatch[];
   /** The trainer's own state. */
   trainer: Json;
+  /** By token of the job's vocabulary, where the weights are those of another one: which of their tokens it comes from. */
+  vocabulary?: (number | number[])[] | undefined;
 }
 
 export const trainStateSchema: z.ZodType<TrainState> = z.object({
@@ -47,6 +49,7 @@ export const trainStateSchema: z.ZodType<TrainState> = z.object({
   totals: z.object({ tokens: int, bytes: int, bits: z.number() }),
   waiting: z.array(waitingBatchSchema),
   trainer: z.json(),
+  vocabulary: z.array(z.union([int, z.array(int)])).optional(),
 });
 
 export function batchToJson({ ids, targets, lossMask, segments, ...rest }: TokenBatch): Json {

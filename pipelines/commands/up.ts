@@ -1,4 +1,5 @@
 import { Command, Option } from 'commander';
+import { checkReach } from '../../infra/index.ts';
 import type { Outage } from '../../infra/index.ts';
 import type { PresetName } from '../../model/presets.ts';
 import type { EngineSettings } from '../../model/settings.ts';
@@ -15,6 +16,7 @@ import type { HttpPlace } from '../job/serve-http.ts';
 import { suitableEngine } from '../job/suitable-engine.ts';
 import { graphOfSavepoint } from '../redeploy/fork-job.ts';
 import type { Plan } from '../redeploy/plan.ts';
+import { staleModules } from '../own-operators/stale-modules.ts';
 import { createReporter } from '../terminal/status-line.ts';
 import { DEFAULT_GRAPH, graphFor } from './graph-for.ts';
 import { brokersOption, collect, dataDirOption, engineOption, httpPlace, integer, milliseconds } from './options.ts';
@@ -96,6 +98,10 @@ function up(file: string | undefined, options: UpOptions): Promise<void> {
 }
 
 async function run(file: string | undefined, options: UpOptions, stop: AbortSignal): Promise<void> {
+  const token = process.env['MILLRACE_HTTP_TOKEN'];
+  const graphsToken = process.env['MILLRACE_HTTP_DEPLOY_TOKEN'];
+  const http = options.http && { ...options.http, token, graphsToken };
+  if (http) checkReach(http);
   const graph = withOverrides(await startingGraph(file, options), options);
   const reporter = createReporter({
     mode: options.json ? 'json' : process.stdout.isTTY ? 'tty' : 'plain',
@@ -103,6 +109,7 @@ async function run(file: string | undefined, options: UpOptions, stop: AbortSign
     err: process.stderr,
   });
   const onWarning = (message: string): void => reporter.warn(message);
+  for (const warning of staleModules(graph.operators)) onWarning(warning);
   const { fresh = false, maxSteps = Infinity, untilIdle: untilIdleMs = Infinity } = options;
   const place = placeOf(graph, options);
   try {
@@ -124,9 +131,6 @@ async function run(file: string | undefined, options: UpOptions, stop: AbortSign
     if (stop.aborted) farewell();
     else stop.addEventListener('abort', farewell);
     try {
-      const token = process.env['MILLRACE_HTTP_TOKEN'];
-      const graphsToken = process.env['MILLRACE_HTTP_DEPLOY_TOKEN'];
-      const http = options.http && { ...options.http, token, graphsToken };
       onEvent(await runJob({ job, maxSteps, untilIdleMs, http, onEvent, onWarning, stop }));
     } finally {
       await job.close();

@@ -5,7 +5,8 @@ import type { MillraceError } from '../../operators/errors.ts';
 import type { Source } from '../../operators/flow.ts';
 import type { Checkpoint, DeadLetters, Logger } from '../../operators/index.ts';
 import type { CheckpointReport, Report } from '../../operators/types.ts';
-import type { JobEvent, SummaryEvent } from './events.ts';
+import { trainingStream } from '../spec/streams.ts';
+import type { JobEvent, ListeningEvent, SummaryEvent } from './events.ts';
 import type { OpenJob } from './open-job.ts';
 import { Progress } from './progress.ts';
 import type { Trained } from './saved-checkpoints.ts';
@@ -34,13 +35,17 @@ export class JobReports {
   #checkpoint: string | null = null;
   #hasCut = false;
   #isReady = false;
+  #served: ListeningEvent | null = null;
   #source: Source | null = null;
   #heardAtMs = performance.now();
+  /** Takes new weights: who speaks with them, or who decides about that. */
+  #taker: Pick<Voice, 'offer'>;
 
   constructor(options: JobReportsOptions) {
     const { job, onEvent, onWarning } = options;
     this.#options = options;
     this.#job = job;
+    this.#taker = options.voice;
     this.#progress = new Progress(job.log);
     this.logger = { info: () => {}, warn: onWarning };
     this.deadLetters = {
@@ -58,6 +63,17 @@ export class JobReports {
   /** When the log was last known to answer, by `performance.now()`. */
   get heardAtMs(): number {
     return this.#heardAtMs;
+  }
+
+  /** From now on new weights are offered there, and not to the voice. */
+  offerTo(taker: Pick<Voice, 'offer'>): void {
+    this.#taker = taker;
+  }
+
+  /** The model may be asked over HTTP, which is told as soon as the job is ready; at once where none trains. */
+  served({ url, model }: Omit<ListeningEvent, 'event'>): void {
+    this.#served = { event: 'listening', url, model };
+    if (!trainingStream(this.#job.graph)) this.#options.onEvent(this.#served);
   }
 
   /** The training stream is about to go on from a cut, or to begin without one. */
@@ -85,6 +101,7 @@ export class JobReports {
       const { engine = { mode: 'eager' } } = settings;
       const what = { graph: graph.name, preset, parameters, dataDir, engine };
       onEvent({ event: 'ready', job: folder.id, ...what, step: this.#step });
+      if (this.#served) onEvent(this.#served);
     }
     this.#isReady = true;
     onEvent({ event: 'deployment', stream, outcome: 'started' });
@@ -162,6 +179,6 @@ export class JobReports {
 
   #speakWith({ id, path }: Pick<CheckpointReport, 'id' | 'path'>, step: number): void {
     const weights = spokenWeights(path, this.#job.graph.model);
-    this.#options.voice.offer({ id, step, path: weights });
+    this.#taker.offer({ id, step, path: weights });
   }
 }

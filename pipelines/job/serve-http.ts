@@ -3,6 +3,7 @@ import type { GraphsApi } from '../../infra/index.ts';
 import type { Logger } from '../../operators/index.ts';
 import { has } from '../spec/streams.ts';
 import type { OpenJob } from './open-job.ts';
+import { samplerSettings } from './sampler-settings.ts';
 import type { Voice } from './voice.ts';
 
 /** Where the model is to be asked over HTTP, and what whoever asks must bring. */
@@ -32,7 +33,7 @@ export async function serveHttp(
   logger: Logger,
 ): Promise<ServedHttp> {
   const hasSampler = Object.values(job.graph.streams).some((steps) => has(steps, 'generate'));
-  const own = hasSampler ? null : await startSampler({ logger, engine: job.settings.engine });
+  const own = hasSampler ? null : await startSampler({ logger, ...samplerSettings(job) });
   const listening = own && voice.keepCurrent(own);
   const model = {
     id: job.graph.name,
