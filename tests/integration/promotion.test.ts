@@ -55,6 +55,7 @@ const modelsSchema = z.object({
   verdict: z.string().nullable(),
 });
 const recordSchema = z.object({
+  answers: z.array(z.object({ prompt: z.string() })),
   sequence: z.number(),
   verdict: z.string(),
   by: z.string(),
@@ -117,6 +118,9 @@ test('promotes what is better, refuses what is worse, falls back, and tells of e
   const ids = ruled.map((each) => each.snapshot.id);
   expect([...new Set(ids)].toSorted()).toEqual(ids);
   expect(decisions.at(-1)).toMatchObject({ by: 'hand', verdict: 'demoted', snapshot: { id: good } });
+
+  // Whoever asked over HTTP meanwhile, the candidates have answered too.
+  expect(decisions.findLast(({ verdict }) => verdict === 'refused')?.answers[0]).toMatchObject({ prompt: 'the' });
 
   // The first was taken at the second try; the second is refused for good, so it is a dead letter.
   const [first = '', second = ''] = records;
