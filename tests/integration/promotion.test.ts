@@ -111,6 +111,8 @@ test('promotes what is better, refuses what is worse, falls back, and tells of e
   const ended = await again.finished;
   expect(ended.code, ended.stderr).toBe(0);
 
+  const replayed = await command('deadletters', 'replay', '--all');
+  expect(replayed.stderr).toContain('meant for a webhook');
   const { records, letters } = await kept();
   const decisions = records.map((record) => recordSchema.parse(JSON.parse(record)));
   expect(decisions.map(({ sequence }) => sequence)).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8]);
