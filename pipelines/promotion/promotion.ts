@@ -24,7 +24,10 @@ import type { Decision, PromotionState } from './promotion-state.ts';
 import { snapshotNamed, snapshotsBetween } from './snapshots.ts';
 
 /** What of a job it needs. */
-export type PromotingJob = Pick<OpenJob, 'folder' | 'graph' | 'champions' | 'log' | 'formats' | 'tokenizer'> & {
+export type PromotingJob = Pick<
+  OpenJob,
+  'folder' | 'graph' | 'champions' | 'log' | 'formats' | 'tokenizer' | 'tokenizerFile'
+> & {
   readonly settings: { readonly model: Pick<ModelConfig, 'maxContext'> };
 };
 

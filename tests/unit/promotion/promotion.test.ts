@@ -1,4 +1,4 @@
-import { mkdtemp, mkdir, rm } from 'node:fs/promises';
+import { mkdtemp, mkdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
@@ -46,6 +46,7 @@ beforeEach(async () => {
   root = await mkdtemp(join(tmpdir(), 'millrace-promotion-'));
   folder = newJob(dataFolder(root), 'embedded');
   await mkdir(folder.checkpoints);
+  await writeFile(folder.tokenizer, '{}');
   log = new MemoryLog();
   for (const topic of ['apart', 'promotions']) await log.createTopic(topic);
   await log.produce('apart', [{ value: 'text that nobody has learnt' }]);
@@ -65,6 +66,7 @@ async function openAll(): Promise<void> {
     jobId: 'j',
     logger,
     describe: {},
+    files: [{ name: 'tokenizer.json', path: folder.tokenizer }],
     held: () => champions.held,
   });
 }
@@ -74,7 +76,16 @@ async function start(): Promise<Promotion> {
   const formats = { of: () => plainFormat };
   const settings = { model: { maxContext: 64 } };
   return Promotion.start({
-    job: { folder, graph, champions, log, formats, tokenizer: byteTokenizer, settings },
+    job: {
+      folder,
+      graph,
+      champions,
+      log,
+      formats,
+      tokenizer: byteTokenizer,
+      tokenizerFile: folder.tokenizer,
+      settings,
+    },
     promote,
     voice: { offer: (weights) => void offered.push(weights), prompts: new LivePrompts() },
     deadLetters: new MemoryDeadLetters(),
