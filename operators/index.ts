@@ -34,6 +34,7 @@ export type {
   Cut,
   DeadLetter,
   DeadLetters,
+  FinishReason,
   GroupMembership,
   GroupOptions,
   Ledger,
@@ -57,6 +58,7 @@ export type {
   Trainer,
   Transaction,
   Transactions,
+  Watermark,
   WeightsFile,
   WeightsVersion,
 } from './ports.ts';
@@ -74,13 +76,17 @@ export { tokenizePrompt } from './tokenize-prompt.ts';
 export { trainStep } from './train-step.ts';
 export type { TrainStepOptions } from './train-step.ts';
 export type {
+  AnswerUsage,
+  Cancellation,
   CheckpointReport,
   Coordinates,
   CutReason,
   Document,
+  Freshness,
   Json,
   LogRecord,
   NewRecord,
+  OnNewWeights,
   Prompt,
   Report,
   Snapshot,

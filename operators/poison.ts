@@ -8,6 +8,7 @@ const POISON: ReadonlySet<ErrorCode> = new Set([
   'document-too-large',
   'field-missing',
   'prompt-invalid',
+  'prompt-oversized',
   'record-empty',
   'record-not-avro',
   'record-not-json',

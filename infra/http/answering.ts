@@ -5,6 +5,7 @@ import { answerText } from './answer-text.ts';
 import type { TextPiece } from './answer-text.ts';
 import { ApiError } from './api-error.ts';
 import type { Asked } from './openai-requests.ts';
+import { untilDeadline } from './until-deadline.ts';
 
 /** The model that speaks. */
 export interface SpeakingModel {
@@ -37,6 +38,8 @@ export interface AnswerPiece extends TextPiece {
   /** On an answer's first part, of each token of the prompt but the end-of-text one, when they were asked for. */
   readonly promptProbabilities: readonly ChosenProbability[] | null;
   readonly weights: WeightsVersion;
+  /** Tokens of the prompt that had been read before. */
+  readonly reused: number;
 }
 
 /** Lets requests ask the sampler, up to a limit. */
@@ -101,6 +104,7 @@ export class Answering {
       prompt: prompt.tokens,
       maxTokens: maxTokens ?? model.maxContext - prompt.tokens.length,
       seed: asked.seed + at,
+      onNewWeights: asked.onNewWeights,
       stopTokens: [tokenizer.endOfText],
       topLogProbabilities: top ?? undefined,
       topPromptLogProbabilities: isScored ? (top ?? undefined) : undefined,
@@ -108,10 +112,13 @@ export class Answering {
     return new Observable<AnswerPiece>((subscriber) => {
       let promptProbabilities: readonly ChosenProbability[] | null = null;
       let weights: WeightsVersion = { id: '', step: 0 };
+      let reused = 0;
       const deltas = sampler.sample({ ...request, maxTokens: Math.max(1, request.maxTokens) }).pipe(
+        untilDeadline(asked.deadlineMs),
         map((delta) => {
           promptProbabilities = delta.promptLogProbabilities ?? null;
           weights = delta.weights;
+          reused = delta.read?.reused ?? reused;
           return delta;
         }),
         answerText(tokenizer, isSilent ? [] : stop),
@@ -120,6 +127,7 @@ export class Answering {
           index,
           promptProbabilities,
           weights,
+          reused,
         })),
       );
       return deltas.subscribe(subscriber);

@@ -5,6 +5,7 @@ import { z } from 'zod';
 import { openCheckpointStore, readManifest } from '../../infra/index.ts';
 import { MillraceError } from '../../operators/errors.ts';
 import { forkedIngestState, ingestStateIn } from '../../operators/ingest-state.ts';
+import { forkedTrainState } from '../../operators/train-state.ts';
 import type { Checkpoint, Logger } from '../../operators/ports.ts';
 import type { Json, Snapshot } from '../../operators/types.ts';
 import type { JobFolder } from '../job/job-folder.ts';
@@ -95,7 +96,7 @@ export async function writeFork({ job, fork, states, graph, keepsOffsets, logger
         steps.flatMap(({ uid, kind }) => (kind.kind === kindName ? [uid] : [])),
       ),
     );
-  const [sources, sinks] = [uidsOf('ingest'), uidsOf('publish')];
+  const [sources, sinks, trainers] = [uidsOf('ingest'), uidsOf('publish'), uidsOf('trainStep')];
   const staging = join(job.root, 'staging-fork');
   await rm(staging, { recursive: true, force: true });
   await mkdir(staging, { recursive: true });
@@ -110,7 +111,7 @@ export async function writeFork({ job, fork, states, graph, keepsOffsets, logger
     const files = (snapshot.files ?? []).map(({ name, path }) => ({ name, from: path, path: join(staging, name) }));
     for (const { from, path } of files) await link(from, path).catch(() => copyFile(from, path));
     begun.set(uid, {
-      ...snapshot,
+      ...(trainers.has(uid) && !keepsOffsets ? forkedTrainState(uid, snapshot) : snapshot),
       ...(files.length > 0 ? { files: files.map(({ name, path }) => ({ name, path })) } : {}),
     });
   }

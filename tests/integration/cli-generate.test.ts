@@ -18,6 +18,8 @@ type Asked = z.output<typeof promptSchema>;
 let dataDir: string;
 let log: TopicLog;
 let asked: Asked[];
+/** Keys of the tombstones that came. */
+let takenBack: string[];
 let job: Promise<void> | null;
 let stop: AbortController;
 
@@ -25,6 +27,7 @@ beforeEach(async () => {
   dataDir = await mkdtemp(join(tmpdir(), 'millrace-cli-'));
   log = await openEmbeddedLog(dataFolder(dataDir).log);
   asked = [];
+  takenBack = [];
   job = null;
   stop = new AbortController();
 });
@@ -43,8 +46,12 @@ async function answerWith(say: (prompt: Asked) => Promise<void>): Promise<void> 
   const reader = log.reader([{ topic: 'prompts', partition: 0, offset: 0 }]);
   job = (async () => {
     while (!stop.signal.aborted) {
-      for (const { value } of await reader.poll({ waitMs: 1000, signal: stop.signal })) {
-        const prompt = promptSchema.parse(JSON.parse(Buffer.from(value ?? []).toString()));
+      for (const { key, value } of await reader.poll({ waitMs: 1000, signal: stop.signal })) {
+        if (value === null) {
+          takenBack.push(Buffer.from(key ?? []).toString());
+          continue;
+        }
+        const prompt = promptSchema.parse(JSON.parse(Buffer.from(value).toString()));
         asked.push(prompt);
         await say(prompt);
       }
@@ -75,9 +82,22 @@ function generate(args: readonly string[], input?: string): ReturnType<typeof mi
 describe('millrace generate', () => {
   it('asks the running job, and prints its own answer only', async () => {
     await answerWith(sayAll);
-    const { code, stdout } = await generate(['We', '--max-tokens', '3', '--temperature', '0', '--seed', '7']);
+    const { code, stdout } = await generate([
+      'We',
+      '--max-tokens',
+      '3',
+      '--temperature',
+      '0',
+      '--seed',
+      '7',
+      '--deadline',
+      '9s',
+    ]);
     expect({ code, stdout }).toEqual({ code: 0, stdout: ' of the Union' });
-    expect(asked).toEqual([{ id: expect.any(String), prompt: 'We', maxTokens: 3, temperature: 0, seed: 7 }]);
+    expect(asked).toEqual([
+      { id: expect.any(String), prompt: 'We', maxTokens: 3, temperature: 0, seed: 7, deadlineMs: 9000 },
+    ]);
+    expect(takenBack).toEqual([]);
   });
 
   it('takes the prompt from standard input, and prints deltas as JSON', async () => {
@@ -131,11 +151,12 @@ describe('millrace generate', () => {
     expect({ code: empty.code, stderr: empty.stderr }).toEqual({ code: 2, stderr: expect.stringMatching(/is empty/) });
   });
 
-  it('ends at Ctrl-C', async () => {
+  it('takes the prompt back and ends at Ctrl-C', async () => {
     await answerWith(({ id }) => say(id, 0, ' of\n', null));
     const asking = new Millrace(['generate', '--data-dir', dataDir, 'We']);
     await asking.line((line) => line === ' of');
     asking.kill('SIGINT');
     expect(await asking.finished).toMatchObject({ code: INTERRUPTED, stderr: '' });
+    await expect.poll(() => takenBack).toEqual([asked[0]?.id]);
   });
 });

@@ -59,3 +59,31 @@ test('counts the lag, steps and totals of a job on from its cut, and from nothin
   expect(progress.reached.step).toBe(0);
   expect(progress.lag).toBe(3);
 });
+
+test('says what the weights of a cut, and of a run, have seen', () => {
+  const progress = new Progress(new MemoryLog());
+  const seen = { watermark: { 'text/0': 2, 'text/1': 9 }, textAtMs: 50 };
+  const states = new Map(cut.states).set('train', {
+    state: { step: 7, totals: TOTALS, seen, waiting: [], trainer: null },
+  });
+  progress.goOnFrom(reachedIn({ ...cut, states }, STEPS));
+  expect(progress.weights).toEqual({ step: 7, seen: seen.watermark, textAtMs: 50 });
+  progress.step({
+    event: 'step',
+    step: 8,
+    loss: 1,
+    bitsPerByte: 1,
+    gradNorm: 1,
+    lr: 1,
+    tokens: 4,
+    bytes: 8,
+    totals: TOTALS,
+    skipped: false,
+    spans: [{ topic: 'text', partition: 0, from: 2, to: 4 }],
+    timestampMs: 60,
+  });
+  const watermark = { 'text/0': 4, 'text/1': 9 };
+  expect(progress.weights).toEqual({ step: 8, seen: watermark, textAtMs: 60, trainedAtMs: expect.any(Number) });
+  progress.goOnFrom(reachedIn(cut, STEPS));
+  expect(progress.weights).toEqual({ step: 7, seen: {} });
+});
