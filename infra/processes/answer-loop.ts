@@ -14,22 +14,30 @@ interface OpenAnswer extends AnswerRequest {
   readonly fail: (error: unknown) => void;
 }
 
+/** Rests that are shorter are saved up: timers count whole milliseconds. */
+const SHORTEST_REST_MS = 1;
+
 /**
  * Steps the model as long as there is something to answer, and looks up between two steps, so that requests, cancellations
- * and new weights get in. Answers wait for the first weights.
+ * and new weights get in. Answers wait for the first weights. Of the time in which there is something to answer, the model
+ * has a share; it rests behind each step.
  */
 export class AnswerLoop {
   readonly #sampler: ModelSampler;
   readonly #emit: (event: SamplerEvent) => void;
+  readonly #share: number;
   readonly #open = new Map<string, OpenAnswer>();
   /** By the numbers that the sampler gave them: those that may still speak. */
   readonly #weights = new Map<number, WeightsVersion>();
   #next: NextWeights | null = null;
   #running = false;
+  /** Rest that is due. */
+  #restMs = 0;
 
-  constructor(sampler: ModelSampler, emit: (event: SamplerEvent) => void) {
+  constructor(sampler: ModelSampler, emit: (event: SamplerEvent) => void, share = 1) {
     this.#sampler = sampler;
     this.#emit = emit;
+    this.#share = share;
   }
 
   /**
@@ -98,7 +106,9 @@ export class AnswerLoop {
   #step(): void {
     this.#running = this.#sampler.busy && this.#hasWeights;
     if (!this.#running) return;
+    const startMs = performance.now();
     const deltas = this.#sampler.step();
+    this.#restMs += (performance.now() - startMs) * (1 / this.#share - 1);
     for (const [version, weights] of this.#weights) {
       const spoken = deltas.filter((delta) => delta.version === version);
       if (spoken.length > 0) this.#emit({ weights, deltas: spoken });
@@ -109,6 +119,16 @@ export class AnswerLoop {
       this.#open.delete(id);
     }
     this.#takeNext();
-    setImmediate(() => this.#step());
+    this.#goOn();
+  }
+
+  #goOn(): void {
+    const restMs = this.#restMs;
+    if (restMs < SHORTEST_REST_MS) {
+      setImmediate(() => this.#step());
+      return;
+    }
+    this.#restMs = 0;
+    setTimeout(() => this.#step(), restMs);
   }
 }

@@ -4,10 +4,8 @@ import { z } from 'zod';
 import { askControl } from '../../infra/index.ts';
 import { MillraceError } from '../../operators/errors.ts';
 import type { Json } from '../../operators/types.ts';
-import type { JobFolder } from '../job/job-folder.ts';
 import type { Deployed } from '../redeploy/deployer.ts';
-import { currentGraph, graphVersion, graphVersions, readGraphOf } from '../redeploy/graph-history.ts';
-import type { GraphVersion } from '../redeploy/graph-history.ts';
+import { currentGraph, graphVersion, readGraphOf, versionBefore } from '../redeploy/graph-history.ts';
 import { planRedeploy } from '../redeploy/plan.ts';
 import { savedStates } from '../redeploy/saved-states.ts';
 import { graphDocument } from '../spec/graph.ts';
@@ -96,7 +94,9 @@ async function deploy(session: Session, graph: Graph, how: 'deploy' | 'rollback'
     }
   }
   const say = (progress: Json): void => console.log(json ? JSON.stringify(progress) : progressLine(progress));
-  const asked = await askControl(dataDir, 'deploy', { graph: graphDocument(graph), discard, how }, say);
+  // The job may have got another graph since its plan was shown.
+  const seen = current ? { expectedVersion: current.version } : {};
+  const asked = await askControl(dataDir, 'deploy', { graph: graphDocument(graph), discard, how, ...seen }, say);
   if (!asked) {
     throw new MillraceError(
       'bad-usage',
@@ -136,13 +136,4 @@ function deployedLine({ outcome, version, pauseMs, cut }: Deployed): string {
   if (cut === null) return `Version ${version} is live; training went on meanwhile.`;
   const pause = pauseMs === null ? 'nothing waits to be trained' : `training paused for ${duration(pauseMs)}`;
   return `Version ${version} is live since cut ${cut}; ${pause}.`;
-}
-
-/** The newest graph before the present one that the job has had. */
-async function versionBefore(job: JobFolder): Promise<GraphVersion> {
-  const current = await currentGraph(job);
-  const had = (await graphVersions(job)).filter(({ outcome }) => outcome === 'live');
-  const before = had.findLast(({ version }) => version < (current?.version ?? 0));
-  if (before) return before;
-  throw new MillraceError('bad-usage', `Job ${job.id} has had no other graph yet that it could go back to.`);
 }

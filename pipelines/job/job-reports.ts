@@ -5,7 +5,8 @@ import type { Source } from '../../operators/flow.ts';
 import type { Checkpoint, DeadLetters, Logger, WeightsVersion } from '../../operators/index.ts';
 import { freshnessOf } from '../../operators/numbered-answer.ts';
 import type { CheckpointReport, Report } from '../../operators/types.ts';
-import type { JobEvent, SummaryEvent } from './events.ts';
+import { trainingStream } from '../spec/streams.ts';
+import type { JobEvent, ListeningEvent, SummaryEvent } from './events.ts';
 import type { OpenJob } from './open-job.ts';
 import { Progress } from './progress.ts';
 import type { Reached } from './restored-cut.ts';
@@ -36,6 +37,7 @@ export class JobReports {
   #checkpoint: string | null = null;
   #hasCut = false;
   #isReady = false;
+  #served: ListeningEvent | null = null;
   #source: Source | null = null;
   #heardAtMs = performance.now();
 
@@ -65,11 +67,23 @@ export class JobReports {
     return this.#heardAtMs;
   }
 
+  /** The model may be asked over HTTP, which is told as soon as the job is ready; at once where none trains. */
+  served({ url, model }: Omit<ListeningEvent, 'event'>): void {
+    this.#served = { event: 'listening', url, model };
+    if (!trainingStream(this.#job.graph)) this.#options.onEvent(this.#served);
+  }
+
   /** The training stream is about to go on from a cut, or to begin without one. */
   restored(checkpoint: Checkpoint | null, reached: Reached | null): void {
     this.#progress.goOnFrom(reached);
     this.#hasCut = checkpoint !== null;
-    if (checkpoint) this.#speakWith(checkpoint);
+    if (checkpoint) this.#speakWith(checkpoint, reached);
+  }
+
+  /** The training stream of another graph goes on where this one is. */
+  handedOver(reached: Reached | null): void {
+    this.#progress.goOnFrom(reached);
+    this.#hasCut = true;
   }
 
   /** The training stream flows: for the first time, or again after a fault. */
@@ -84,6 +98,7 @@ export class JobReports {
       const { engine = { mode: 'eager' } } = settings;
       const what = { graph: graph.name, preset, parameters, dataDir, engine };
       onEvent({ event: 'ready', job: folder.id, ...what, step: this.#step });
+      if (this.#served) onEvent(this.#served);
     }
     this.#isReady = true;
     onEvent({ event: 'deployment', stream, outcome: 'started' });
@@ -107,11 +122,14 @@ export class JobReports {
       if (!this.#hasCut) source.requestCut('timer');
       this.#hasCut = true;
     }
-    if (report.event === 'checkpoint') {
-      this.#checkpoint = report.id;
-      this.#options.onEvent({ ...report, step: this.#step });
-      this.#speakWith(report);
-    }
+    if (report.event === 'checkpoint') this.stored(report, this.#progress.reached);
+  }
+
+  /** A cut of the training stream is stored, which was so far. */
+  stored(report: CheckpointReport, reached: Reached | null): void {
+    this.#checkpoint = report.id;
+    this.#options.onEvent({ ...report, step: reached?.step ?? 0 });
+    this.#speakWith(report, reached);
   }
 
   /** A report of a stream beside the training. */
@@ -171,8 +189,8 @@ export class JobReports {
     this.#options.onEvent({ event: 'weights', outcome: 'refused', weights, code, reason });
   }
 
-  #speakWith({ id, path }: Pick<CheckpointReport, 'id' | 'path'>): void {
+  #speakWith({ id, path }: Pick<CheckpointReport, 'id' | 'path'>, reached: Reached | null): void {
     const weights = spokenWeights(path, this.#job.graph.model);
-    this.#options.voice.offer({ id, ...this.#progress.weights, path: weights });
+    this.#options.voice.offer({ id, ...this.#progress.weightsAt(reached), path: weights });
   }
 }

@@ -28,14 +28,15 @@ export class Progress {
     return this.#reached;
   }
 
-  /** What weights that are as the training is now say of themselves. */
-  get weights(): Omit<WeightsVersion, 'id'> {
-    const { step, seen } = this.#reached;
+  /** What weights say of themselves that come from a cut which was so far. */
+  weightsAt(reached: Reached | null): Omit<WeightsVersion, 'id'> {
+    const { step, seen } = reached ?? NOTHING;
+    const trainedAtMs = step === this.#reached.step ? this.#trainedAtMs : null;
     return {
       step,
       seen: seen.watermark,
       ...(seen.textAtMs > 0 ? { textAtMs: seen.textAtMs } : {}),
-      ...(this.#trainedAtMs === null ? {} : { trainedAtMs: this.#trainedAtMs }),
+      ...(trainedAtMs === null ? {} : { trainedAtMs }),
     };
   }
 
@@ -56,8 +57,9 @@ export class Progress {
 
   /** Training goes on from a cut, or begins when there is none: how far it was. */
   goOnFrom(reached: Reached | null): void {
+    const before = this.#reached.step;
     this.#reached = reached ?? NOTHING;
-    this.#trainedAtMs = null;
+    if (this.#reached.step !== before) this.#trainedAtMs = null;
   }
 
   step(report: StepReport): StepEvent {

@@ -1,12 +1,10 @@
 import { Subject } from 'rxjs';
-import { z } from 'zod';
-import { serveControl } from '../../infra/index.ts';
+import { openDoors } from '../control/doors.ts';
 import { Deployer } from '../redeploy/deployer.ts';
 import { Beside } from './beside.ts';
 import type { JobEvent, SummaryEvent } from './events.ts';
 import { JobReports } from './job-reports.ts';
 import type { OpenJob } from './open-job.ts';
-import { serveHttp } from './serve-http.ts';
 import type { HttpPlace } from './serve-http.ts';
 import { TrainerSeat } from './trainer-seat.ts';
 import { Training } from './training.ts';
@@ -36,13 +34,7 @@ export async function runJob(options: RunJobOptions): Promise<SummaryEvent> {
   const voice = new Voice(job, onWarning);
   const reports = new JobReports({ job, voice, onEvent, onWarning });
   try {
-    const http = options.http && (await serveHttp(job, voice, options.http, reports.logger));
-    if (http) onEvent({ event: 'listening', url: http.url, model: http.model });
-    try {
-      return await runStreams(options, reports, voice);
-    } finally {
-      await http?.close();
-    }
+    return await runStreams(options, reports, voice);
   } finally {
     reports.close();
     voice.close();
@@ -55,11 +47,9 @@ async function runStreams(options: RunJobOptions, reports: JobReports, voice: Vo
   const beside = new Beside({ reports, voice, seat });
   const over = new Subject<void>();
   const training = new Training({ ...options, reports, voice, seat, over });
-  const deployer = new Deployer({ job, training, beside, seat, onEvent, onWarning });
-  const control = await serveControl(job.dataDir, {
-    savepoint: async () => z.json().parse({ ...(await training.savepoint()) }),
-    deploy: (input, tell) => deployer.deploy(input, tell),
-  });
+  const onDeployed = (): void => doors.deployed();
+  const deployer = new Deployer({ job, training, beside, seat, onDeployed, onEvent, onWarning });
+  const doors = await openDoors({ ...options, http: options.http, deployer, training, voice, reports });
   beside.start(job);
   const running = training.run();
   try {
@@ -70,6 +60,6 @@ async function runStreams(options: RunJobOptions, reports: JobReports, voice: Vo
     // Also after a fault of one of them, the others still use the log, which is closed next.
     over.next();
     await Promise.allSettled([running, beside.close()]);
-    await Promise.allSettled([seat.close(), control.close()]);
+    await Promise.allSettled([seat.close(), doors.close()]);
   }
 }

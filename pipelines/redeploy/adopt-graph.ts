@@ -23,6 +23,8 @@ import { savedStates } from './saved-states.ts';
 export interface AdoptedGraph extends CurrentGraph {
   /** A cut without the states that versions after it have discarded. */
   withoutDiscarded(cut: Checkpoint): Promise<Checkpoint>;
+  /** The same of the states that a version has left, which are not stored yet. */
+  withoutDiscardedSince<T>(version: number, states: ReadonlyMap<Uid, T>): ReadonlyMap<Uid, T>;
 }
 
 export interface AdoptOptions {
@@ -79,18 +81,24 @@ export function planRefused({ refusals }: Plan): MillraceError {
 export async function adoptedAs(job: JobFolder, { version, lineage }: CurrentGraph): Promise<AdoptedGraph> {
   const current = { version, lineage };
   const versions = await graphVersions(job);
+  const withoutDiscardedSince: AdoptedGraph['withoutDiscardedSince'] = (made, states) => {
+    // One that failed has taken nothing with it.
+    const was = versions.filter(({ version, outcome }) => outcome !== 'failed' || version === current.version);
+    const later = was.filter(({ version }) => version > made && version <= current.version);
+    const gone = new Set(later.flatMap(({ discard }) => discard));
+    return new Map([...states].filter(([uid]) => !gone.has(uid)));
+  };
   return {
     ...current,
+    withoutDiscardedSince,
     async withoutDiscarded(cut) {
-      const made = await versionOf(cut);
-      // One that failed has taken nothing with it.
-      const was = versions.filter(({ version, outcome }) => outcome !== 'failed' || version === current.version);
-      const later = was.filter(({ version }) => version > made && version <= current.version);
-      const gone = new Set(later.flatMap(({ discard }) => discard));
-      return { ...cut, states: new Map([...cut.states].filter(([uid]) => !gone.has(uid))) };
+      return { ...cut, states: withoutDiscardedSince(await versionOf(cut), cut.states) };
     },
   };
 }
+
+const LIVE = { outcome: 'live', code: null } as const;
+const DIED = { outcome: 'failed', code: 'process-died' } as const;
 
 /** Says of deployments whose process died what became of them. */
 async function settlePending(job: JobFolder, { version: current }: CurrentGraph): Promise<void> {
@@ -98,7 +106,7 @@ async function settlePending(job: JobFolder, { version: current }: CurrentGraph)
     if (version.outcome !== 'pending') continue;
     const isLive = version.version === current;
     const note = `The process died while it was deployed, ${isLive ? 'behind' : 'before'} the switch.`;
-    await writeVersion(job, { ...version, outcome: isLive ? 'live' : 'failed', note });
+    await writeVersion(job, { ...version, ...(isLive ? LIVE : DIED), note });
   }
 }
 

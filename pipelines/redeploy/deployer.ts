@@ -8,7 +8,7 @@ import type { JobEvent } from '../job/events.ts';
 import type { OpenJob } from '../job/open-job.ts';
 import { regraphed } from '../job/regraph.ts';
 import type { BatchShape, TrainerSeat } from '../job/trainer-seat.ts';
-import type { Training } from '../job/training.ts';
+import type { HandOver, Training } from '../job/training.ts';
 import type { Graph } from '../spec/graph.ts';
 import { lintGraph } from '../spec/lint.ts';
 import { trainingStream } from '../spec/streams.ts';
@@ -26,6 +26,8 @@ export interface DeployerOptions {
   readonly training: Training;
   readonly beside: Beside;
   readonly seat: TrainerSeat;
+  /** Told of the job under the graph that has just become its graph. */
+  readonly onDeployed: (job: OpenJob) => void;
   readonly onEvent: (event: JobEvent) => void;
   readonly onWarning: (message: string) => void;
 }
@@ -36,6 +38,12 @@ export interface DeployRequest {
   readonly graph: Json;
   readonly discard: readonly string[];
   readonly how: 'deploy' | 'rollback';
+  /** Version that the job must still have; any where it is absent. */
+  readonly expectedVersion?: number | undefined;
+  /** Who asks; the user of this process where it is absent. */
+  readonly by?: string | undefined;
+  /** Name of the request, which the history keeps. */
+  readonly request?: string | undefined;
 }
 
 /** What became of it. */
@@ -48,10 +56,13 @@ export interface Deployed {
   readonly cut: string | null;
 }
 
-const requestSchema: z.ZodType<DeployRequest> = z.strictObject({
+export const deployRequestSchema: z.ZodType<DeployRequest> = z.strictObject({
   graph: z.json(),
   discard: z.array(z.string()),
   how: z.enum(['deploy', 'rollback']),
+  expectedVersion: z.int().positive().optional(),
+  by: z.string().optional(),
+  request: z.string().optional(),
 });
 
 /**
@@ -69,21 +80,31 @@ export class Deployer {
     this.#job = options.job;
   }
 
-  /** Rejects with `graph-invalid`, `plan-refused` or `job-busy`, and with whatever keeps the new graph from going on. */
-  async deploy(input: Json, tell: (progress: Json) => void): Promise<Json> {
+  /** The job under the graph that it has now. */
+  get job(): OpenJob {
+    return this.#job;
+  }
+
+  /**
+   * Rejects with `graph-invalid`, `plan-refused`, `version-changed` or `job-busy`, and with whatever keeps the new graph from
+   * going on.
+   */
+  async deploy(request: DeployRequest, tell: (progress: Json) => void): Promise<Deployed> {
     if (this.#isBusy)
       throw new MillraceError('job-busy', 'A deployment is under way already. Ask again when it is done.');
     this.#isBusy = true;
     try {
-      return z.json().parse({ ...(await this.#deploy(requestSchema.parse(input), tell)) });
+      return await this.#deploy(request, tell);
     } finally {
       this.#isBusy = false;
     }
   }
 
-  async #deploy({ graph: document, discard, how }: DeployRequest, tell: (progress: Json) => void): Promise<Deployed> {
+  async #deploy(asked: DeployRequest, tell: (progress: Json) => void): Promise<Deployed> {
+    const { discard, how, by, request } = asked;
     const from = this.#job;
-    const graph = checked(document);
+    requireVersion(from.adopted.version, asked.expectedVersion);
+    const graph = checked(asked.graph);
     const states = await savedStates(from.folder, from.graph);
     const plan = planRedeploy({ from: from.graph, to: graph, states, discard: new Set(discard) });
     if (plan.outcome === 'nothing') {
@@ -91,7 +112,8 @@ export class Deployer {
     }
     if (plan.outcome === 'refused') throw planRefused(plan);
     requireRunning(from, graph, plan);
-    const about = { how, discard, plan: toJson(plan), outcome: 'pending' } as const;
+    const who = { ...(by === undefined ? {} : { by }), ...(request === undefined ? {} : { request }) };
+    const about = { how, discard, plan: toJson(plan), outcome: 'pending', ...who } as const;
     const version = await recordVersion(from.folder, graph, about);
     tell({ phase: 'planned', version: version.version });
     try {
@@ -101,7 +123,8 @@ export class Deployer {
     } catch (error) {
       await this.#options.seat.dismiss();
       const note = error instanceof Error ? error.message : String(error);
-      await writeVersion(from.folder, { ...version, outcome: 'failed', note });
+      const code = error instanceof MillraceError ? error.code : null;
+      await writeVersion(from.folder, { ...version, outcome: 'failed', note, code });
       throw error;
     }
   }
@@ -121,6 +144,7 @@ export class Deployer {
     const switched = isHandedOver(plan, training) ? await this.#handOver(plan, job, tell) : null;
     if (!switched) await makeCurrent(from.folder, { version, lineage: from.adopted.lineage });
     this.#job = job;
+    this.#options.onDeployed(job);
     const others = plan.rebuilt.filter((name) => name !== training);
     await beside.end(others);
     beside.start(job, others);
@@ -140,6 +164,8 @@ export class Deployer {
     // Batches that wait at the cut still have the shape of the graph before.
     await seat.prepare(job.settings, [shapeOf(from), shapeOf(job)], plan.warmUp.length === 0);
     tell({ phase: 'warm' });
+    const [stream = ''] = trainingStream(job.graph) ?? [];
+    const pace = paceOf(plan, stream, seat.hasSuccessor);
     let cut = '';
     const cutsStay = (error: unknown): void => onWarning(`Old cuts of deployments stay: ${String(error)}`);
     return new Promise((resolve, reject) => {
@@ -147,6 +173,7 @@ export class Deployer {
       try {
         training.handOver({
           job,
+          pace,
           async commit(report) {
             cut = report.id;
             await undoBeyond(from, plan);
@@ -177,6 +204,15 @@ function checked(document: Json): Graph {
   throw new MillraceError('graph-invalid', `The graph can't run:\n${reasons}\n`);
 }
 
+/** Two who change the same graph would undo each other's work. */
+function requireVersion(version: number, expected: number | undefined): void {
+  if (expected === undefined || expected === version) return;
+  throw new MillraceError(
+    'version-changed',
+    `The job has version ${version} of its graph, not ${expected}: somebody else was quicker. Look at it, and ask again.`,
+  );
+}
+
 /** What can't be done without a restart. */
 function requireRunning({ graph: from, membership }: OpenJob, to: Graph, { settings }: Plan): void {
   const paths = settings.filter(({ effect }) => effect === 'restart').map(({ path }) => path);
@@ -193,6 +229,16 @@ function requireRunning({ graph: from, membership }: OpenJob, to: Graph, { setti
 function isHandedOver({ rebuilt, settings }: Plan, training: string): boolean {
   const isTold = settings.some(({ path }) => path === 'model.learningRate');
   return training !== '' && (rebuilt.includes(training) || isTold);
+}
+
+/**
+ * A stream that is not built anew has something told to its trainer. One that is begins at once where all that the graph
+ * before has left is of use to it as it is; another trainer has to read it first.
+ */
+function paceOf({ rebuilt, operators }: Plan, stream: string, hasSuccessor: boolean): HandOver['pace'] {
+  if (!rebuilt.includes(stream)) return 'told';
+  const isMigrated = operators.some((row) => row.stream === stream && row.action === 'migrated');
+  return hasSuccessor || isMigrated ? 'stored' : 'at-once';
 }
 
 const shapeSchema = z.object({ rows: z.int().optional(), context: z.int().optional(), isolate: z.boolean() });

@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Graph } from '../spec/graph.ts';
+import { has } from '../spec/streams.ts';
 import type { TopicSpec } from '../spec/topics.ts';
 import type { Effect, PlanInput } from './plan.ts';
 import { shown } from './plan-operators.ts';
@@ -28,6 +29,7 @@ const restart: Rule = () => ({ effect: 'restart', note: RESTART });
 /** What it takes to change a setting of the graph, where that is less than a restart, or refused. */
 const RULES: Readonly<Record<string, Rule>> = {
   name: () => ({ effect: 'live' }),
+  control: () => ({ effect: 'live' }),
   tokenizer: () => ({
     note: 'No effect: the job keeps its vocabulary, which the weights belong to. Only --fresh makes another.',
   }),
@@ -37,6 +39,7 @@ const RULES: Readonly<Record<string, Rule>> = {
       : restart(input),
   'model.seed': (input) =>
     hasTrained(input) ? { note: 'No effect any more: the first weights are made.' } : restart(input),
+  sampler: samplerAnew,
   'model.learningRate': () => ({ effect: 'live' }),
   'model.accumulate': trainerAnew,
   'model.engine': (input) =>
@@ -85,6 +88,11 @@ function trainerAnew({ to }: PlanInput): ReturnType<Rule> {
   return { effect: 'rebuild', streams, warmUp: 'the training step, of a new trainer' };
 }
 
+function samplerAnew({ to }: PlanInput): ReturnType<Rule> {
+  const streams = Object.keys(to.streams).filter((name) => uses(to, name, 'generate'));
+  return streams.length > 0 ? { effect: 'rebuild', streams } : { effect: 'restart', note: RESTART };
+}
+
 /** All that a topic says of its records. */
 function formatOf({
   partitions: _partitions,
@@ -107,8 +115,12 @@ function hasTrained({ from, states }: PlanInput): boolean {
   return Object.keys(from.streams).some((name) => trains(from, name) && (states.get(name)?.size ?? 0) > 0);
 }
 
-function trains({ streams }: Graph, name: string): boolean {
-  return streams[name]?.some(({ kind }) => kind.kind === 'trainStep') ?? false;
+function trains(graph: Graph, name: string): boolean {
+  return uses(graph, name, 'trainStep');
+}
+
+function uses({ streams }: Graph, name: string, kindName: string): boolean {
+  return has(streams[name] ?? [], kindName);
 }
 
 /** What a graph says outside of its topics and streams, by path. */

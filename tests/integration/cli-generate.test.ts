@@ -18,7 +18,7 @@ type Asked = z.output<typeof promptSchema>;
 let dataDir: string;
 let log: TopicLog;
 let asked: Asked[];
-/** Keys of the tombstones that came. */
+/** Ids of prompts that were taken back. */
 let takenBack: string[];
 let job: Promise<void> | null;
 let stop: AbortController;
@@ -26,8 +26,7 @@ let stop: AbortController;
 beforeEach(async () => {
   dataDir = await mkdtemp(join(tmpdir(), 'millrace-cli-'));
   log = await openEmbeddedLog(dataFolder(dataDir).log);
-  asked = [];
-  takenBack = [];
+  [asked, takenBack] = [[], []];
   job = null;
   stop = new AbortController();
 });
@@ -103,7 +102,8 @@ describe('millrace generate', () => {
   it('takes the prompt from standard input, and prints deltas as JSON', async () => {
     await answerWith(sayAll);
     const { stdout } = await generate(['-', '--json'], 'two\nlines\n');
-    expect(asked).toMatchObject([{ prompt: 'two\nlines' }]);
+    await generate([], 'no dash');
+    expect(asked).toMatchObject([{ prompt: 'two\nlines' }, { prompt: 'no dash' }]);
     const deltas = stdout.split('\n').map((line): unknown => JSON.parse(line));
     expect(deltas).toMatchObject(WORDS.map((text, index) => ({ event: 'generation', index, text })));
   });
@@ -151,12 +151,12 @@ describe('millrace generate', () => {
     expect({ code: empty.code, stderr: empty.stderr }).toEqual({ code: 2, stderr: expect.stringMatching(/is empty/) });
   });
 
-  it('takes the prompt back and ends at Ctrl-C', async () => {
+  it('ends at Ctrl-C, and takes the prompt back', async () => {
     await answerWith(({ id }) => say(id, 0, ' of\n', null));
     const asking = new Millrace(['generate', '--data-dir', dataDir, 'We']);
     await asking.line((line) => line === ' of');
     asking.kill('SIGINT');
     expect(await asking.finished).toMatchObject({ code: INTERRUPTED, stderr: '' });
-    await expect.poll(() => takenBack).toEqual([asked[0]?.id]);
+    await expect.poll(() => takenBack, { timeout: 20_000 }).toEqual(asked.map(({ id }) => id));
   });
 });

@@ -66,8 +66,9 @@ test('says what the weights of a cut, and of a run, have seen', () => {
   const states = new Map(cut.states).set('train', {
     state: { step: 7, totals: TOTALS, seen, waiting: [], trainer: null },
   });
-  progress.goOnFrom(reachedIn({ ...cut, states }, STEPS));
-  expect(progress.weights).toEqual({ step: 7, seen: seen.watermark, textAtMs: 50 });
+  const reached = reachedIn({ ...cut, states }, STEPS);
+  progress.goOnFrom(reached);
+  expect(progress.weightsAt(reached)).toEqual({ step: 7, seen: seen.watermark, textAtMs: 50 });
   progress.step({
     event: 'step',
     step: 8,
@@ -83,7 +84,14 @@ test('says what the weights of a cut, and of a run, have seen', () => {
     timestampMs: 60,
   });
   const watermark = { 'text/0': 4, 'text/1': 9 };
-  expect(progress.weights).toEqual({ step: 8, seen: watermark, textAtMs: 60, trainedAtMs: expect.any(Number) });
+  expect(progress.weightsAt(progress.reached)).toEqual({
+    step: 8,
+    seen: watermark,
+    textAtMs: 60,
+    trainedAtMs: expect.any(Number),
+  });
+  // A cut whose storing took longer than the next step.
+  expect(progress.weightsAt(reached)).not.toHaveProperty('trainedAtMs');
   progress.goOnFrom(reachedIn(cut, STEPS));
-  expect(progress.weights).toEqual({ step: 7, seen: {} });
+  expect(progress.weightsAt(progress.reached)).toEqual({ step: 7, seen: {} });
 });
