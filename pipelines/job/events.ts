@@ -1,5 +1,7 @@
 import type { EngineSettings } from '../../model/settings.ts';
 import type { AnswerUsage, CutReason, FinishReason, Freshness, WeightsVersion } from '../../operators/index.ts';
+import type { Results } from '../promotion/judge.ts';
+import type { Verdict } from '../promotion/promotion-state.ts';
 import type { Plan } from '../redeploy/plan.ts';
 
 /**
@@ -15,6 +17,7 @@ export type JobEvent =
   | GenerationEvent
   | FreshnessEvent
   | WeightsEvent
+  | PromotionEvent
   | DeadLetterEvent
   | DeploymentEvent
   | OutageEvent
@@ -119,6 +122,18 @@ export interface WeightsEvent {
   /** One of README's codes, where the fault has one. */
   readonly code: string | null;
   readonly reason: string;
+}
+
+/** It was decided whether a snapshot speaks. */
+export interface PromotionEvent {
+  readonly event: 'promotion';
+  readonly verdict: Verdict;
+  readonly by: 'rule' | 'hand';
+  readonly snapshot: WeightsVersion;
+  /** Who speaks from now on. */
+  readonly champion: WeightsVersion | null;
+  readonly reasons: readonly string[];
+  readonly results: Results | null;
 }
 
 export interface DeadLetterEvent {

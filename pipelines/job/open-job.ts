@@ -24,6 +24,7 @@ import { beginFork } from '../redeploy/begin-fork.ts';
 import { logIdentity } from '../redeploy/fork-job.ts';
 import type { Plan } from '../redeploy/plan.ts';
 import { undoBeyond } from '../redeploy/undo-beyond.ts';
+import { Champions } from '../promotion/champions.ts';
 import { dataFolder, goOnOrBegin } from './job-folder.ts';
 import type { JobFolder } from './job-folder.ts';
 import { checkGroup, joinGroup, ledgerTopic } from './membership.ts';
@@ -67,6 +68,8 @@ export interface OpenJob extends TrainingSettings {
   /** Each stream has a ledger of its own. */
   ledgerOf(stream: string, log: TopicLog): Ledger;
   readonly deadLetters: DeadLetters;
+  /** Who may speak. */
+  readonly champions: Champions;
   /** The share of the trained topics that is the job's; null where it reads all of them. */
   readonly membership: GroupMembership | null;
   /** Topics that the training stream reads. */
@@ -111,6 +114,7 @@ export async function openJob(options: OpenJobOptions): Promise<OpenJob | null> 
     const training = await settleTraining({ graph, folder, vocabSize, onWarning, signal });
     const membership = options.group === undefined ? null : joinGroup(log, options.group, folder.id, graph);
     if (membership) closers.push(() => membership.close());
+    const champions = await Champions.open(folder);
     return {
       folder,
       dataDir,
@@ -120,6 +124,7 @@ export async function openJob(options: OpenJobOptions): Promise<OpenJob | null> 
       logIdentity: identity,
       formats,
       tokenizer,
+      champions,
       membership,
       trainedTopics: trainedTopics(graph),
       ledgerOf,

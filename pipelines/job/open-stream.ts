@@ -48,14 +48,15 @@ export interface Left {
 export async function openStream(options: StreamOptions): Promise<OpenStream> {
   const { job, name, steps, voice, reports, left = null, current = () => job } = options;
   const { logger } = reports;
+  const isTraining = has(steps, 'trainStep');
   const store = await openCheckpointStore(checkpointsOf(job.folder, name, steps), {
     jobId: job.folder.id,
     logger,
     describe: () => describe(current(), name),
     files: [{ name: 'tokenizer.json', path: job.folder.tokenizer }],
+    ...(isTraining && job.graph.promote ? { held: () => job.champions.held } : {}),
   });
   const hold = left && new Hold(left.counts);
-  const isTraining = has(steps, 'trainStep');
   const direct = streamLog(job.log, logger);
   const log = hold?.log(direct) ?? direct;
   const ledger = job.ledgerOf(name, log);
@@ -94,7 +95,7 @@ export async function openStream(options: StreamOptions): Promise<OpenStream> {
       return started(trainer, 'trainer');
     },
     get sampler() {
-      return started(sampler, 'sampler');
+      return voice.prompts.of(started(sampler, 'sampler'));
     },
   };
   return {

@@ -185,7 +185,7 @@ export class Deployer {
             fail(error);
           },
           done(pauseMs) {
-            dropOldDeployCuts(job.folder, cut).catch(cutsStay);
+            dropOldDeployCuts(job.folder, cut, job.champions.held).catch(cutsStay);
             resolve({ pauseMs, cut });
           },
           abandon: fail,

@@ -74,6 +74,12 @@ export async function currentGraph(job: JobFolder): Promise<CurrentGraph | null>
   return readJson(join(job.graphs, 'current.json'), currentSchema);
 }
 
+/** The graph that a job has, as it can be run; null where it has none. Rejects with `state-invalid`. */
+export async function jobGraph(job: JobFolder): Promise<Graph | null> {
+  const current = await currentGraph(job);
+  return current && readGraphOf(await graphVersion(job, current.version));
+}
+
 /** The point at which one graph of a job takes the other's place. */
 export function makeCurrent(job: JobFolder, current: CurrentGraph): Promise<void> {
   return replaceFile(join(job.graphs, 'current.json'), `${JSON.stringify(current)}\n`);

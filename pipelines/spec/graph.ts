@@ -6,6 +6,8 @@ import { byteSizeSchema, durationSchema } from '../../operators/units.ts';
 import type { ByteSize, Duration } from '../../operators/units.ts';
 import { kafkaSchema } from './kafka.ts';
 import type { KafkaSpec } from './kafka.ts';
+import { promoteSchema } from './promote.ts';
+import type { PromoteSpec } from './promote.ts';
 import { schemaRegistrySchema } from './schema-registry.ts';
 import type { SchemaRegistrySpec } from './schema-registry.ts';
 import { topicSchema } from './topics.ts';
@@ -29,6 +31,8 @@ export interface Graph {
   readonly sampler?: SamplerSpec | undefined;
   /** Prompts that are asked again and again, so that one hears the model learn. */
   readonly standingPrompts?: StandingPromptsSpec | undefined;
+  /** What a snapshot must show before it may speak; without it, each one speaks. */
+  readonly promote?: PromoteSpec | undefined;
   /** Topic whose records ask the running job for something. */
   readonly control?: ControlSpec | undefined;
   readonly streams: Readonly<Record<string, readonly Step[]>>;
@@ -129,6 +133,7 @@ export const graphHeadSchema: z.ZodType<GraphHead> = z.strictObject({
       maxTokens: z.int().min(1).default(40),
     })
     .optional(),
+  promote: promoteSchema.optional(),
   control: z.strictObject({ topic: topicName }).optional(),
   // A stream's name is part of the names of its ledger's topic and of its checkpoints' folder.
   streams: z.record(

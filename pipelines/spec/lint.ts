@@ -7,6 +7,7 @@ import { graphHeadSchema } from './graph.ts';
 import type { Graph, GraphHead, Step } from './graph.ts';
 import { answerProblems } from './lint-answers.ts';
 import { operatorConflicts } from './lint-conflicts.ts';
+import { promoteProblems } from './lint-promote.ts';
 import { topicConflicts } from './lint-topics.ts';
 import { kindNamed, kinds } from './registry.ts';
 
@@ -81,10 +82,13 @@ function readGraph(json: unknown): { graph: Graph | null; problems: Problem[] } 
   problems.push(...secondTrainers(streams), ...unsavedTrainers(streams));
   problems.push(...answerProblems(streams), ...topicConflicts(head.data, streams));
   problems.push(...operatorConflicts(head.data, streams));
-  const { control, feed, standingPrompts, topics } = head.data;
+  problems.push(...promoteProblems(head.data, streams));
+  const { control, feed, standingPrompts, promote, topics } = head.data;
   if (control) requireTopic(control.topic, topics, ['control', 'topic'], problems);
   if (feed) requireTopic(feed.topic, topics, ['feed', 'topic'], problems);
   if (standingPrompts) requireTopic(standingPrompts.topic, topics, ['standingPrompts', 'topic'], problems);
+  const heldOut = promote?.heldOut;
+  if (heldOut && 'topic' in heldOut) requireTopic(heldOut.topic, topics, ['promote', 'heldOut', 'topic'], problems);
   return { graph: { ...head.data, streams }, problems };
 }
 

@@ -7,6 +7,7 @@ import type {
   JobEvent,
   LagEvent,
   OutageEvent,
+  PromotionEvent,
   ReadyEvent,
   StepEvent,
   SummaryEvent,
@@ -41,6 +42,8 @@ export function eventLine(event: JobEvent, windowBitsPerByte: number | null, sty
       return freshnessLine(event, style);
     case 'weights':
       return weightsLine(event, style);
+    case 'promotion':
+      return promotionLine(event, style);
     case 'deadletter':
       return deadLetterLine(event, style);
     case 'deployment':
@@ -107,6 +110,13 @@ function freshnessLine({ weights, trainedMs, spokenMs }: FreshnessEvent, style: 
 function weightsLine({ weights, reason }: WeightsEvent, style: Style): string {
   const what = `The weights of step ${count(weights.step)} (${weights.id}) do not speak; those before them go on`;
   return style.warn(`${what}: ${printable(reason)}`);
+}
+
+function promotionLine({ verdict, snapshot, champion, reasons }: PromotionEvent, style: Style): string {
+  const speaks = champion === null ? 'nobody speaks' : `step ${count(champion.step)} speaks`;
+  const why = reasons.length > 0 ? `: ${printable(reasons.join('; '))}` : '';
+  const line = `step ${count(snapshot.step)} ${verdict}${why}; ${speaks}`;
+  return verdict === 'demoted' ? style.warn(line) : line;
 }
 
 function deploymentLine({ stream, outcome, reason, version, pauseMs }: DeploymentEvent, style: Style): string {

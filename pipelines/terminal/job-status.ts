@@ -46,6 +46,7 @@ export class JobStatus {
       case 'ready':
       case 'listening':
       case 'weights':
+      case 'promotion':
       case 'deadletter':
       case 'deployment':
       case 'summary':

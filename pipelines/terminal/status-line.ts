@@ -130,6 +130,7 @@ function isShownAbove(event: JobEvent): boolean {
     case 'listening':
     case 'generation':
     case 'weights':
+    case 'promotion':
     case 'deadletter':
     case 'outage':
     case 'summary':
