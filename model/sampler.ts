@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { adjustLogits } from './adjust-logits.ts';
 import type { PenaltySettings } from './adjust-logits.ts';
 import { checkTokens } from './check-input.ts';
@@ -13,7 +14,7 @@ import { ModelError } from './errors.ts';
 import { logProbabilities } from './log-probabilities.ts';
 import type { ChosenProbability } from './log-probabilities.ts';
 import { Random } from './random.ts';
-import { readWeights, requireSameModel } from './weights/weights-file.ts';
+import { readWeights, requireSameVocabulary } from './weights/weights-file.ts';
 
 export interface SamplerRequest extends ChooseSettings, PenaltySettings {
   readonly prompt: Int32Array;
@@ -64,8 +65,9 @@ export interface ModelSampler {
   /**
    * Takes the weights of a file, and numbers them. Requests under way that `switch` go on with the new weights from their
    * next token on: what they have so far is read again. For those that `finish` the old weights are kept too, until the
-   * last of them ends. Throws `weights-corrupt` or `weights-mismatch`, and speaks on with the old weights, when the file is
-   * damaged, not finite, or of another model than the first one; and `state-invalid` where it may not load.
+   * last of them ends. The model may be of another size. Throws `weights-corrupt` or `weights-mismatch`, and speaks on with
+   * the old weights, when the file is damaged, not finite, or of another vocabulary than the first one; and `state-invalid`
+   * where it may not load.
    */
   load(path: string): { readonly config: ModelConfig; readonly version: number };
   /** False while two sets of weights are held: a third would break a promise, or have no bound. */
@@ -142,12 +144,12 @@ class Sampler implements ModelSampler {
       );
     }
     const { config, weights } = readWeights(path);
-    if (this.#config) requireSameModel(path, config, this.#config);
-    this.#config = config;
+    if (this.#config) requireSameVocabulary(path, config, this.#config);
     const before = this.#current;
     const stay = before?.speaking.filter(finishes) ?? [];
     const decoder = this.#decoderFor(config, before, stay.length > 0);
     decoder.load(weights);
+    this.#config = config;
     this.#loads += 1;
     this.#waiting = [...(before?.speaking ?? []).filter((speaker) => !finishes(speaker)), ...this.#waiting];
     this.#ending = before && stay.length > 0 ? keepOf(before, finishes) : null;
@@ -202,10 +204,11 @@ class Sampler implements ModelSampler {
     return [...this.#waiting, ...(this.#ending?.speaking ?? []), ...(this.#current?.speaking ?? [])];
   }
 
-  /** The one that there is, unless somebody still speaks with its weights. */
+  /** The one that there is, unless somebody still speaks with its weights, or the model is of another size. */
   #decoderFor(config: ModelConfig, before: Voice | null, isKept: boolean): Decoder {
-    if (!before) return new Decoder(config, this.#engineOf(config), this.#options);
-    return isKept ? before.decoder.sibling() : before.decoder;
+    if (before && isDeepStrictEqual(config, this.#config)) return isKept ? before.decoder.sibling() : before.decoder;
+    if (!isKept) before?.decoder.dispose();
+    return new Decoder(config, this.#engineOf(config), this.#options);
   }
 
   #keep(stays: (speaker: Speaker) => boolean): void {

@@ -9,7 +9,7 @@ import { NumberedAnswer } from './numbered-answer.ts';
 import type { AnswerBook, Clock, FinishReason, Sampler } from './ports.ts';
 import { readState } from './stateful.ts';
 import type { Cancellation, OnNewWeights, TokenDelta, TokenizedPrompt } from './types.ts';
-import { defineKind } from './kind.ts';
+import { SPELLED_ANEW, defineKind } from './kind.ts';
 import type { OperatorKind } from './kind.ts';
 
 export interface GenerateOptions {
@@ -224,6 +224,15 @@ export const generateKind: OperatorKind = defineKind({
       .default('switch')
       .describe('An answer under way goes on with new weights, or ends on its old ones; a prompt may say otherwise.'),
   }),
+  migrationOf: ({ hasOtherTokens }) => (hasOtherTokens ? SPELLED_ANEW : null),
+  respelled: ({ state }, { spelled }) => {
+    const { unfinished } = stateSchema.parse(state);
+    const anew = unfinished.map((prompt) => ({
+      ...prompt,
+      tokens: prompt.tokens.flatMap((token) => [...(spelled[token] ?? [])]),
+    }));
+    return { state: { unfinished: anew } };
+  },
   build: (uid, config, { sampler, tokenizer, answers, clock }) =>
     generate(sampler, { uid, ...config, clock, stopTokens: [tokenizer.endOfText], ...(answers ? { answers } : {}) }),
 });

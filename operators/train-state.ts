@@ -1,5 +1,4 @@
 import { z } from 'zod';
-import { readState } from './stateful.ts';
 import type { Json, Snapshot, Span, StepTotals, TokenBatch } from './types.ts';
 import { nothingSeen } from './watermark.ts';
 import type { Seen } from './watermark.ts';
@@ -19,7 +18,7 @@ interface WaitingBatch {
   timestampMs: number;
 }
 
-const waitingBatchSchema: z.ZodType<WaitingBatch> = z.object({
+export const waitingBatchSchema: z.ZodType<WaitingBatch> = z.object({
   rows: int,
   context: int,
   ids: z.array(int),
@@ -42,6 +41,8 @@ interface TrainState {
   waiting: WaitingBatch[];
   /** The trainer's own state. */
   trainer: Json;
+  /** By token of the job's vocabulary, where the weights are those of another one: which of their tokens it comes from. */
+  vocabulary?: (number | number[])[] | undefined;
 }
 
 export const trainStateSchema: z.ZodType<TrainState> = z.object({
@@ -50,14 +51,13 @@ export const trainStateSchema: z.ZodType<TrainState> = z.object({
   seen: z.object({ watermark: z.record(z.string(), int), textAtMs: z.number() }).default(nothingSeen),
   waiting: z.array(waitingBatchSchema),
   trainer: z.json(),
+  vocabulary: z.array(z.union([int, z.array(int)])).optional(),
 });
 
-/** The state of training that goes on over another log, in which the offsets that were seen mean nothing. */
-export function forkedTrainState(uid: string, snapshot: Snapshot): Snapshot {
-  const state = readState(uid, () => trainStateSchema.parse(snapshot.state));
-  const waiting = state.waiting.map((batch) => batchToJson(batchFromJson(batch)));
-  const totals = { ...state.totals };
-  return { ...snapshot, state: { ...state, totals, waiting, seen: seenToJson(nothingSeen) } };
+/** The snapshot for a job that goes on over another log, in which the offsets that were seen mean nothing. */
+export function withoutOffsets(snapshot: Snapshot): Snapshot {
+  const state = trainStateSchema.parse(snapshot.state);
+  return { ...snapshot, state: z.json().parse({ ...state, seen: nothingSeen }) };
 }
 
 export function seenToJson({ watermark, textAtMs }: Seen): Json {

@@ -2,8 +2,7 @@ import { EMPTY, Observable, Subject, from, lastValueFrom, take, toArray } from '
 import type { Subscription } from 'rxjs';
 import { describe, expect, it } from 'vitest';
 import type { Element } from '../../../operators/flow.ts';
-import { forkedTrainState } from '../../../operators/train-state.ts';
-import { trainStep } from '../../../operators/train-step.ts';
+import { trainStep, trainStepKind } from '../../../operators/train-step.ts';
 import type { TrainStepOptions } from '../../../operators/train-step.ts';
 import type { Trainer } from '../../../operators/ports.ts';
 import type { StepReport, TokenBatch } from '../../../operators/types.ts';
@@ -273,7 +272,8 @@ describe('trainStep at a barrier', () => {
     for (let step = 0; step < 2; step++) await trainer.finish();
     await trainer.finishSnapshot();
     const snapshot = asStored(barrier.basket).get('train') ?? { state: null };
-    expect(forkedTrainState('train', snapshot).state).toEqual({
+    expect(trainStepKind.forked('train', snapshot, true)).toBe(snapshot);
+    expect(trainStepKind.forked('train', snapshot, false)?.state).toEqual({
       step: 2,
       totals: { tokens: 8, bytes: 16, bits: expect.any(Number) },
       seen: { watermark: {}, textAtMs: 0 },
