@@ -1,7 +1,8 @@
 import { join } from 'node:path';
-import type { SamplerProcess, Webhook } from '../../infra/index.ts';
+import type { Webhook } from '../../infra/index.ts';
+import type { ModelConfig } from '../../model/config.ts';
 import { MillraceError } from '../../operators/errors.ts';
-import type { DeadLetters, WeightsFile, WeightsVersion } from '../../operators/index.ts';
+import type { DeadLetters, Sampler, WeightsFile, WeightsVersion } from '../../operators/index.ts';
 import { toMs } from '../../operators/units.ts';
 import type { JobEvent } from '../job/events.ts';
 import type { OpenJob } from '../job/open-job.ts';
@@ -22,12 +23,20 @@ import { demoted, settled, skipped } from './promotion-state.ts';
 import type { Decision, PromotionState } from './promotion-state.ts';
 import { snapshotNamed, snapshotsBetween } from './snapshots.ts';
 
+/** What of a job it needs. */
+export type PromotingJob = Pick<
+  OpenJob,
+  'folder' | 'graph' | 'champions' | 'log' | 'formats' | 'tokenizer' | 'tokenizerFile'
+> & {
+  readonly settings: { readonly model: Pick<ModelConfig, 'maxContext'> };
+};
+
 export interface PromotionOptions {
-  readonly job: OpenJob;
+  readonly job: PromotingJob;
   readonly promote: PromoteSpec;
-  readonly voice: Voice;
+  readonly voice: Pick<Voice, 'offer' | 'prompts'>;
   readonly deadLetters: DeadLetters;
-  readonly openSampler: () => Promise<SamplerProcess>;
+  readonly openSampler: () => Promise<Sampler>;
   readonly onEvent: (event: JobEvent) => void;
   readonly onWarning: (message: string) => void;
 }
