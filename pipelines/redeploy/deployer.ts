@@ -145,6 +145,7 @@ export class Deployer {
     if (!switched) await makeCurrent(from.folder, { version, lineage: from.adopted.lineage });
     this.#job = job;
     this.#options.onDeployed(job);
+    beside.tell(job, plan.rebuilt);
     const others = plan.rebuilt.filter((name) => name !== training);
     await beside.end(others);
     beside.start(job, others);
