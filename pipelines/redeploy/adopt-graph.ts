@@ -15,7 +15,7 @@ import {
   writeVersion,
 } from './graph-history.ts';
 import type { CurrentGraph } from './graph-history.ts';
-import { planRedeploy } from './plan.ts';
+import { planRedeploy, trainsAlike } from './plan.ts';
 import type { Plan } from './plan.ts';
 import { savedStates } from './saved-states.ts';
 
@@ -63,11 +63,6 @@ export async function adoptGraph({ job, graph, discard, onPlan, beforeSwitch }: 
   await beforeSwitch(from, plan);
   await makeCurrent(job, next);
   return adoptedAs(job, next);
-}
-
-/** Whether what was published behind the last cut would be said by the new graph, too; else it was another one's doing. */
-function trainsAlike({ effect, settings }: Plan): boolean {
-  return effect === 'live' && settings.every(({ path }) => path !== 'model.learningRate');
 }
 
 export function planRefused({ refusals }: Plan): MillraceError {

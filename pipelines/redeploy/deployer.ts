@@ -15,7 +15,7 @@ import { trainingStream } from '../spec/streams.ts';
 import { adoptedAs, planRefused } from './adopt-graph.ts';
 import { makeCurrent, recordVersion, writeVersion } from './graph-history.ts';
 import type { GraphVersion } from './graph-history.ts';
-import { planRedeploy } from './plan.ts';
+import { isHandedOver, planRedeploy } from './plan.ts';
 import type { Plan } from './plan.ts';
 import { savedStates } from './saved-states.ts';
 import { dropOldDeployCuts } from './deploy-cuts.ts';
@@ -187,12 +187,6 @@ function requireRunning({ graph: from, membership }: OpenJob, to: Graph, { setti
     'plan-refused',
     `A job that runs can't change ${paths.join(', ')}. Stop it, and start it again with the changed graph: millrace up.`,
   );
-}
-
-/** Whether the stream that trains is handed over at a cut: where it is built anew, or something is told to its trainer. */
-function isHandedOver({ rebuilt, settings }: Plan, training: string): boolean {
-  const isTold = settings.some(({ path }) => path === 'model.learningRate');
-  return training !== '' && (rebuilt.includes(training) || isTold);
 }
 
 const shapeSchema = z.object({ rows: z.int().optional(), context: z.int().optional(), isolate: z.boolean() });

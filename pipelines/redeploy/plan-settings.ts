@@ -11,7 +11,7 @@ export interface SettingRow {
   readonly from: string;
   readonly to: string;
   readonly effect: Effect;
-  /** Streams that are built anew because of it. */
+  /** Streams that are built anew, or go on from a cut, because of it. */
   readonly streams: readonly string[];
   readonly warmUp: string | null;
   /** What there is to know. */
@@ -37,7 +37,7 @@ const RULES: Readonly<Record<string, Rule>> = {
       : restart(input),
   'model.seed': (input) =>
     hasTrained(input) ? { note: 'No effect any more: the first weights are made.' } : restart(input),
-  'model.learningRate': () => ({ effect: 'live' }),
+  'model.learningRate': ({ to }) => ({ effect: 'cut', streams: trainingStreams(to) }),
   'model.accumulate': trainerAnew,
   'model.engine': (input) =>
     input.to.model.engine === 'auto'
@@ -81,8 +81,11 @@ function planTopics({ from, to }: PlanInput): readonly SettingRow[] {
 }
 
 function trainerAnew({ to }: PlanInput): ReturnType<Rule> {
-  const streams = Object.keys(to.streams).filter((name) => trains(to, name));
-  return { effect: 'rebuild', streams, warmUp: 'the training step, of a new trainer' };
+  return { effect: 'rebuild', streams: trainingStreams(to), warmUp: 'the training step, of a new trainer' };
+}
+
+function trainingStreams(graph: Graph): readonly string[] {
+  return Object.keys(graph.streams).filter((name) => trains(graph, name));
 }
 
 /** All that a topic says of its records. */
