@@ -21,6 +21,7 @@ import { formatsOf } from '../topics/formats.ts';
 import { adoptGraph } from '../redeploy/adopt-graph.ts';
 import type { AdoptedGraph } from '../redeploy/adopt-graph.ts';
 import { beginFork } from '../redeploy/begin-fork.ts';
+import { finishGoingBack } from '../redeploy/go-back.ts';
 import { logIdentity } from '../redeploy/fork-job.ts';
 import type { Plan } from '../redeploy/plan.ts';
 import { undoBeyond } from '../redeploy/undo-beyond.ts';
@@ -98,6 +99,7 @@ export async function openJob(options: OpenJobOptions): Promise<OpenJob | null> 
     const ledgerOf: OpenJob['ledgerOf'] = (stream, through) => logLedger(through, ledgerTopic(folder.id, stream));
     const beforeSwitch = (from: Graph, plan: Plan): Promise<void> =>
       undoBeyond({ folder, graph: from, log, ledgerOf }, plan);
+    await finishGoingBack({ folder, ledgerOf, log });
     const adopted = await adoptGraph({ job: folder, graph, discard, onPlan, beforeSwitch });
     await createTopics(log, graph, onWarning);
     const formats = formatsOf(graph);

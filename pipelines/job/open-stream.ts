@@ -12,6 +12,7 @@ import { latestThatCounts } from './membership.ts';
 import { reachedIn, requireOwners } from './restored-cut.ts';
 import { composeStream, topicsRead } from './run-stream.ts';
 import { streamLog } from './stream-log.ts';
+import { streamStore } from './stream-store.ts';
 import type { OpenStream } from './run-stream.ts';
 import { version } from '../version.ts';
 import type { TrainerSeat } from './trainer-seat.ts';
@@ -31,7 +32,7 @@ export interface StreamOptions {
 export async function openStream(options: StreamOptions): Promise<OpenStream> {
   const { job, name, steps, voice, reports } = options;
   const { logger } = reports;
-  const store = await openCheckpointStore(checkpointsOf(job.folder, name, steps), {
+  const saved = await openCheckpointStore(checkpointsOf(job.folder, name, steps), {
     jobId: job.folder.id,
     logger,
     describe: {
@@ -49,12 +50,16 @@ export async function openStream(options: StreamOptions): Promise<OpenStream> {
     },
     files: [{ name: 'tokenizer.json', path: job.folder.tokenizer }],
   });
+  const store = streamStore(saved);
   const isTraining = has(steps, 'trainStep');
   const log = streamLog(job.log, logger);
   const ledger = job.ledgerOf(name, log);
   const assignments = isTraining ? job.membership : null;
-  const newest = await (assignments ? latestThatCounts(store, assignments, ledger, steps) : store.latest());
-  const restore = newest && (await job.adopted.withoutDiscarded(newest));
+  const { adopted } = job;
+  const newest = await (assignments
+    ? latestThatCounts(store, adopted, assignments, ledger, steps)
+    : store.latest(isTraining ? adopted.counts : undefined));
+  const restore = newest && (await adopted.withoutDiscarded(newest));
   if (restore) requireOwners(restore, name, steps);
   if (isTraining) reports.restored(restore, reachedIn(restore, steps));
   const answers = await bookOf(job, steps);
@@ -88,6 +93,7 @@ export async function openStream(options: StreamOptions): Promise<OpenStream> {
     close: async () => {
       listening?.unsubscribe();
       await Promise.all([trainer && options.seat.leave(), sampler?.close(), answers?.close(), log.settled()]);
+      await store.settled();
     },
   };
 }

@@ -2,6 +2,7 @@ import { Subject } from 'rxjs';
 import { z } from 'zod';
 import { serveControl } from '../../infra/index.ts';
 import { Deployer } from '../redeploy/deployer.ts';
+import { Stability } from '../redeploy/watch/stability.ts';
 import { Beside } from './beside.ts';
 import type { JobEvent, SummaryEvent } from './events.ts';
 import { JobReports } from './job-reports.ts';
@@ -52,13 +53,16 @@ export async function runJob(options: RunJobOptions): Promise<SummaryEvent> {
 async function runStreams(options: RunJobOptions, reports: JobReports, voice: Voice): Promise<SummaryEvent> {
   const { job, onEvent, onWarning } = options;
   const seat = new TrainerSeat(job.folder.staging, reports.logger);
-  const beside = new Beside({ reports, voice, seat });
+  const beside = new Beside({ reports, voice, seat, rescue: (stream, error) => stability.rescue(stream, error) });
   const over = new Subject<void>();
   const training = new Training({ ...options, reports, voice, seat, over });
-  const deployer = new Deployer({ job, training, beside, seat, onEvent, onWarning });
+  const stability = new Stability({ training, beside, signs: reports.signs, onEvent, onWarning });
+  const deployer = new Deployer({ job, training, beside, seat, stability, reports, onEvent, onWarning });
+  await deployer.resume();
   const control = await serveControl(job.dataDir, {
     savepoint: async () => z.json().parse({ ...(await training.savepoint()) }),
     deploy: (input, tell) => deployer.deploy(input, tell),
+    shadow: (input, tell, signal) => deployer.shadow(input, tell, signal),
   });
   beside.start(job);
   const running = training.run();
@@ -69,7 +73,9 @@ async function runStreams(options: RunJobOptions, reports: JobReports, voice: Vo
   } finally {
     // Also after a fault of one of them, the others still use the log, which is closed next.
     over.next();
+    await stability.stop().catch((error: unknown) => onWarning(`The watch was not saved: ${String(error)}`));
     await Promise.allSettled([running, beside.close()]);
     await Promise.allSettled([seat.close(), control.close()]);
+    await deployer.close();
   }
 }

@@ -41,6 +41,12 @@ export interface HandOver {
   readonly abandon: (error: MillraceError) => void;
 }
 
+/** Where a graph that is watched goes back to, when it fails or is told to. */
+export interface SafetyNet {
+  /** Called when nothing of the graph runs any more; resolves with the job as it was before, which goes on. */
+  readonly goBack: (cause: unknown) => Promise<OpenJob>;
+}
+
 /** A graph that has restored, and takes no step for so long, has nothing to train. */
 const STEP_WITHIN_MS = 5000;
 
@@ -65,7 +71,13 @@ export class Training {
   /** Of the graph that runs, until its first step. */
   #taken: { readonly handOver: HandOver; readonly from: OpenJob } | null = null;
   #steppedAtMs = performance.now();
+  #net: SafetyNet | null = null;
+  /** Why the graph that runs is to be gone back from. */
+  #falling: { readonly cause: unknown } | null = null;
+  readonly #fell = new Subject<void>();
   #idle: NodeJS.Timeout | undefined;
+  /** What comes out of the stream that trains, in its order. */
+  readonly elements: Subject<Element<Report>> = new Subject();
 
   constructor(options: TrainingOptions) {
     this.#options = options;
@@ -109,6 +121,11 @@ export class Training {
     });
   }
 
+  /** Asks for a cut that is the job's own, as its clock does; it comes among the elements. */
+  requestCut(): void {
+    this.#flowing().requestCut('timer');
+  }
+
   /** One at a time; the callbacks of the hand-over say what becomes of it. */
   handOver(next: HandOver): void {
     const source = this.#flowing();
@@ -116,8 +133,21 @@ export class Training {
     source.requestCut('deploy');
   }
 
+  /** From now on the graph that runs has something to go back to; no more with null. */
+  guard(net: SafetyNet | null): void {
+    this.#net = net;
+  }
+
+  /** Stops the graph that runs where it stands, and goes back. A job that is about to end does so another time. */
+  fall(cause: unknown): void {
+    if (this.#ending !== null || !this.#net) return;
+    this.#falling = { cause };
+    this.#fell.next();
+  }
+
   /** Runs the job's graph to its last cut, which is null when all is over anyway. */
   async #runGraph(): Promise<CheckpointReport | null> {
+    if (this.#falling) return this.#goOnBefore();
     const job = this.#job;
     const [name, steps] = trainingStream(job.graph) ?? ['', []];
     const { voice, reports, seat, maxSteps, over } = this.#options;
@@ -138,22 +168,39 @@ export class Training {
         if (report) lastCut.next(report);
         return report === null;
       }),
-      takeUntil(over),
+      takeUntil(merge(over, this.#fell)),
     );
     try {
       await lastValueFrom(flow, { defaultValue: null });
     } catch (error) {
+      this.#source = null;
       const taken = this.#taken;
-      if (!taken) throw error;
+      if (!taken && !this.#net) throw error;
       await running.closed();
       // The cut is stored, and the new graph has done nothing: the old one goes on from there.
-      await this.#goBack(taken, error);
+      if (taken) await this.#goBack(taken, error);
+      else this.#falling = { cause: error };
       return this.#runGraph();
     }
     this.#source = null;
+    if (this.#falling) {
+      await running.closed();
+      return this.#goOnBefore();
+    }
     if (this.#next && this.#ending === null) seat.keep();
     await running.closed();
     return cut;
+  }
+
+  /** Runs the graph before the one that is gone back from. */
+  async #goOnBefore(): Promise<CheckpointReport | null> {
+    const [net, falling] = [this.#net, this.#falling];
+    this.#net = null;
+    this.#falling = null;
+    if (!net) return null;
+    this.#job = await net.goBack(falling?.cause);
+    this.#options.reports.deployed(this.#job);
+    return this.#runGraph();
   }
 
   async #handOverAt(cut: CheckpointReport): Promise<void> {
@@ -189,6 +236,7 @@ export class Training {
       if (this.#askers.length > 0) element.source.requestCut('savepoint');
       if (this.#next) element.source.requestCut('deploy');
     }
+    this.elements.next(element);
     if (!isItem(element)) return;
     reports.trained(element.value, element.source);
     if (element.value.event === 'step') this.#stepped();

@@ -28,6 +28,7 @@ const restart: Rule = () => ({ effect: 'restart', note: RESTART });
 /** What it takes to change a setting of the graph, where that is less than a restart, or refused. */
 const RULES: Readonly<Record<string, Rule>> = {
   name: () => ({ effect: 'live' }),
+  deploy: () => ({ effect: 'live', note: 'Holds from this deployment on.' }),
   tokenizer: () => ({
     note: 'No effect: the job keeps its vocabulary, which the weights belong to. Only --fresh makes another.',
   }),

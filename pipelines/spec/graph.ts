@@ -4,6 +4,8 @@ import type { OperatorKind } from '../../operators/kind.ts';
 import type { Json } from '../../operators/types.ts';
 import { byteSizeSchema, durationSchema } from '../../operators/units.ts';
 import type { ByteSize, Duration } from '../../operators/units.ts';
+import { deploySchema } from './deploy.ts';
+import type { DeploySpec } from './deploy.ts';
 import { kafkaSchema } from './kafka.ts';
 import type { KafkaSpec } from './kafka.ts';
 import { schemaRegistrySchema } from './schema-registry.ts';
@@ -28,6 +30,8 @@ export interface Graph {
   readonly feed?: FeedSpec | undefined;
   /** Prompts that are asked again and again, so that one hears the model learn. */
   readonly standingPrompts?: StandingPromptsSpec | undefined;
+  /** How it takes the place of the graph before it. */
+  readonly deploy?: DeploySpec | undefined;
   readonly streams: Readonly<Record<string, readonly Step[]>>;
 }
 
@@ -116,6 +120,7 @@ export const graphHeadSchema: z.ZodType<GraphHead> = z.strictObject({
       maxTokens: z.int().min(1).default(40),
     })
     .optional(),
+  deploy: deploySchema.optional(),
   // A stream's name is part of the names of its ledger's topic and of its checkpoints' folder.
   streams: z.record(
     z.string().regex(/^[\w-]{1,100}$/, 'may hold letters, digits, dashes and underscores'),
