@@ -18,7 +18,7 @@ import type { Graph } from '../spec/graph.ts';
 import { lintGraph } from '../spec/lint.ts';
 import { trainingStream } from '../spec/streams.ts';
 import { adoptedAs, planRefused } from './adopt-graph.ts';
-import { graphVersion, makeCurrent, recordVersion, writeVersion } from './graph-history.ts';
+import { currentGraph, graphVersion, makeCurrent, recordVersion, writeVersion } from './graph-history.ts';
 import type { CurrentGraph, GraphVersion } from './graph-history.ts';
 import { isHandedOver, planRedeploy } from './plan.ts';
 import type { Plan } from './plan.ts';
@@ -100,9 +100,9 @@ export class Deployer {
 
   /** Rejects with `graph-invalid`, `plan-refused` or `job-busy`, and with whatever keeps the new graph from going on. */
   async deploy(input: Json, tell: (progress: Json) => void): Promise<Json> {
+    const request = requestSchema.parse(input);
     this.#requireFree();
     this.#isBusy = true;
-    const request = requestSchema.parse(input);
     let deployed: Deployed;
     try {
       deployed = await this.#deploy(request, tell);
@@ -120,9 +120,10 @@ export class Deployer {
    * nothing to compare.
    */
   async shadow(input: Json, tell: (progress: Json) => void, signal: AbortSignal): Promise<Json> {
+    const request = shadowRequestSchema.parse(input);
     this.#requireFree();
     this.#isBusy = true;
-    this.#shadow = this.#runShadow(shadowRequestSchema.parse(input), tell, signal).finally(() => (this.#isBusy = false));
+    this.#shadow = this.#runShadow(request, tell, signal).finally(() => (this.#isBusy = false));
     return z.json().parse({ ...(await this.#shadow) });
   }
 
@@ -162,7 +163,9 @@ export class Deployer {
     } catch (error) {
       await this.#options.seat.dismiss();
       const note = error instanceof Error ? error.message : String(error);
-      await writeVersion(from.folder, { ...version, outcome: 'failed', note });
+      // Behind the switch it is the job's graph all the same; the next start says so.
+      const isCurrent = (await currentGraph(from.folder))?.version === version.version;
+      if (!isCurrent) await writeVersion(from.folder, { ...version, outcome: 'failed', note });
       throw error;
     }
   }
@@ -265,7 +268,7 @@ export class Deployer {
             await makeCurrent(from.folder, currentUnder(from, from.adopted.version));
             fail(error);
           },
-          done(pauseMs) {
+          done: (pauseMs) => {
             const settled = this.#carriedOut;
             const onGoneBack = (back: OpenJob): void => void (this.#job = back);
             stability.begin({ job, version: { ...version, pauseMs }, settled, onGoneBack });
