@@ -59,7 +59,11 @@ Examples:
 export function deployCommand(): Command {
   return withFlags(new Command('deploy').argument('<graph>', 'the changed graph, as YAML or JSON'))
     .description('Give the running job another graph, without stopping it.')
-    .option('--shadow [steps]', 'first train it beside the running one for so many steps (100), and compare', integer(1))
+    .option(
+      '--shadow [steps]',
+      'first train it beside the running one for so many steps (100), and compare',
+      integer(1),
+    )
     .option('--promote-if-better', 'after --shadow, deploy it if it does better, without asking')
     .addHelpText('after', EXAMPLES)
     .action((file: string, flags: DeployFlags) =>
@@ -90,7 +94,11 @@ function withFlags(command: Command): Command {
   return command
     .option('--discard <uid>', 'an operator whose state may be lost (may be given again)', collect, [])
     .option('--yes', 'do not ask')
-    .option('--watch <time>', 'watch it for so long, such as 2m, and go back by itself where it does worse', milliseconds)
+    .option(
+      '--watch <time>',
+      'watch it for so long, such as 2m, and go back by itself where it does worse',
+      milliseconds,
+    )
     .option('--bar <name=number>', 'what counts as worse, such as bitsPerByte=1.05 (may be given again)', bar, {})
     .addOption(dataDirOption())
     .option('--json', 'print what happens as JSON, one a line');

@@ -50,7 +50,7 @@ export class JobReports {
     this.#progress = new Progress(job.log);
     this.logger = { info: () => {}, warn: onWarning };
     this.deadLetters = {
-      async put(letter) {
+      put: async (letter) => {
         await job.deadLetters.put(letter);
         if (this.#job.trainedTopics.includes(letter.at.topic)) this.signs.deadLetter();
         this.letters.next(letter.at);

@@ -53,7 +53,12 @@ export async function runJob(options: RunJobOptions): Promise<SummaryEvent> {
 async function runStreams(options: RunJobOptions, reports: JobReports, voice: Voice): Promise<SummaryEvent> {
   const { job, onEvent, onWarning } = options;
   const seat = new TrainerSeat(job.folder.staging, reports.logger);
-  const beside = new Beside({ reports, voice, seat, rescue: (stream, error) => stability.rescue(stream, error) });
+  const beside: Beside = new Beside({
+    reports,
+    voice,
+    seat,
+    rescue: (stream, error) => stability.rescue(stream, error),
+  });
   const over = new Subject<void>();
   const training = new Training({ ...options, reports, voice, seat, over });
   const stability = new Stability({ training, beside, signs: reports.signs, onEvent, onWarning });

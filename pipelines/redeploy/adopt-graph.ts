@@ -107,7 +107,9 @@ async function settleHistory(job: JobFolder, { version: current, undone }: Curre
       await writeVersion(job, { ...version, outcome: isLive ? reached : 'failed', note });
     } else if (outcome === 'watching' && !isLive) {
       const isUndone = undone.includes(version.version);
-      const note = isUndone ? (watch?.verdict ?? null) : 'Another graph took its place before it was watched to the end.';
+      const note = isUndone
+        ? (watch?.verdict ?? null)
+        : 'Another graph took its place before it was watched to the end.';
       await writeVersion(job, { ...version, outcome: isUndone ? 'rolled-back' : 'live', note });
     }
   }

@@ -210,12 +210,7 @@ export class Deployer {
     return { outcome: 'rolled-back', version: this.#job.adopted.version, pauseMs: null, cut: null, note: null };
   }
 
-  async #carryOut(
-    plan: Plan,
-    recorded: GraphVersion,
-    graph: Graph,
-    tell: (progress: Json) => void,
-  ): Promise<Deployed> {
+  async #carryOut(plan: Plan, recorded: GraphVersion, graph: Graph, tell: (progress: Json) => void): Promise<Deployed> {
     const { beside, onEvent, onWarning } = this.#options;
     const from = this.#job;
     const { version } = recorded;

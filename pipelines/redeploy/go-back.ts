@@ -51,7 +51,12 @@ export async function goBack({ job: from, to, reason, onWarning }: GoBackOptions
   const [stream = '', place] = placeIn(graph, cut);
   const plan = await planBeside(from, graph, stream);
   const note = `Back at cut ${cut.id}. Of version ${left.version}: ${reason}`;
-  const next = await recordVersion(folder, graph, { how: 'rollback', discard: plan.discard, plan: null, outcome: 'pending' });
+  const next = await recordVersion(folder, graph, {
+    how: 'rollback',
+    discard: plan.discard,
+    plan: null,
+    outcome: 'pending',
+  });
   const lineage = current?.lineage ?? 0;
   await makeCurrent(folder, { version: next.version, lineage, undone, undo: { stream, to: place } });
   await finishGoingBack(from);
@@ -65,7 +70,11 @@ export async function goBack({ job: from, to, reason, onWarning }: GoBackOptions
 }
 
 /** Undoes in the ledger what a job has gone back from, where that is still to be done. */
-export async function finishGoingBack({ folder, ledgerOf, log }: Pick<OpenJob, 'folder' | 'ledgerOf' | 'log'>): Promise<void> {
+export async function finishGoingBack({
+  folder,
+  ledgerOf,
+  log,
+}: Pick<OpenJob, 'folder' | 'ledgerOf' | 'log'>): Promise<void> {
   const current = await currentGraph(folder);
   if (!current?.undo) return;
   const { stream, to } = current.undo;
@@ -73,7 +82,11 @@ export async function finishGoingBack({ folder, ledgerOf, log }: Pick<OpenJob, '
   await makeCurrent(folder, { ...current, undo: null });
 }
 
-async function newestCut(folder: JobFolder, current: Pick<CurrentGraph, 'undone'>, logger: Logger): Promise<Checkpoint> {
+async function newestCut(
+  folder: JobFolder,
+  current: Pick<CurrentGraph, 'undone'>,
+  logger: Logger,
+): Promise<Checkpoint> {
   const store = await openCheckpointStore(folder.checkpoints, { jobId: folder.id, logger, describe: {} });
   const cut = await store.latest((each) => countsIn(current, each));
   if (cut) return cut;
@@ -100,6 +113,8 @@ async function planBeside(
   const all = await savedStates(folder, from);
   const states = new Map([...all].filter(([name]) => name !== training));
   const { rebuilt, operators } = planRedeploy({ from, to, states, discard: new Set() });
-  const discard = operators.flatMap(({ uid, stream, refused }) => (stream === training || refused === null ? [] : [uid]));
+  const discard = operators.flatMap(({ uid, stream, refused }) =>
+    stream === training || refused === null ? [] : [uid],
+  );
   return { rebuilt, discard };
 }

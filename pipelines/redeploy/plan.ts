@@ -83,7 +83,9 @@ export function planRedeploy(input: PlanInput): Plan {
 
 /** Whether a stream goes on from a cut: built anew, or with a trainer that was told something. */
 export function isHandedOver({ rebuilt, settings }: Plan, stream: string): boolean {
-  return rebuilt.includes(stream) || settings.some(({ effect, streams }) => effect === 'cut' && streams.includes(stream));
+  return (
+    rebuilt.includes(stream) || settings.some(({ effect, streams }) => effect === 'cut' && streams.includes(stream))
+  );
 }
 
 /** Whether the new graph trains as the old one did: what that published behind its last cut would be said again. */

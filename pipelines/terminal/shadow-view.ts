@@ -28,7 +28,11 @@ const VERDICTS: Readonly<Record<Comparison['verdict'], string>> = {
 
 /** A comparison as people read it. */
 export function comparisonLines({ running, candidate, verdict, reason }: Comparison): string {
-  const row = (name: string, cell: (figures: ShadowFigures) => string): string[] => [name, cell(running), cell(candidate)];
+  const row = (name: string, cell: (figures: ShadowFigures) => string): string[] => [
+    name,
+    cell(running),
+    cell(candidate),
+  ];
   const rows = [
     row('steps', ({ steps }) => count(steps)),
     row('bits per byte', ({ bitsPerByte }) => figure(bitsPerByte)),

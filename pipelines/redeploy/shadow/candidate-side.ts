@@ -1,4 +1,16 @@
-import { Subject, filter, fromEvent, interval, lastValueFrom, merge, mergeMap, take, takeUntil, takeWhile, tap } from 'rxjs';
+import {
+  Subject,
+  filter,
+  fromEvent,
+  interval,
+  lastValueFrom,
+  merge,
+  mergeMap,
+  take,
+  takeUntil,
+  takeWhile,
+  tap,
+} from 'rxjs';
 import type { Source } from '../../../operators/flow.ts';
 import type { Snapshot } from '../../../operators/types.ts';
 import type { Trainer } from '../../../operators/ports.ts';

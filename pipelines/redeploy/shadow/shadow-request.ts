@@ -32,7 +32,9 @@ export function requireComparable(plan: Plan, graph: Graph): void {
   if (!isHandedOver(plan, stream)) {
     throw new MillraceError('bad-usage', 'The graph trains as the running one does. Deploy it without --shadow.');
   }
-  const source = plan.operators.find((row) => row.stream === stream && row.kind === 'ingest' && row.action !== 'removed');
+  const source = plan.operators.find(
+    (row) => row.stream === stream && row.kind === 'ingest' && row.action !== 'removed',
+  );
   if (source?.action === 'kept' || source?.action === 'reconfigured') return;
   throw new MillraceError(
     'bad-usage',

@@ -63,5 +63,8 @@ function readOnly(log: TopicLog): TopicLog {
 }
 
 function absent(what: string): never {
-  throw new MillraceError('graph-invalid', `An operator in front of trainStep asks for ${what}, which a shadow has not.`);
+  throw new MillraceError(
+    'graph-invalid',
+    `An operator in front of trainStep asks for ${what}, which a shadow has not.`,
+  );
 }

@@ -15,7 +15,12 @@ const FREE_LAG = 1000;
  * In which way one stretch of training was worse than another, by more than the bars allow; null where it was not. What a
  * graph costs at its start, its speed and the lag that its cut has left, counts only where the stretch is over.
  */
-export function worse(bars: Bars, before: Vitals, now: Vitals, { isOver, leastSteps = LEAST_STEPS }: Scope): string | null {
+export function worse(
+  bars: Bars,
+  before: Vitals,
+  now: Vitals,
+  { isOver, leastSteps = LEAST_STEPS }: Scope,
+): string | null {
   const checks = [errors, learning, ...(isOver ? [speed, lag, standstill] : [])];
   for (const check of checks) {
     const reason = check(bars, before, now, leastSteps);
