@@ -45,6 +45,8 @@ export interface HandOver {
 export interface SafetyNet {
   /** Called when nothing of the graph runs any more; resolves with the job as it was before, which goes on. */
   readonly goBack: (cause: unknown) => Promise<OpenJob>;
+  /** Called when that runs again. */
+  readonly landed: () => void;
 }
 
 /** A graph that has restored, and takes no step for so long, has nothing to train. */
@@ -75,6 +77,8 @@ export class Training {
   /** Why the graph that runs is to be gone back from. */
   #falling: { readonly cause: unknown } | null = null;
   readonly #fell = new Subject<void>();
+  /** To be told when the graph that was gone back to runs. */
+  #landed: () => void = () => {};
   #idle: NodeJS.Timeout | undefined;
   /** What comes out of the stream that trains, in its order. */
   readonly elements: Subject<Element<Report>> = new Subject();
@@ -199,6 +203,7 @@ export class Training {
     this.#falling = null;
     if (!net) return null;
     this.#job = await net.goBack(falling?.cause);
+    this.#landed = net.landed;
     this.#options.reports.deployed(this.#job);
     return this.#runGraph();
   }
@@ -235,6 +240,8 @@ export class Training {
       if (this.#ending) this.#endBecause(this.#ending);
       if (this.#askers.length > 0) element.source.requestCut('savepoint');
       if (this.#next) element.source.requestCut('deploy');
+      this.#landed();
+      this.#landed = () => {};
     }
     this.elements.next(element);
     if (!isItem(element)) return;

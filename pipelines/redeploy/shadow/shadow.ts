@@ -1,3 +1,4 @@
+import { rm } from 'node:fs/promises';
 import type { Observable } from 'rxjs';
 import { startTrainer } from '../../../infra/index.ts';
 import type { TrainerProcess } from '../../../infra/index.ts';
@@ -59,6 +60,7 @@ export async function runShadow(options: ShadowOptions): Promise<Comparison> {
   try {
     options.requestCut();
     const cut = await running.cut;
+    onStep('running')(0);
     held = await holdCut(cut.path, `${directory}-cut`, trainingStream(job.graph)?.[1] ?? []);
     let failure: string | null = null;
     let candidateDid: Vitals = NO_VITALS;
@@ -80,6 +82,7 @@ export async function runShadow(options: ShadowOptions): Promise<Comparison> {
   } finally {
     running.close();
     await Promise.allSettled([trainer?.close(), held?.release()]);
+    await rm(directory, { recursive: true, force: true });
   }
 }
 

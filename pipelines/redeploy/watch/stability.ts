@@ -72,7 +72,15 @@ export class Stability {
       onFault: (error) => this.#options.onWarning(`Version ${version.version} can't be watched: ${String(error)}`),
     });
     this.#watched = { ...about, watch, failed: new Set() };
-    training.guard({ goBack: (cause) => this.#goBack(cause) });
+    let end: WatchEnd = { outcome: 'rolled-back', note: '' };
+    training.guard({
+      goBack: async (cause) => {
+        const { job: before, note } = await this.#goBack(cause);
+        end = { outcome: 'rolled-back', note };
+        return before;
+      },
+      landed: () => watch.end(end),
+    });
     onEvent({
       ...this.#event('watching'),
       watchMs: Math.max(0, state.windowMs - state.watchedMs),
@@ -130,7 +138,7 @@ export class Stability {
     watched.watch.end({ outcome: 'live', note });
   }
 
-  async #goBack(cause: unknown): Promise<OpenJob> {
+  async #goBack(cause: unknown): Promise<{ readonly job: OpenJob; readonly note: string }> {
     const watched = this.#watched;
     if (!watched) throw cause;
     const { beside, onEvent, onWarning } = this.#options;
@@ -146,8 +154,7 @@ export class Stability {
     watched.onGoneBack(job);
     onEvent({ ...this.#event('rolled-back'), reason });
     this.#watched = null;
-    watch.end({ outcome: 'rolled-back', note: `${reason}; back at cut ${cut}` });
-    return job;
+    return { job, note: `${reason}; back at cut ${cut}` };
   }
 
   #event(outcome: 'watching' | 'stable' | 'rolled-back'): Extract<JobEvent, { event: 'deployment' }> {
