@@ -1,17 +1,21 @@
 import { readFileSync } from 'node:fs';
 
 /**
- * `tally.mjs TESTS CODE CHECKS CODE`: names what failed in vitest's JSON report and in the report of the checks, prints
- * `N passed, N failed`, and ends with 1 when anything failed. A check counts as one test; so do a test file that could not
+ * `tally.mjs TESTS CODE INTEROP CODE CHECKS CODE`: names what failed in vitest's JSON reports and in the report of the
+ * checks, prints `N passed, N failed`, and ends with 1 when anything failed. A check counts as one test; so do a test file that could not
  * be run, a skipped test (none may be, here), and a command that failed without a report of why.
  */
-const [testsFile = '', testsCode, checksFile = '', checksCode] = process.argv.slice(2);
+const [testsFile = '', testsCode, interopFile = '', interopCode, checksFile = '', checksCode] = process.argv.slice(2);
 
-const tests = tally('npm test', testsFile, testsCode, (report) => report.testResults.flatMap(outcomesOfFile));
+/** @param {{ testResults: FileResult[] }} report */
+const byVitest = ({ testResults }) => testResults.flatMap(outcomesOfFile);
+
+const tests = tally('npm test', testsFile, testsCode, byVitest);
+const interop = tally('npm run test:interop', interopFile, interopCode, byVitest);
 const checks = tally('npm run check', checksFile, checksCode, (report) =>
   report.map((/** @type {{ name: string, ok: boolean }} */ { name, ok }) => ({ name: `check:${name}`, ok, why: '' })),
 );
-const outcomes = [...tests, ...checks];
+const outcomes = [...tests, ...interop, ...checks];
 const failed = outcomes.filter(({ ok }) => !ok);
 for (const { name, why } of failed) console.log(`\nfailed: ${name}\n${why}`);
 console.log(`\n${outcomes.length - failed.length} passed, ${failed.length} failed`);

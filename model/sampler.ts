@@ -30,7 +30,7 @@ export interface SamplerDelta {
   readonly id: string;
   /** None when a stop token came. */
   readonly tokens: Int32Array;
-  /** Of each token, when the request asks for them. */
+  /** Of each token, and of the stop token behind them, when the request asks for them. */
   readonly logProbabilities?: readonly ChosenProbability[];
   /** Of each token of the prompt but the first, on the first delta, when the request asks for them. */
   readonly promptLogProbabilities?: readonly ChosenProbability[];
@@ -183,13 +183,14 @@ function scoreOf(speaker: Speaker, within: readonly Float32Array[]): Pick<Sample
 function speak(speaker: Speaker, logits: Float32Array): SamplerDelta {
   const { id, request, random, tokens, length } = speaker;
   const token = chooseToken(adjustLogits(logits, request, speaker), request, random.uniform());
-  if (request.stopTokens.includes(token)) return { id, tokens: new Int32Array(), finish: 'stop' };
-  tokens.push(token);
   const top = request.topLogProbabilities;
+  const probabilities = top === undefined ? {} : { logProbabilities: [logProbabilities(logits, token, top)] };
+  if (request.stopTokens.includes(token)) return { id, tokens: new Int32Array(), ...probabilities, finish: 'stop' };
+  tokens.push(token);
   return {
     id,
     tokens: Int32Array.of(token),
-    ...(top === undefined ? {} : { logProbabilities: [logProbabilities(logits, token, top)] }),
+    ...probabilities,
     finish: tokens.length >= length ? 'length' : null,
   };
 }

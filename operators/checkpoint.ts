@@ -18,12 +18,15 @@ export interface CheckpointOptions {
   readonly everyItems?: number;
   /** Periodic checkpoints that are kept; savepoints belong to the user and stay. */
   readonly keep?: number;
+  /** Savepoints of stops that are kept. */
+  readonly keepStops?: number;
 }
 
 /**
  * Commits every cut that arrives, and emits a report of it behind the items that the cut covers.
  *
- * Order: kept; a barrier is held until its checkpoint is safe on disk, and only then are the source's offsets reported.
+ * Order: kept; a barrier is held until its checkpoint is safe on disk, and only then are the source's offsets reported. One
+ * at which a graph is deployed passes: who deploys it stores the cut, so that nothing has to wait for the disk.
  * Items pass untouched. Errors: the store's end the flow. State: the time and the items since the last cut, not in cuts.
  *
  * @example
@@ -51,7 +54,7 @@ export function checkpoint<T>(
       return flow.pipe(
         tap(watch),
         inOrder<T, T | CheckpointReport>((element) =>
-          element.kind === 'barrier' ? commit(element, store, options.keep ?? 5) : [element],
+          element.kind === 'barrier' && element.reason !== 'deploy' ? commit(element, store, options) : [element],
         ),
         finalize(() => timer.unsubscribe()),
       );
@@ -61,13 +64,13 @@ export function checkpoint<T>(
 async function commit(
   barrier: Barrier,
   store: CheckpointStore,
-  keep: number,
+  { keep = 5, keepStops = 2 }: CheckpointOptions,
 ): Promise<readonly Element<CheckpointReport>[]> {
   const { reason, basket, source } = barrier;
   const startedMs = performance.now();
   const { id, bytes, path } = await store.put({ reason, states: basket });
   await source.cutCommitted(barrier);
-  await store.prune(keep);
+  await store.prune(keep, keepStops);
   const durationMs = performance.now() - startedMs;
   const report: CheckpointReport = { event: 'checkpoint', id, reason, bytes, durationMs, path };
   return [{ kind: 'item', value: report, bytes: 0, source }, barrier];
@@ -82,6 +85,7 @@ export const checkpointKind: OperatorKind = defineKind({
     every: durationSchema.default('60s').describe('Time between cuts.'),
     everyItems: z.int().positive().optional().describe('Steps (or other items) between cuts.'),
     keep: z.int().positive().default(5).describe('Periodic checkpoints that are kept; savepoints stay.'),
+    keepStops: z.int().positive().default(2).describe('Savepoints of Ctrl-C that are kept; those asked for stay.'),
   }),
   build: (_uid, { everyItems, ...config }, { store }) =>
     checkpoint(store, { ...config, ...(everyItems === undefined ? {} : { everyItems }) }),

@@ -9,6 +9,7 @@ export type ErrorCode =
   | 'checkpoint-corrupt'
   | 'checkpoint-incompatible'
   | 'checkpoint-write-failed'
+  | 'command-invalid'
   | 'dataset-missing'
   | 'dead-letter-failed'
   | 'disk-full'
@@ -40,7 +41,8 @@ export type ErrorCode =
   | 'schema-unknown'
   | 'topic-missing'
   | 'topic-mismatch'
-  | 'value-unfit';
+  | 'value-unfit'
+  | 'version-changed';
 
 /** An error that says what happened, what to do about it, and why (`cause`). */
 export class MillraceError extends Error {

@@ -38,6 +38,18 @@ export interface Barrier {
   readonly reason: CutReason;
   readonly basket: Map<Uid, Snapshot>;
   readonly source: Source;
+  /** What changes behind it. */
+  readonly change?: Change;
+  /** Settles when snapshots that were on their way are in the basket too; who stores the cut waits for that. */
+  writing?: Promise<void>;
+}
+
+/** Something that operators are told at a cut, where they need not be built anew for it. */
+export interface Change {
+  /** Called by whom it concerns, when all before the cut is done and nothing behind it is begun. */
+  tell(): Promise<void>;
+  /** Settles when the change is decided. Until then nothing that follows the cut may be seen outside of the job. */
+  readonly counts: Promise<void>;
 }
 
 /**
@@ -65,9 +77,15 @@ export interface Source {
   readonly window: Window;
   /**
    * Asks the source to let down a barrier as soon as it can. Periodic requests that wait are merged into one. Behind a
-   * barrier for `deploy` the source emits nothing more, since another graph goes on there.
+   * barrier for `deploy` the source emits nothing more, since another graph goes on there; unless a change is all that the
+   * cut is for.
    */
-  requestCut(reason: CutReason): void;
+  requestCut(reason: CutReason, change?: Change): void;
+  /**
+   * Puts off barriers for `deploy` until every returned function was called. What a run before this one did behind the cut
+   * has to be repeated by the same graph, before another goes on.
+   */
+  holdDeploy(): () => void;
   /**
    * Tells the source that a cut is stored, so that it reports its offsets to the log: for people to see, and, where
    * partitions are shared, to make the cut count. Rejects with `group-fenced` when it does not.

@@ -3,7 +3,7 @@ import type { OperatorFunction, Subscriber } from 'rxjs';
 import { allPartitions } from './assignments.ts';
 import { lostBefore, replayCutShort } from './data-loss.ts';
 import { MillraceError } from './errors.ts';
-import type { Barrier, Element, Reading, Source, Uid } from './flow.ts';
+import type { Barrier, Change, Element, Reading, Source, Uid } from './flow.ts';
 import type { IngestOptions } from './ingest-options.ts';
 import { findStart, positionsOf } from './ingest-start.ts';
 import { ingestSnapshot, ingestStateIn, placeOf } from './ingest-state.ts';
@@ -69,6 +69,8 @@ class RecordSource implements Source {
   readonly #clock: Clock;
   readonly #stopped = new AbortController();
   readonly #wantedCuts = new WantedCuts();
+  /** What the cut for `deploy` is wanted for, where no other graph goes on there. */
+  #change: Change | undefined;
   /** What to do when a cut is stored that somebody in here waits for. */
   readonly #onCommitted = new WeakMap<Barrier, () => void>();
   #reader: LogReader | null = null;
@@ -96,9 +98,18 @@ class RecordSource implements Source {
     });
   }
 
-  requestCut(reason: CutReason): void {
+  requestCut(reason: CutReason, change?: Change): void {
     this.#wantedCuts.add(reason);
+    if (reason === 'deploy') this.#change = change;
     this.#wake();
+  }
+
+  holdDeploy(): () => void {
+    const release = this.#wantedCuts.holdDeploy();
+    return () => {
+      release();
+      this.#wake();
+    };
   }
 
   async cutCommitted(barrier: Barrier): Promise<void> {
@@ -233,7 +244,8 @@ class RecordSource implements Source {
       const records = await reader?.poll({ ...limits, partition, waitMs: 0 });
       if (records && records.length > 0) return records;
     }
-    if (this.#isStopped || !this.#wantedCuts.isEmpty || this.#ownership.next || this.#failure !== null) return [];
+    if (this.#isStopped || this.#wantedCuts.next !== undefined || this.#ownership.next || this.#failure !== null)
+      return [];
     if (reader && !this.#positions.isEmpty) return reader.poll({ ...limits, waitMs });
     await firstValueFrom(race(timer(waitMs), fromEvent(interrupted.signal, 'abort')));
     return [];
@@ -340,7 +352,7 @@ class RecordSource implements Source {
   }
 
   get #mustWait(): boolean {
-    return this.#isOver || !this.#wantedCuts.isEmpty || this.#ownership.isHandedOver || !this.window.isOpen;
+    return this.#isOver || this.#wantedCuts.next !== undefined || this.#ownership.isHandedOver || !this.window.isOpen;
   }
 
   /**
@@ -362,9 +374,10 @@ class RecordSource implements Source {
 
   #cut(reason: CutReason, onCommitted?: () => void): void {
     this.#wantedCuts.done(reason);
-    this.#isOver = reason === 'deploy';
+    const change = reason === 'deploy' ? this.#change : undefined;
+    this.#isOver = reason === 'deploy' && !change;
     const basket = new Map([[this.#uid, this.#snapshot()]]);
-    const barrier: Barrier = { kind: 'barrier', reason, basket, source: this };
+    const barrier: Barrier = { kind: 'barrier', reason, basket, source: this, ...(change ? { change } : {}) };
     if (onCommitted) this.#onCommitted.set(barrier, onCommitted);
     if (reason === 'handover') {
       this.#ownership.barrierLetDown();

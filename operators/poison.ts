@@ -5,6 +5,7 @@ import type { LogRecord } from './types.ts';
 
 /** Codes of records that will never be read, however often that is tried. */
 const POISON: ReadonlySet<ErrorCode> = new Set([
+  'command-invalid',
   'document-too-large',
   'field-missing',
   'prompt-invalid',

@@ -201,7 +201,7 @@ export type SampleRequest = SamplerRequest;
 
 export interface SampleDelta {
   readonly tokens: Int32Array;
-  /** Of each token, when the request asks for them. */
+  /** Of each token, and of the stop token behind them, when the request asks for them. */
   readonly logProbabilities?: readonly ChosenProbability[];
   /** Of each token of the prompt but the first, on the first delta, when the request asks for them. */
   readonly promptLogProbabilities?: readonly ChosenProbability[];
@@ -259,8 +259,11 @@ export interface CheckpointStore {
   read(id: string): Promise<Checkpoint>;
   /** The newest intact one that counts, or null. Corrupt ones on the way are reported to the logger. */
   latest(counts?: (checkpoint: Checkpoint) => Promise<boolean>): Promise<Checkpoint | null>;
-  /** Drops all but the newest `keep` periodic checkpoints; savepoints belong to the user and stay. */
-  prune(keep: number): Promise<void>;
+  /**
+   * Drops all but the newest `keep` periodic checkpoints, and all but the newest `keepStops` of those that were made because
+   * the job was stopped; what somebody has asked for is theirs, and stays.
+   */
+  prune(keep: number, keepStops?: number): Promise<void>;
 }
 
 // ── Records of what happened ─────────────────────────────────────────────────────────────────────────────────────

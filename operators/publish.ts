@@ -40,6 +40,7 @@ const NOTHING: z.output<typeof stateSchema> = { published: 0, ends: [] };
  * Exactly once: every record carries its number. After a restart the numbers go on from the cut, and records that the
  * topic already has are not produced again. This holds where the stream repeats itself after a restart (training does),
  * also when others write to the topic, save that before the first cut only so much is searched as they write in a while.
+ * Until those are behind it, the source is kept from handing over to another graph, which would say something else.
  * Where the restore mark says that what followed the cut was undone, values are produced anew, under a name of their own.
  * Order: kept. Backpressure: a value keeps its bytes until the log has its record. Errors: the log's end the flow.
  * Snapshot: how many records were published, and where the topic ended.
@@ -52,6 +53,7 @@ export function publish<T>(options: PublishOptions<T>): OperatorFunction<Element
       let alreadyThere = 0;
       let { ends } = NOTHING;
       let name = publisher;
+      let repeated: (() => void) | null = null;
 
       const send = async (element: Element<T>, record: NewRecord): Promise<readonly Element<T>[]> => {
         published += 1;
@@ -59,6 +61,7 @@ export function publish<T>(options: PublishOptions<T>): OperatorFunction<Element
           const headers = { ...record.headers, [SEQUENCE]: String(published), [PUBLISHER]: name };
           await log.produce(topic, [{ ...record, headers }]);
         }
+        if (published === alreadyThere) repeated?.();
         return [element];
       };
 
@@ -71,6 +74,7 @@ export function publish<T>(options: PublishOptions<T>): OperatorFunction<Element
             ({ published, ends } = state);
             name = element.timeline === 0 ? publisher : `${publisher}~${element.timeline}`;
             alreadyThere = exactlyOnce ? await lastSequence(log, topic, name, ends) : 0;
+            if (published < alreadyThere) repeated = element.source.holdDeploy();
           }
           if (element.kind === 'barrier') {
             // While what is already there is repeated, it lies behind where the topic ended before.

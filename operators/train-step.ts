@@ -1,7 +1,7 @@
 import { Observable } from 'rxjs';
 import type { OperatorFunction, Subscriber } from 'rxjs';
 import { batchFromJson, batchToJson, trainStateSchema } from './train-state.ts';
-import type { Barrier, Element, Item, Restore, Source, Tick, Uid } from './flow.ts';
+import type { Barrier, Change, Element, Item, Restore, Source, Tick, Uid } from './flow.ts';
 import { listen } from './listen.ts';
 import type { Listener } from './listen.ts';
 import { packedBytes } from './packer.ts';
@@ -31,7 +31,8 @@ export interface TrainStepOptions {
  * Snapshot: weights, optimizer and counters, and the batches that wait. A barrier overtakes those (Flink's unaligned
  * barriers), so that a cut never takes longer than the steps under way, however much is in flight. Training goes on while
  * the snapshot's files are written, unless the cut is to be the last: the barrier leaves when they are, and what is done
- * meanwhile is reported behind it.
+ * meanwhile is reported behind it. A barrier for `deploy` leaves at once, and has its files when `writing` resolves; what it
+ * changes is told between two steps, and what follows is reported when that counts.
  * Ticks overtake what waits too, but never another mark; so they do not recur at the same place behind this operator.
  *
  * @example
@@ -81,6 +82,9 @@ class TrainLoop implements Listener<TokenBatch> {
   #sourceCompleted = false;
   /** Another graph goes on behind a barrier that came by. */
   #isHandedOver = false;
+  /** Settles when what was told at a cut counts. */
+  #counts: Promise<void> = Promise.resolve();
+  #isHeld = false;
 
   constructor(trainer: Trainer, options: TrainStepOptions, subscriber: Subscriber<Element<StepReport>>) {
     this.#trainer = trainer;
@@ -132,7 +136,7 @@ class TrainLoop implements Listener<TokenBatch> {
 
   #letPass({ mark, overtaken }: Overtaking): void {
     if (mark.kind === 'barrier') this.#snapshot(mark, overtaken);
-    else if (this.#barriersLeaving.size > 0) this.#leave(async () => mark);
+    else if (this.#barriersLeaving.size > 0 || this.#isHeld) this.#leave(async () => mark);
     else this.#subscriber.next(mark);
   }
 
@@ -147,8 +151,10 @@ class TrainLoop implements Listener<TokenBatch> {
     this.#stepsUnderWay += 1;
     const counted = this.#count(item, this.#counted);
     this.#counted = counted;
+    const counts = this.#counts;
     this.#leave(async () => {
       const report = await counted;
+      if (report.skipped) await counts;
       if (report.skipped && !this.#subscriber.closed) await this.#rejectRecords(report);
       return { kind: 'item', value: report, bytes: 0, source: item.source };
     });
@@ -251,19 +257,37 @@ class TrainLoop implements Listener<TokenBatch> {
   #snapshot(barrier: Barrier, overtaken: readonly Item<TokenBatch>[]): void {
     const waiting = overtaken.map((item) => batchToJson(item.value));
     const counts = { step: this.#stepsDone, totals: { ...this.#totals } };
-    this.#barriersLeaving.add(barrier);
-    this.#isHandedOver ||= barrier.reason === 'deploy';
-    this.#leave(async () => {
-      const { state: trainer, ...snapshot } = await this.#trainer.snapshot();
+    const writing = this.#trainer.snapshot().then(({ state: trainer, ...snapshot }) => {
       barrier.basket.set(this.#uid, { ...snapshot, state: { ...counts, waiting, trainer } });
-      return barrier;
     });
+    this.#barriersLeaving.add(barrier);
+    if (barrier.reason !== 'deploy') {
+      this.#leave(() => writing.then(() => barrier));
+      return;
+    }
+    // Who stores the cut is told by it.
+    writing.catch(() => undefined);
+    barrier.writing = writing;
+    barrier.basket.set(this.#uid, { state: { ...counts, waiting, trainer: null } });
+    this.#leave(async () => barrier);
+    if (barrier.change) this.#tell(barrier.change);
+    else this.#isHandedOver = true;
+  }
+
+  /** Training goes on at once; what comes of it is held back until the change counts. */
+  #tell(change: Change): void {
+    this.#isHeld = true;
+    this.#counts = Promise.all([change.tell(), change.counts]).then(() => undefined);
+    this.#letOut = Promise.all([this.#letOut, this.#counts]).then(() => {
+      this.#isHeld = false;
+    });
+    this.#letOut.catch((error: unknown) => this.#subscriber.error(error));
   }
 }
 
 /** Whether a cut may be the one that the job ends with: a step behind it would be for nothing. */
 function isLast({ reason }: Barrier): boolean {
-  return reason === 'savepoint' || reason === 'final';
+  return reason === 'stop' || reason === 'final';
 }
 
 export const trainStepKind: OperatorKind = defineKind({

@@ -107,8 +107,11 @@ export interface CheckpointReport {
   readonly path: string;
 }
 
-/** Why a cut was made: by the clock, by the number of steps, because partitions change hands, or because somebody asked. */
-export type CutReason = 'timer' | 'steps' | 'handover' | 'savepoint' | 'deploy' | 'final';
+/**
+ * Why a cut was made: by the clock, by the number of steps, because partitions change hands, because somebody asked for one,
+ * because another graph goes on there, or because the job ends: it was stopped, or has nothing left to do.
+ */
+export type CutReason = 'timer' | 'steps' | 'handover' | 'savepoint' | 'deploy' | 'stop' | 'final';
 
 /** A question to the model. */
 export interface Prompt {

@@ -41,6 +41,8 @@ const config: ViteUserConfig = defineConfig({
       suite('numerics', 60_000, inProcess),
       suite('integration', 180_000, wholeJobs),
       suite('chaos', 300_000, wholeJobs),
+      // Beside programs of others, in Python, which are fetched from PyPI the first time: `npm run test:interop`.
+      ...(process.env['MILLRACE_INTEROP'] ? [suite('interop', 600_000, wholeJobs)] : []),
     ],
   },
 });

@@ -15,8 +15,8 @@ const OWN: ReadonlyMap<string, string> = new Map([
   ['millrace.Prompt', 'prompt.avsc'],
   ['millrace.GenerationDelta', 'generation-delta.avsc'],
   ['millrace.StepReport', 'step-report.avsc'],
-  ['millrace.DeadLetter', 'dead-letter.avsc'],
   ['millrace.Control', 'control.avsc'],
+  ['millrace.Deployment', 'deployment.avsc'],
 ]);
 
 export const ownSchemaNames: readonly string[] = [...OWN.keys()];

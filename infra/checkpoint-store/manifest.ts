@@ -36,7 +36,7 @@ const manifestSchema: z.ZodType<Manifest> = z.strictObject({
   formatVersion: z.literal(1),
   id: z.string(),
   jobId: z.string(),
-  reason: z.enum(['timer', 'steps', 'handover', 'savepoint', 'deploy', 'final']),
+  reason: z.enum(['timer', 'steps', 'handover', 'savepoint', 'deploy', 'stop', 'final']),
   createdAt: z.iso.datetime(),
   describe: z.record(z.string(), parsedJson),
   states: z.record(z.string(), z.strictObject({ state: parsedJson })),

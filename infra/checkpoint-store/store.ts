@@ -7,14 +7,15 @@ import type { CutReason, Json, SnapshotFile } from '../../operators/types.ts';
 import { isRunning, ownIdentity } from '../process-identity.ts';
 import { commit } from './commit.ts';
 import { looksIntact, readIntact, toInfo } from './intact.ts';
+import { readManifest } from './manifest.ts';
 import { writeFailure } from './write-failure.ts';
 
 export interface CheckpointStoreOptions {
   /** Whose checkpoints these are; written into every manifest. */
   readonly jobId: string;
   readonly logger: Logger;
-  /** Static facts of the job, for instance the model's config and the graph's hash; written into every manifest. */
-  readonly describe: Readonly<Record<string, Json>>;
+  /** Facts of the job as it is, for instance the model's config and the graph's hash; written into every manifest. */
+  readonly describe: Readonly<Record<string, Json>> | (() => Readonly<Record<string, Json>>);
   /** Files that do not change during the job, for instance the tokenizer; copied, so that each checkpoint has all. */
   readonly files?: readonly SnapshotFile[];
 }
@@ -59,7 +60,7 @@ class DirectoryStore implements CheckpointStore {
       const { jobId, describe, files = [] } = this.#options;
       try {
         const id = await this.#nextId(cut);
-        const about = { id, jobId, describe: { ...describe } };
+        const about = { id, jobId, describe: { ...(typeof describe === 'function' ? describe() : describe) } };
         const manifest = await commit({
           directory: this.#directory,
           aside: asideIn(this.#directory),
@@ -103,8 +104,9 @@ class DirectoryStore implements CheckpointStore {
   }
 
   /** Damaged ones do not count among those that are kept; they go when they are older than these. */
-  prune(keep: number): Promise<void> {
+  prune(keep: number, keepStops: number = Infinity): Promise<void> {
     return this.#inTurn(async () => {
+      await this.#pruneStops(keepStops);
       let kept = 0;
       for (const id of (await this.#ids()).toReversed()) {
         if (isSavepoint(id)) continue;
@@ -112,6 +114,17 @@ class DirectoryStore implements CheckpointStore {
         else if (await looksIntact(join(this.#directory, id))) kept += 1;
       }
     });
+  }
+
+  /** Those that can't be read are left for people to look at. */
+  async #pruneStops(keep: number): Promise<void> {
+    let kept = 0;
+    for (const id of (await this.#ids()).filter(isSavepoint).toReversed()) {
+      const manifest = await readManifest(join(this.#directory, id)).catch(() => null);
+      if (manifest?.reason !== 'stop') continue;
+      kept += 1;
+      if (kept > keep) await dropCheckpoint(this.#directory, id);
+    }
   }
 
   async #readOrReport(id: string): Promise<Checkpoint | null> {
@@ -146,7 +159,7 @@ class DirectoryStore implements CheckpointStore {
 
 /** The cut before a deployment is what a rollback goes back to; who deploys removes it. */
 function isKept(reason: CutReason): boolean {
-  return reason === 'savepoint' || reason === 'deploy';
+  return reason === 'savepoint' || reason === 'deploy' || reason === 'stop';
 }
 
 /** Removes a checkpoint: moved aside first, so that nobody meets it half removed. */

@@ -4,7 +4,7 @@ import type { OperatorFunction, Subscriber } from 'rxjs';
 import type { ChosenProbability } from '../../model/log-probabilities.ts';
 import type { SampleDelta, Tokenizer } from '../../operators/ports.ts';
 
-/** A token as it stands in an answer. */
+/** A token as it stands in an answer; or the one that ended it, which has no text. */
 export interface SpokenToken {
   readonly id: number;
   /** Characters of the answer before it. */
@@ -59,6 +59,8 @@ class HeldText {
       this.#heldTokens.push({ id, offset: this.#given + this.#held.length, chosen: logProbabilities?.[at] ?? null });
       this.#held += this.#decoder.decode(this.#tokenizer.decode(Int32Array.of(id)), { stream: true });
     }
+    const ended = finish === 'stop' ? logProbabilities?.[tokens.length] : undefined;
+    if (ended) this.#heldTokens.push({ id: ended.token, offset: this.#given + this.#held.length, chosen: ended });
     this.#made += tokens.length;
     if (finish !== null) this.#held += this.#decoder.decode();
     const end = endBefore(this.#held, this.#stop);

@@ -1,9 +1,10 @@
-import { Observable, finalize, map, merge } from 'rxjs';
+import { Observable, map, merge } from 'rxjs';
 import type { ChosenProbability } from '../../model/log-probabilities.ts';
 import type { Sampler, Tokenizer, WeightsVersion } from '../../operators/ports.ts';
 import { answerText } from './answer-text.ts';
 import type { TextPiece } from './answer-text.ts';
 import { ApiError } from './api-error.ts';
+import { givenTokens } from './given-tokens.ts';
 import type { Asked } from './openai-requests.ts';
 
 /** The model that speaks. */
@@ -20,14 +21,14 @@ export interface AnsweringOptions {
   readonly model: SpeakingModel;
   readonly sampler: Pick<Sampler, 'sample'>;
   readonly tokenizer: Tokenizer;
-  /** Answers under way at once; whoever asks for more is told to come back. */
-  readonly maxAnswers: number;
 }
 
 export interface Prompt {
   readonly text: string;
   /** Behind an end-of-text token, as documents begin in training. */
   readonly tokens: Int32Array;
+  /** Whether the client has put it there. */
+  readonly isBegun: boolean;
 }
 
 /** A part of one of the answers to a request. */
@@ -39,10 +40,19 @@ export interface AnswerPiece extends TextPiece {
   readonly weights: WeightsVersion;
 }
 
-/** Lets requests ask the sampler, up to a limit. */
+/** Parts of an answer that one reader has let wait, as one. */
+export function joinPieces(earlier: AnswerPiece, later: AnswerPiece): AnswerPiece {
+  return {
+    ...later,
+    text: earlier.text + later.text,
+    tokens: [...earlier.tokens, ...later.tokens],
+    promptProbabilities: earlier.promptProbabilities,
+  };
+}
+
+/** Lets requests ask the sampler. */
 export class Answering {
   readonly #options: AnsweringOptions;
-  #underWay = 0;
 
   constructor(options: AnsweringOptions) {
     this.#options = options;
@@ -70,25 +80,21 @@ export class Answering {
 
   async toPrompt(prompt: string | readonly number[]): Promise<Prompt> {
     const { tokenizer } = this.#options;
-    const tokens = typeof prompt === 'string' ? await tokenizer.encode(prompt) : this.#checked(prompt);
+    const tokens =
+      typeof prompt === 'string' ? await tokenizer.encode(prompt) : givenTokens(prompt, tokenizer, 'prompt');
     const text = typeof prompt === 'string' ? prompt : new TextDecoder().decode(tokenizer.decode(tokens));
+    if (tokens[0] === tokenizer.endOfText) return { text, tokens, isBegun: true };
     const whole = new Int32Array(tokens.length + 1);
     whole[0] = tokenizer.endOfText;
     whole.set(tokens, 1);
-    return { text, tokens: whole };
+    return { text, tokens: whole, isBegun: false };
   }
 
   /** All answers to a request, mingled. Unsubscribing cancels them. Throws an `ApiError` for what has no room. */
   answers(asked: Asked, prompts: readonly Prompt[], isScored: boolean): Observable<AnswerPiece> {
     const wanted = prompts.flatMap((prompt) => Array.from({ length: asked.n }, (_, at) => ({ prompt, at })));
     for (const { tokens } of prompts) this.#requireRoom(tokens.length, asked.maxTokens);
-    const { maxAnswers } = this.#options;
-    if (this.#underWay + wanted.length > maxAnswers) {
-      throw new ApiError(429, `More than ${maxAnswers} answers would be under way. Try again in a while.`);
-    }
-    const each = wanted.map(({ prompt, at }, index) => this.#answer(asked, prompt, at, index, isScored));
-    this.#underWay += wanted.length;
-    return merge(...each).pipe(finalize(() => (this.#underWay -= wanted.length)));
+    return merge(...wanted.map(({ prompt, at }, index) => this.#answer(asked, prompt, at, index, isScored)));
   }
 
   #answer(asked: Asked, prompt: Prompt, at: number, index: number, isScored: boolean): Observable<AnswerPiece> {
@@ -136,12 +142,5 @@ export class Answering {
         'Shorten the prompt, or ask for fewer.',
       { param: 'max_tokens', code: 'context_length_exceeded' },
     );
-  }
-
-  #checked(tokens: readonly number[]): Int32Array {
-    const { vocabSize } = this.#options.tokenizer;
-    const wrong = tokens.find((token) => token >= vocabSize);
-    if (wrong === undefined) return Int32Array.from(tokens);
-    throw new ApiError(400, `The vocabulary has ${vocabSize} tokens, so ${wrong} is none.`, { param: 'prompt' });
   }
 }

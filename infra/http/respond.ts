@@ -1,29 +1,37 @@
 import { Readable } from 'node:stream';
-import type { FastifyReply, FastifyRequest } from 'fastify';
-import { fromEvent, lastValueFrom, takeUntil, toArray } from 'rxjs';
+import type { FastifyReply } from 'fastify';
+import { lastValueFrom, takeUntil, toArray } from 'rxjs';
 import type { Observable } from 'rxjs';
+import { joinPieces } from './answering.ts';
 import type { AnswerPiece, Prompt } from './answering.ts';
 import { errorAnswer } from './api-error.ts';
 import { asyncValues } from './async-values.ts';
+import type { Waiting } from './async-values.ts';
 import type { Asked } from './openai-requests.ts';
 import { fingerprint, usageOf } from './responses.ts';
 import type { ResponseForm } from './responses.ts';
+
+const waiting: Waiting<AnswerPiece> = { keyOf: ({ index }) => index, join: joinPieces };
 
 export interface Exchange {
   readonly asked: Asked;
   readonly prompts: readonly Prompt[];
   readonly answers: Observable<AnswerPiece>;
   readonly form: ResponseForm;
+  /** When the client hangs up, the answers are cancelled. */
+  readonly over: Observable<unknown>;
 }
 
-/** Answers at once when all is said, or as a stream of events; when the client hangs up, the answers are cancelled. */
-export async function respond(request: FastifyRequest, reply: FastifyReply, exchange: Exchange): Promise<FastifyReply> {
+/**
+ * Answers at once when all is said, or as a stream of events. Parts that come faster than the client reads become one, so
+ * that whoever reads slowly gets fewer and longer ones.
+ */
+export async function respond(reply: FastifyReply, exchange: Exchange): Promise<FastifyReply> {
   if (exchange.asked.isStream) {
     const headers = { 'content-type': 'text/event-stream; charset=utf-8', 'cache-control': 'no-cache' };
     return reply.headers(headers).send(Readable.from(events(exchange)));
   }
-  const hangsUp = fromEvent(request.raw.socket, 'close');
-  const pieces = await lastValueFrom(exchange.answers.pipe(takeUntil(hangsUp), toArray()));
+  const pieces = await lastValueFrom(exchange.answers.pipe(takeUntil(exchange.over), toArray()));
   return reply.send(whole(exchange, pieces));
 }
 
@@ -43,16 +51,15 @@ function whole({ asked, prompts, form }: Exchange, pieces: readonly AnswerPiece[
 }
 
 /** Server-sent events as OpenAI's API has them: chunks, the usage where it is asked for, and `[DONE]`. */
-async function* events({ asked, prompts, answers, form }: Exchange): AsyncGenerator<string> {
+async function* events({ asked, prompts, answers, form, over }: Exchange): AsyncGenerator<string> {
   const made = new Map<number, number>();
   const head = { ...form.head, object: form.chunkObject };
   const usage = asked.includesUsage ? { usage: null } : {};
   try {
-    for await (const piece of asyncValues(answers)) {
+    for await (const piece of asyncValues(answers.pipe(takeUntil(over)), waiting)) {
       const isFirst = !made.has(piece.index);
       made.set(piece.index, piece.made);
-      // A part that shows nothing yet says nothing.
-      if (!isFirst && piece.text === '' && piece.finish === null) continue;
+      if (!isFirst && showsNothing(piece, asked)) continue;
       yield event({ ...head, system_fingerprint: fingerprint(piece), choices: [form.chunk(piece, isFirst)], ...usage });
     }
     if (asked.includesUsage) yield event({ ...head, choices: [], usage: usageOf(prompts, made.values()) });
@@ -61,6 +68,11 @@ async function* events({ asked, prompts, answers, form }: Exchange): AsyncGenera
     // The status has been sent long ago; clients look for an error in the events.
     yield event(errorAnswer(error).body);
   }
+}
+
+/** Such as the first bytes of a character, where nobody asks how likely they were. */
+function showsNothing({ text, tokens, finish }: AnswerPiece, { top }: Asked): boolean {
+  return text === '' && finish === null && (top === null || tokens.length === 0);
 }
 
 function event(data: object): string {

@@ -26,13 +26,15 @@ export function completionForm(asked: AskedCompletion, prompts: readonly Prompt[
   const choice = (pieces: readonly AnswerPiece[], isFirst: boolean): object => {
     const [first] = pieces;
     const index = first?.index ?? 0;
-    const prompt = prompts[Math.floor(index / asked.n)]?.text ?? '';
+    const { text: prompt = '', isBegun = false } = prompts[Math.floor(index / asked.n)] ?? {};
     const before = asked.isEcho ? prompt.length : 0;
-    const echoed = first?.promptProbabilities && isFirst ? promptAsSpoken(first.promptProbabilities, tokenizer) : [];
+    const begin = isBegun ? [{ id: tokenizer.endOfText, offset: 0, chosen: null }] : [];
+    const isEchoed = asked.isEcho && isFirst;
+    const echoed = isEchoed ? [...begin, ...promptAsSpoken(first?.promptProbabilities ?? [], tokenizer)] : [];
     const spoken = pieces.flatMap(({ tokens }) => tokens.map((each) => ({ ...each, offset: before + each.offset })));
     return {
       index,
-      text: (asked.isEcho && isFirst ? prompt : '') + pieces.map(({ text }) => text).join(''),
+      text: (isEchoed ? prompt : '') + pieces.map(({ text }) => text).join(''),
       logprobs: asked.top === null ? null : completionLogprobs([...echoed, ...spoken], tokenizer),
       finish_reason: pieces.at(-1)?.finish ?? null,
     };

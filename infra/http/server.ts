@@ -1,23 +1,33 @@
 import rateLimit from '@fastify/rate-limit';
 import { fastify } from 'fastify';
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { MillraceError } from '../../operators/errors.ts';
 import type { Logger } from '../../operators/ports.ts';
+import { addTokenizing } from './add-tokenizing.ts';
 import { Answering } from './answering.ts';
 import type { AnsweringOptions } from './answering.ts';
 import { errorAnswer } from './api-error.ts';
+import { exchangeOver, hangUpOnStalled, Places } from './exchange.ts';
+import { checkReach } from './reach.ts';
+import { addGraphs, requireLocalName } from './graphs-api.ts';
+import type { GraphsApi } from './graphs-api.ts';
 import { requireToken } from './require-token.ts';
 import { chatTemplate, plainTemplate } from './chat-template.ts';
 import { parseChat, parseCompletion } from './openai-requests.ts';
 import { respond } from './respond.ts';
+import type { Exchange } from './respond.ts';
 import { chatForm, completionForm } from './responses.ts';
 
-export interface HttpOptions extends Omit<AnsweringOptions, 'maxAnswers'> {
+export interface HttpOptions extends AnsweringOptions {
   readonly host: string;
   /** 0 for any that is free. */
   readonly port: number;
   /** Whoever asks must bring it, where there is one. */
   readonly token?: string | undefined;
+  /** The job's graphs, where they are to be had here. */
+  readonly graphs?: GraphsApi | undefined;
+  /** Who asks for graphs must bring this one instead, where there is one: to change them is more than to ask the model. */
+  readonly graphsToken?: string | undefined;
   /** A Jinja template as Hugging Face's tokenizers have it; conversations are written as scripts when absent. */
   readonly chatTemplate?: string | undefined;
   readonly limits?: Partial<HttpLimits>;
@@ -28,8 +38,10 @@ export interface HttpLimits {
   readonly bodyBytes: number;
   /** Of one address. */
   readonly requestsPerMinute: number;
-  /** Answers under way at once. */
+  /** Answers under way at once; whoever asks for more is told to come back. */
   readonly answers: number;
+  /** A client that takes nothing of what waits for it for so long is hung up on. */
+  readonly stalledMs: number;
 }
 
 export interface HttpServer {
@@ -39,23 +51,17 @@ export interface HttpServer {
   close(): Promise<void>;
 }
 
-const usual: HttpLimits = { bodyBytes: 1024 * 1024, requestsPerMinute: 6000, answers: 64 };
-const LOOPBACK: ReadonlySet<string> = new Set(['127.0.0.1', '::1', 'localhost']);
+const usual: HttpLimits = { bodyBytes: 1024 * 1024, requestsPerMinute: 6000, answers: 64, stalledMs: 60_000 };
 
 /**
- * Serves the model over HTTP as OpenAI's API does: `/v1/models`, `/v1/completions`, `/v1/chat/completions`; and `/healthz`
- * and `/readyz` for whoever watches over it. No CORS.
+ * Serves the model over HTTP as OpenAI's API does: `/v1/models`, `/v1/completions`, `/v1/chat/completions`; its tokenizer as
+ * vLLM does; the job's graphs under `/graphs`; and `/healthz` and `/readyz` for whoever watches over it. No CORS.
  *
  * Rejects with `bad-usage` where others could reach it without a token, or where it can't listen.
  */
 export async function openHttpServer(options: HttpOptions): Promise<HttpServer> {
   const { host, port, token, logger } = options;
-  if (!LOOPBACK.has(host) && !token) {
-    throw new MillraceError(
-      'bad-usage',
-      `Whoever reaches ${host} could ask the model. Set a token (MILLRACE_HTTP_TOKEN), or listen on 127.0.0.1.`,
-    );
-  }
+  checkReach(options);
   const limits = { ...usual, ...options.limits };
   const server = fastify({ bodyLimit: limits.bodyBytes, forceCloseConnections: true });
   server.setErrorHandler((error, _request, reply) => {
@@ -77,8 +83,17 @@ export async function openHttpServer(options: HttpOptions): Promise<HttpServer> 
     api.addHook('onRequest', api.rateLimit());
     if (token) api.addHook('onRequest', requireToken(token));
     addModels(api, options);
+    addTokenizing(api, options);
     addAnswers(api, options, limits);
   });
+  const { graphs, graphsToken = token } = options;
+  if (graphs) {
+    await server.register(async (api) => {
+      api.addHook('onRequest', api.rateLimit());
+      api.addHook('onRequest', graphsToken ? requireToken(graphsToken) : requireLocalName);
+      addGraphs(api, graphs);
+    });
+  }
   try {
     return { url: await server.listen({ host, port }), close: () => server.close() };
   } catch (error) {
@@ -106,25 +121,32 @@ function addModels(api: FastifyInstance, { model }: HttpOptions): void {
 }
 
 function addAnswers(api: FastifyInstance, options: HttpOptions, limits: HttpLimits): void {
-  const answering = new Answering({ ...options, maxAnswers: limits.answers });
+  const answering = new Answering(options);
+  const places = new Places(limits.answers);
+  const answer = (
+    request: FastifyRequest,
+    reply: FastifyReply,
+    exchange: Omit<Exchange, 'over'>,
+  ): Promise<FastifyReply> => {
+    const over = exchangeOver(request, reply);
+    places.take(exchange.prompts.length * exchange.asked.n, over);
+    hangUpOnStalled(reply, limits.stalledMs);
+    return respond(reply, { ...exchange, over });
+  };
   const toText = chatTemplate(options.chatTemplate ?? plainTemplate);
   api.post('/v1/completions', async (request, reply) => {
     const asked = parseCompletion(request.body);
     answering.requireModel(asked.model);
     const prompts = await Promise.all(asked.prompts.map((prompt) => answering.toPrompt(prompt)));
     const answers = answering.answers(asked, prompts, asked.isEcho);
-    return respond(request, reply, {
-      asked,
-      prompts,
-      answers,
-      form: completionForm(asked, prompts, options.tokenizer),
-    });
+    const form = completionForm(asked, prompts, options.tokenizer);
+    return answer(request, reply, { asked, prompts, answers, form });
   });
   api.post('/v1/chat/completions', async (request, reply) => {
     const asked = parseChat(request.body);
     answering.requireModel(asked.model);
     const prompts = [await answering.toPrompt(toText(asked.messages))];
     const answers = answering.answers(asked, prompts, false);
-    return respond(request, reply, { asked, prompts, answers, form: chatForm(asked, options.tokenizer) });
+    return answer(request, reply, { asked, prompts, answers, form: chatForm(asked, options.tokenizer) });
   });
 }

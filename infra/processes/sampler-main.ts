@@ -14,12 +14,12 @@ function started(): AnswerLoop {
 }
 
 serve((emit): SamplerMethods => ({
-  async start(engine) {
+  async start({ engine, share }) {
     // Loaded only now, so that an engine which is missing is an answer and not a crash.
     const { createSampler } = await import('../../model/sampler.ts');
     const { compiledDecoding, eagerDecoding } = await import('../../model/decode-engine.ts');
     const decoding = engine?.mode === 'compiled' ? compiledDecoding(engine.precision) : eagerDecoding;
-    loop = new AnswerLoop(createSampler(decoding), emit);
+    loop = new AnswerLoop(createSampler(decoding), emit, share);
   },
   load: (weights) => started().load(weights),
   answer: (request) => started().answer(request),

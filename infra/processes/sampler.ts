@@ -9,6 +9,8 @@ export interface SamplerProcessOptions {
   readonly logger: Logger;
   /** As the trainer's: it speaks in the precision that it is taught in. Op by op when absent. */
   readonly engine?: EngineSettings | undefined;
+  /** Of the time in which there is something to answer, so much is for the model, and the rest for others; all when absent. */
+  readonly share?: number | undefined;
   /** Environment of the process, for instance `TF_NUM_INTRAOP_THREADS`. */
   readonly env?: Readonly<Record<string, string>>;
 }
@@ -26,7 +28,8 @@ const oneThread = { TF_NUM_INTRAOP_THREADS: '1', TF_NUM_INTEROP_THREADS: '1' };
  *
  * Rejects with `engine-missing` or `process-died`.
  */
-export async function startSampler({ logger, engine, env = {} }: SamplerProcessOptions): Promise<SamplerProcess> {
+export async function startSampler(options: SamplerProcessOptions): Promise<SamplerProcess> {
+  const { logger, engine, share = 1, env = {} } = options;
   const answers = new Map<string, Subscriber<SampleDelta>>();
   const host = new Host<SamplerMethods, SamplerEvent>({
     name: 'sampler',
@@ -38,7 +41,7 @@ export async function startSampler({ logger, engine, env = {} }: SamplerProcessO
     },
   });
   try {
-    await host.call('start', engine);
+    await host.call('start', { engine, share });
   } catch (error) {
     await host.close();
     throw error;

@@ -1,10 +1,7 @@
 import { Command } from 'commander';
 import { z } from 'zod';
-import { MillraceError } from '../../operators/errors.ts';
-import type { JobFolder } from '../job/job-folder.ts';
 import type { Deployed } from '../redeploy/deployer.ts';
-import { currentGraph, graphVersion, graphVersions, readGraphOf } from '../redeploy/graph-history.ts';
-import type { GraphVersion } from '../redeploy/graph-history.ts';
+import { currentGraph, graphVersion, readGraphOf, versionBefore } from '../redeploy/graph-history.ts';
 import { planRedeploy } from '../redeploy/plan.ts';
 import { savedStates } from '../redeploy/saved-states.ts';
 import { graphDocument } from '../spec/graph.ts';
@@ -113,7 +110,7 @@ const deployedSchema: z.ZodType<Deployed> = z.object({
 });
 
 async function deploy(session: Session, graph: Graph, how: 'deploy' | 'rollback', flags: DeployFlags): Promise<void> {
-  const { dataDir, discard, json, watch, bar: bars } = flags;
+  const { dataDir, discard, json = false, watch, bar: bars } = flags;
   const job = jobOf(dataDir);
   const current = await currentGraph(job);
   const from = current && readGraphOf(await graphVersion(job, current.version));
@@ -132,24 +129,13 @@ async function deploy(session: Session, graph: Graph, how: 'deploy' | 'rollback'
     graph: document,
     discard,
     how,
+    bars: { ...bars },
     follow: watch !== undefined,
     ...(watch === undefined ? {} : { watchMs: watch }),
-    bars: { ...bars },
+    // The job may have got another graph since its plan was shown.
+    ...(current ? { expectedVersion: current.version } : {}),
   };
-  const output = await askJob(session, dataDir, 'deploy', request, json ?? false);
-  const deployed = deployedSchema.parse(output);
+  const deployed = deployedSchema.parse(await askJob(session, dataDir, 'deploy', request, json));
   await session.print(json ? `${JSON.stringify(deployed)}\n` : `${deployedLine(deployed)}\n`);
   if (deployed.outcome === 'rolled-back' && how === 'deploy') process.exitCode = 1;
-}
-
-/** The newest graph before the present one that the job has had. */
-async function versionBefore(job: JobFolder): Promise<GraphVersion> {
-  const current = await currentGraph(job);
-  const versions = await graphVersions(job);
-  const now = versions.find(({ version }) => version === current?.version);
-  const before = versions.findLast(
-    ({ version, outcome, hash }) => outcome === 'live' && version < (now?.version ?? 0) && hash !== now?.hash,
-  );
-  if (before) return before;
-  throw new MillraceError('bad-usage', `Job ${job.id} has had no other graph yet that it could go back to.`);
 }

@@ -39,14 +39,16 @@ Needs a job that runs on the same data folder (millrace up). Settings that are n
 Examples:
   millrace generate "The Congress of the"
   millrace generate "We the" --temperature 0 --max-tokens 32
-  cat question.txt | millrace generate -
+  cat question.txt | millrace generate
+
+Ctrl-C takes the prompt back, and its answer ends.
 `;
 
 /** `millrace generate`: asks the running job, and streams its answer. */
 export function generateCommand(): Command {
   return new Command('generate')
     .description('Ask the model of the running job to go on with a text.')
-    .argument('<prompt>', 'text to go on with, or - for standard input')
+    .argument('[prompt]', 'text to go on with; standard input when absent, or -')
     .option('--max-tokens <n>', 'tokens that the answer has at most', integer(1, 100_000))
     .option('--temperature <t>', '0 always takes the likeliest token', decimal(0, 10))
     .option('--top-k <k>', 'only the k likeliest tokens; 0 for all', integer(0))
@@ -62,13 +64,18 @@ export function generateCommand(): Command {
     .addOption(brokersOption())
     .option('--json', 'print each part of the answer as JSON, one a line')
     .addHelpText('after', EXAMPLES)
-    .action((prompt: string, flags: GenerateFlags) => inSession((session) => generate(session, prompt, flags)));
+    .action((prompt: string | undefined, flags: GenerateFlags) =>
+      inSession((session) => generate(session, prompt, flags)),
+    );
 }
 
-async function generate(session: Session, argument: string, flags: GenerateFlags): Promise<void> {
+async function generate(session: Session, argument: string | undefined, flags: GenerateFlags): Promise<void> {
   const { graph, dataDir, brokers, timeout, json, ...settings } = flags;
   const { place, formats } = topicsOf({ dataDir, brokers, ...(graph === undefined ? {} : { graph }) });
-  const prompt = argument === '-' ? await readPrompt(session.signal) : argument;
+  if (argument === undefined && process.stdin.isTTY) {
+    throw new MillraceError('bad-usage', 'Give the model a prompt: millrace generate "The people of the"');
+  }
+  const prompt = argument === undefined || argument === '-' ? await readPrompt(session.signal) : argument;
   if (prompt.trim() === '') throw new MillraceError('bad-usage', 'The prompt is empty. Give the model some text.');
   if (!place.brokers && !currentJob(dataFolder(dataDir))) {
     throw new MillraceError(
@@ -83,8 +90,10 @@ async function generate(session: Session, argument: string, flags: GenerateFlags
     if (hasLive) positions.push(...(await positionsFrom(log, GENERATIONS_LIVE, 'latest', null)));
     const id = await ask(log, formats, prompt, settings);
     const answer = deltasOf(id, follow(log, positions, session), formats, timeout, place);
-    if (!json) return printAnswer(session, prompt, answer);
-    for await (const delta of answer) await session.print(`${JSON.stringify(delta)}\n`);
+    if (!json) await printAnswer(session, prompt, answer);
+    else for await (const delta of answer) await session.print(`${JSON.stringify(delta)}\n`);
+    // A tombstone takes the prompt back: nobody waits for the answer any more.
+    if (session.signal.aborted) await log.produce(PROMPTS, [{ key: id, value: null }]);
   });
 }
 

@@ -3,7 +3,7 @@ import { Command } from 'commander';
 import { MillraceError } from '../../operators/errors.ts';
 import type { Graph } from '../spec/graph.ts';
 import { lintGraph } from '../spec/lint.ts';
-import type { Finding } from '../spec/lint.ts';
+import { describeFinding, parseGraph } from '../spec/parse-graph.ts';
 
 /** `millrace lint`: finds what is wrong with graphs before anything runs. Exit code 1 when something was found. */
 export function lintCommand(): Command {
@@ -24,16 +24,9 @@ export function lintCommand(): Command {
     });
 }
 
-function describeFinding(file: string, { line, column, code, path, message }: Finding): string {
-  return `${file}:${line}:${column} ${code} ${path ? `at ${path}: ` : ''}${message}`;
-}
-
 /** A graph that nothing is wrong with. Throws `graph-invalid` with all that is. */
 export function readGraph(file: string): Graph {
-  const { graph, findings } = lintGraph(readGraphFile(file));
-  if (graph) return graph;
-  const list = findings.map((finding) => `  ${describeFinding(file, finding)}`).join('\n');
-  throw new MillraceError('graph-invalid', `The graph can't run:\n${list}\n`);
+  return parseGraph(readGraphFile(file), file);
 }
 
 function readGraphFile(file: string): string {

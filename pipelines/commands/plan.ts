@@ -1,9 +1,6 @@
 import { Command } from 'commander';
-import { MillraceError } from '../../operators/errors.ts';
-import { currentGraph, graphVersion, readGraphOf } from '../redeploy/graph-history.ts';
-import { planRedeploy } from '../redeploy/plan.ts';
+import { planFor } from '../redeploy/plan-for.ts';
 import type { Plan } from '../redeploy/plan.ts';
-import { savedStates } from '../redeploy/saved-states.ts';
 import { planLines } from '../terminal/plan-view.ts';
 import { jobOf } from './current-job.ts';
 import { readGraph } from './lint.ts';
@@ -39,23 +36,9 @@ export function planCommand(): Command {
     .addHelpText('after', EXAMPLES)
     .action((file: string, flags: PlanFlags) =>
       inSession(async (session) => {
-        const plan = await planFor(file, flags);
+        const plan = await planFor(jobOf(flags.dataDir), readGraph(file), flags.discard);
         await session.print(flags.json ? `${JSON.stringify(plan)}\n` : planLines(plan));
         process.exitCode = EXIT_CODES[plan.outcome];
       }),
     );
-}
-
-async function planFor(file: string, { dataDir, discard }: PlanFlags): Promise<Plan> {
-  const to = readGraph(file);
-  const job = jobOf(dataDir);
-  const current = await currentGraph(job);
-  if (!current) {
-    throw new MillraceError(
-      'bad-usage',
-      `Job ${job.id} was begun by a version of Millrace that did not note its graph. Start it once with millrace up.`,
-    );
-  }
-  const from = readGraphOf(await graphVersion(job, current.version));
-  return planRedeploy({ from, to, states: await savedStates(job, from), discard: new Set(discard) });
 }

@@ -72,7 +72,7 @@ async function createOne(session: Session, { dataDir, json }: Flags): Promise<vo
 async function dropOne(session: Session, id: string, { dataDir, force }: DropFlags): Promise<void> {
   const job = jobOf(dataDir);
   const saved = await inspectCheckpoint(job, id, false);
-  const isOurs = saved && (saved.manifest === null || ['savepoint', 'deploy'].includes(saved.manifest.reason));
+  const isOurs = saved && (saved.manifest === null || ['savepoint', 'deploy', 'stop'].includes(saved.manifest.reason));
   if (!isOurs) {
     throw new MillraceError('bad-usage', `Job ${job.id} has no savepoint ${id}; millrace savepoint list shows them.`);
   }

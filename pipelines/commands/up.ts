@@ -1,4 +1,5 @@
 import { Command, Option } from 'commander';
+import { checkReach } from '../../infra/index.ts';
 import type { Outage } from '../../infra/index.ts';
 import type { PresetName } from '../../model/presets.ts';
 import type { EngineSettings } from '../../model/settings.ts';
@@ -32,7 +33,7 @@ interface UpOptions extends LogPlace {
   readonly group?: string;
   readonly wait?: true;
   /** The token comes from the environment, where other users don't see it. */
-  readonly http?: Omit<HttpPlace, 'token'>;
+  readonly http?: Pick<HttpPlace, 'host' | 'port'>;
   readonly fresh?: true;
   readonly from?: string;
   readonly discard: readonly string[];
@@ -83,7 +84,8 @@ Examples:
   millrace up --http 127.0.0.1:8080
   millrace up --json | jq 'select(.event == "step") | .bitsPerByte'
 
-Whoever asks over HTTP must bring MILLRACE_HTTP_TOKEN, where it is set; it must be, to listen beyond this machine.
+Whoever asks over HTTP must bring MILLRACE_HTTP_TOKEN, where it is set; it must be, to listen beyond this machine. Where
+MILLRACE_HTTP_DEPLOY_TOKEN is set, whoever reads or changes the graph must bring that one instead.
 Ctrl-C makes a savepoint and ends; a second one ends at once, and costs only the work since the last checkpoint.
 `,
     )
@@ -95,6 +97,10 @@ function up(file: string | undefined, options: UpOptions): Promise<void> {
 }
 
 async function run(file: string | undefined, options: UpOptions, stop: AbortSignal): Promise<void> {
+  const token = process.env['MILLRACE_HTTP_TOKEN'];
+  const graphsToken = process.env['MILLRACE_HTTP_DEPLOY_TOKEN'];
+  const http = options.http && { ...options.http, token, graphsToken };
+  if (http) checkReach(http);
   const graph = withOverrides(await startingGraph(file, options), options);
   const reporter = createReporter({
     mode: options.json ? 'json' : process.stdout.isTTY ? 'tty' : 'plain',
@@ -123,8 +129,6 @@ async function run(file: string | undefined, options: UpOptions, stop: AbortSign
     if (stop.aborted) farewell();
     else stop.addEventListener('abort', farewell);
     try {
-      const token = process.env['MILLRACE_HTTP_TOKEN'];
-      const http = options.http && { ...options.http, token };
       onEvent(await runJob({ job, maxSteps, untilIdleMs, http, onEvent, onWarning, stop }));
     } finally {
       await job.close();

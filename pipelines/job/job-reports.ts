@@ -5,7 +5,7 @@ import type { MillraceError } from '../../operators/errors.ts';
 import type { Source } from '../../operators/flow.ts';
 import type { Checkpoint, DeadLetters, Logger } from '../../operators/index.ts';
 import type { CheckpointReport, Coordinates, Report } from '../../operators/types.ts';
-import type { JobEvent, SummaryEvent } from './events.ts';
+import type { JobEvent, ListeningEvent, SummaryEvent } from './events.ts';
 import type { OpenJob } from './open-job.ts';
 import { trainingStream } from '../spec/streams.ts';
 import { VitalSigns } from '../redeploy/watch/vital-signs.ts';
@@ -40,6 +40,7 @@ export class JobReports {
   #checkpoint: string | null = null;
   #hasCut = false;
   #isReady = false;
+  #served: ListeningEvent | null = null;
   #source: Source | null = null;
   #heardAtMs = performance.now();
 
@@ -68,12 +69,25 @@ export class JobReports {
     return this.#heardAtMs;
   }
 
+  /** The model may be asked over HTTP, which is told as soon as the job is ready; at once where none trains. */
+  served({ url, model }: Omit<ListeningEvent, 'event'>): void {
+    this.#served = { event: 'listening', url, model };
+    if (!trainingStream(this.#job.graph)) this.#options.onEvent(this.#served);
+  }
+
   /** The training stream is about to go on from a cut, or to begin without one. */
   restored(checkpoint: Checkpoint | null, reached: Trained | null): void {
     this.#progress.goOnFrom(reached);
     this.signs.interrupted();
     this.#hasCut = checkpoint !== null;
-    if (checkpoint) this.#speakWith(checkpoint);
+    if (checkpoint) this.#speakWith(checkpoint, this.#step);
+  }
+
+  /** The training stream of another graph goes on where this one is. */
+  handedOver(reached: Trained | null): void {
+    this.#progress.goOnFrom(reached);
+    this.signs.interrupted();
+    this.#hasCut = true;
   }
 
   /** The training stream flows: for the first time, or again after a fault. */
@@ -88,6 +102,7 @@ export class JobReports {
       const { engine = { mode: 'eager' } } = settings;
       const what = { graph: graph.name, preset, parameters, dataDir, engine };
       onEvent({ event: 'ready', job: folder.id, ...what, step: this.#step });
+      if (this.#served) onEvent(this.#served);
     }
     this.#isReady = true;
     onEvent({ event: 'deployment', stream, outcome: 'started' });
@@ -116,11 +131,14 @@ export class JobReports {
       if (!this.#hasCut) source.requestCut('timer');
       this.#hasCut = true;
     }
-    if (report.event === 'checkpoint') {
-      this.#checkpoint = report.id;
-      this.#options.onEvent({ ...report, step: this.#step });
-      this.#speakWith(report);
-    }
+    if (report.event === 'checkpoint') this.stored(report, this.#step);
+  }
+
+  /** A cut of the training stream is stored, which was made at a step. */
+  stored(report: CheckpointReport, step: number): void {
+    this.#checkpoint = report.id;
+    this.#options.onEvent({ ...report, step });
+    this.#speakWith(report, step);
   }
 
   /** A report of a stream beside the training. */
@@ -168,8 +186,8 @@ export class JobReports {
     return this.#progress.reached.step;
   }
 
-  #speakWith({ id, path }: Pick<CheckpointReport, 'id' | 'path'>): void {
+  #speakWith({ id, path }: Pick<CheckpointReport, 'id' | 'path'>, step: number): void {
     const weights = spokenWeights(path, this.#job.graph.model);
-    this.#options.voice.offer({ id, step: this.#step, path: weights });
+    this.#options.voice.offer({ id, step, path: weights });
   }
 }

@@ -9,7 +9,11 @@ import type { Trained } from './saved-checkpoints.ts';
  * Throws `checkpoint-incompatible` when a cut holds state of an operator that its stream has no more: without that state
  * records would be lost, or the weights begin anew, and nobody would notice.
  */
-export function requireOwners({ id, states }: Checkpoint, stream: string, steps: readonly Step[]): void {
+export function requireOwners(
+  { id, states }: Pick<Checkpoint, 'id' | 'states'>,
+  stream: string,
+  steps: readonly Step[],
+): void {
   const known = new Set(steps.map(({ uid }) => uid));
   const orphans = [...states.keys()].filter((uid) => !known.has(uid)).map((uid) => `"${uid}"`);
   if (orphans.length === 0) return;
@@ -21,12 +25,12 @@ export function requireOwners({ id, states }: Checkpoint, stream: string, steps:
 }
 
 /** How far the training in a cut was. */
-export function reachedIn(cut: Checkpoint | null, steps: readonly Step[]): Trained | null {
+export function reachedIn(cut: Pick<Checkpoint, 'states'> | null, steps: readonly Step[]): Trained | null {
   return stateOf(cut, steps, 'trainStep', (uid, { state }) => readState(uid, () => trainStateSchema.parse(state)));
 }
 
 function stateOf<T>(
-  cut: Checkpoint | null,
+  cut: Pick<Checkpoint, 'states'> | null,
   steps: readonly Step[],
   kindName: string,
   read: (uid: string, snapshot: Snapshot) => T,

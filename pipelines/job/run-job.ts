@@ -1,13 +1,11 @@
 import { Subject } from 'rxjs';
-import { z } from 'zod';
-import { serveControl } from '../../infra/index.ts';
+import { openDoors } from '../control/doors.ts';
 import { Deployer } from '../redeploy/deployer.ts';
 import { Stability } from '../redeploy/watch/stability.ts';
 import { Beside } from './beside.ts';
 import type { JobEvent, SummaryEvent } from './events.ts';
 import { JobReports } from './job-reports.ts';
 import type { OpenJob } from './open-job.ts';
-import { serveHttp } from './serve-http.ts';
 import type { HttpPlace } from './serve-http.ts';
 import { TrainerSeat } from './trainer-seat.ts';
 import { Training } from './training.ts';
@@ -37,13 +35,7 @@ export async function runJob(options: RunJobOptions): Promise<SummaryEvent> {
   const voice = new Voice(job, onWarning);
   const reports = new JobReports({ job, voice, onEvent, onWarning });
   try {
-    const http = options.http && (await serveHttp(job, voice, options.http, reports.logger));
-    if (http) onEvent({ event: 'listening', url: http.url, model: http.model });
-    try {
-      return await runStreams(options, reports, voice);
-    } finally {
-      await http?.close();
-    }
+    return await runStreams(options, reports, voice);
   } finally {
     reports.close();
     voice.close();
@@ -53,22 +45,16 @@ export async function runJob(options: RunJobOptions): Promise<SummaryEvent> {
 async function runStreams(options: RunJobOptions, reports: JobReports, voice: Voice): Promise<SummaryEvent> {
   const { job, onEvent, onWarning } = options;
   const seat = new TrainerSeat(job.folder.staging, reports.logger);
-  const beside: Beside = new Beside({
-    reports,
-    voice,
-    seat,
-    rescue: (stream, error) => stability.rescue(stream, error),
-  });
+  const rescue = (stream: string, error: unknown): boolean => stability.rescue(stream, error);
+  const beside: Beside = new Beside({ reports, voice, seat, rescue });
   const over = new Subject<void>();
   const training = new Training({ ...options, reports, voice, seat, over });
-  const stability = new Stability({ training, beside, signs: reports.signs, onEvent, onWarning });
-  const deployer = new Deployer({ job, training, beside, seat, stability, reports, onEvent, onWarning });
+  const onDeployed = (): void => doors.deployed();
+  const watching = { training, beside, signs: reports.signs, onEvent, onWarning };
+  const stability: Stability = new Stability({ ...watching, onEnd: onDeployed });
+  const deployer = new Deployer({ job, training, beside, seat, stability, reports, onDeployed, onEvent, onWarning });
+  const doors = await openDoors({ ...options, http: options.http, deployer, training, voice, reports });
   await deployer.resume();
-  const control = await serveControl(job.dataDir, {
-    savepoint: async () => z.json().parse({ ...(await training.savepoint()) }),
-    deploy: (input, tell) => deployer.deploy(input, tell),
-    shadow: (input, tell, signal) => deployer.shadow(input, tell, signal),
-  });
   beside.start(job);
   const running = training.run();
   try {
@@ -80,7 +66,7 @@ async function runStreams(options: RunJobOptions, reports: JobReports, voice: Vo
     over.next();
     await stability.stop().catch((error: unknown) => onWarning(`The watch was not saved: ${String(error)}`));
     await Promise.allSettled([running, beside.close()]);
-    await Promise.allSettled([seat.close(), control.close()]);
+    await Promise.allSettled([seat.close(), doors.close()]);
     await deployer.close();
   }
 }

@@ -4,12 +4,14 @@ import type { ErrorCode } from '../../operators/errors.ts';
 import { isItem } from '../../operators/flow.ts';
 import type { Element, Flow } from '../../operators/flow.ts';
 import type { Services } from '../../operators/kind.ts';
+import type { CheckpointStore } from '../../operators/ports.ts';
 import type { Report } from '../../operators/types.ts';
 import type { Step } from '../spec/graph.ts';
 
 /** A stream ready to be subscribed to, and what must be closed behind it. */
 export interface OpenStream {
   readonly flow: Flow<Report>;
+  readonly store: CheckpointStore;
   readonly close: () => Promise<void>;
 }
 

@@ -21,7 +21,7 @@ export function streamStore(store: CheckpointStore): StreamStore {
     list: () => store.list(),
     read: (id) => store.read(id),
     latest: (counts) => store.latest(counts),
-    prune: (keep) => store.prune(keep),
+    prune: (keep, keepStops) => store.prune(keep, keepStops),
     async settled() {
       await last;
     },

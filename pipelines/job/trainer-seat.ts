@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { startTrainer } from '../../infra/index.ts';
 import type { TrainerProcess } from '../../infra/index.ts';
 import type { TrainerSettings } from '../../model/settings.ts';
-import type { Logger } from '../../operators/ports.ts';
+import type { Logger, Trainer } from '../../operators/ports.ts';
 import { warmUp } from './batch-shape.ts';
 import type { BatchShape } from './batch-shape.ts';
 
@@ -22,6 +22,9 @@ export class TrainerSeat {
   #seated: Seated | null = null;
   #standby: Seated | null = null;
   #isKept = false;
+  #steppedAtMs = performance.now();
+  /** Called when a step is done, once each. */
+  #onStep: (() => void)[] = [];
   readonly #closing = new Set<Promise<void>>();
 
   /** Snapshots are written to the directory, or to one beside it. */
@@ -30,8 +33,16 @@ export class TrainerSeat {
     this.#logger = logger;
   }
 
-  /** A trainer of these settings, to be restored: the one that was kept, else the one that stands by, else a new one. */
-  async take(settings: TrainerSettings): Promise<TrainerProcess> {
+  /** Whether the next stream's trainer is another process, which stands by. */
+  get hasSuccessor(): boolean {
+    return this.#standby !== null;
+  }
+
+  /**
+   * A trainer of these settings, to be restored: the one that was kept, else the one that stands by, else a new one. One that
+   * was kept, and is where the stream goes on from, restores nothing.
+   */
+  async take(settings: TrainerSettings, isThere: boolean): Promise<Trainer> {
     const [kept, standby] = [this.#seated, this.#standby];
     this.#isKept = false;
     this.#standby = null;
@@ -39,8 +50,20 @@ export class TrainerSeat {
     // Nobody waits for their ends, since training does.
     for (const each of [standby, kept]) if (each && each !== found) this.#closing.add(each.process.close());
     this.#seated = found ?? (await this.#start(settings, this.#stagingDirs[0]));
-    await this.#seated.process.tune(settings.optimizer.learningRate);
-    return this.#seated.process;
+    const { process } = this.#seated;
+    await process.tune(settings.optimizer.learningRate);
+    return this.#watched(process, isThere && found === kept);
+  }
+
+  /** Tells the trainer that runs what can be told to it, for the steps that are asked for from here on. */
+  async tune({ optimizer }: TrainerSettings): Promise<void> {
+    await this.#seated?.process.tune(optimizer.learningRate);
+  }
+
+  /** Milliseconds from the last step that was done to the next one, whichever process does it; settles when that is done. */
+  pause(): Promise<number> {
+    const fromMs = this.#steppedAtMs;
+    return new Promise((resolve) => this.#onStep.push(() => resolve(this.#steppedAtMs - fromMs)));
   }
 
   /** Starts a trainer beside the one that trains, and lets it compile its step; or keeps the one where it would do. */
@@ -80,6 +103,25 @@ export class TrainerSeat {
   async close(): Promise<void> {
     this.#isKept = false;
     await Promise.all([this.leave(), this.dismiss(), ...this.#closing]);
+  }
+
+  #watched(process: TrainerProcess, isRestored: boolean): Trainer {
+    let isThere = isRestored;
+    return {
+      async restore(snapshot) {
+        if (!isThere) await process.restore(snapshot);
+        isThere = false;
+      },
+      step: async (batch) => {
+        const result = await process.step(batch);
+        this.#steppedAtMs = performance.now();
+        for (const tell of this.#onStep.splice(0)) tell();
+        return result;
+      },
+      evaluate: (batch) => process.evaluate(batch),
+      snapshot: () => process.snapshot(),
+      close: () => process.close(),
+    };
   }
 
   async #start(settings: TrainerSettings, stagingDir: string): Promise<Seated> {

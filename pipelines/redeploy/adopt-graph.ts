@@ -25,6 +25,8 @@ export interface AdoptedGraph extends CurrentGraph {
   withoutDiscarded(cut: Checkpoint): Promise<Checkpoint>;
   /** Whether a cut of the stream that trains is one that the job goes on from. */
   counts(cut: Pick<Checkpoint, 'path'>): Promise<boolean>;
+  /** The same of the states that a version has left, which are not stored yet. */
+  withoutDiscardedSince<T>(version: number, states: ReadonlyMap<Uid, T>): ReadonlyMap<Uid, T>;
 }
 
 export interface AdoptOptions {
@@ -78,23 +80,30 @@ export function planRefused({ refusals }: Plan): MillraceError {
 export async function adoptedAs(job: JobFolder, current: CurrentGraph): Promise<AdoptedGraph> {
   const { version, lineage, undone, undo } = current;
   const versions = await graphVersions(job);
+  const withoutDiscardedSince: AdoptedGraph['withoutDiscardedSince'] = (made, states) => {
+    // One that failed, or was gone back from, has taken nothing with it.
+    const was = versions.filter((each) => each.outcome !== 'failed' || each.version === version);
+    const stood = was.filter((each) => !undone.includes(each.version));
+    const later = stood.filter((each) => each.version > made && each.version <= version);
+    const gone = new Set(later.flatMap(({ discard }) => discard));
+    return new Map([...states].filter(([uid]) => !gone.has(uid)));
+  };
   return {
     version,
     lineage,
     undone,
     undo,
+    withoutDiscardedSince,
     async withoutDiscarded(cut) {
-      const made = await versionOf(cut);
-      // One that failed, or was gone back from, has taken nothing with it.
-      const was = versions.filter((each) => each.outcome !== 'failed' || each.version === version);
-      const stood = was.filter((each) => !undone.includes(each.version));
-      const later = stood.filter((each) => each.version > made && each.version <= version);
-      const gone = new Set(later.flatMap(({ discard }) => discard));
-      return { ...cut, states: new Map([...cut.states].filter(([uid]) => !gone.has(uid))) };
+      return { ...cut, states: withoutDiscardedSince(await versionOf(cut), cut.states) };
     },
     counts: (cut) => countsIn(current, cut),
   };
 }
+
+const LIVE = { outcome: 'live', code: null } as const;
+const WATCHING = { outcome: 'watching', code: null } as const;
+const DIED = { outcome: 'failed', code: 'process-died' } as const;
 
 /** Says of deployments whose process died, and of watches that nobody goes on with, what became of them. */
 async function settleHistory(job: JobFolder, { version: current, undone }: CurrentGraph): Promise<void> {
@@ -103,8 +112,7 @@ async function settleHistory(job: JobFolder, { version: current, undone }: Curre
     const isLive = version.version === current;
     if (outcome === 'pending') {
       const note = `The process died while it was deployed, ${isLive ? 'behind' : 'before'} the switch.`;
-      const reached = watch ? 'watching' : 'live';
-      await writeVersion(job, { ...version, outcome: isLive ? reached : 'failed', note });
+      await writeVersion(job, { ...version, ...(isLive ? (watch ? WATCHING : LIVE) : DIED), note });
     } else if (outcome === 'watching' && !isLive) {
       const isUndone = undone.includes(version.version);
       const note = isUndone

@@ -6,8 +6,9 @@ import { shapeOf } from '../job/batch-shape.ts';
 import type { Beside } from '../job/beside.ts';
 import { createTopics } from '../job/create-topics.ts';
 import type { JobEvent } from '../job/events.ts';
-import type { OpenJob } from '../job/open-job.ts';
+import type { HandOver } from '../job/hand-over.ts';
 import type { JobReports } from '../job/job-reports.ts';
+import type { OpenJob } from '../job/open-job.ts';
 import { regraphed } from '../job/regraph.ts';
 import type { TrainerSeat } from '../job/trainer-seat.ts';
 import type { Training } from '../job/training.ts';
@@ -40,6 +41,8 @@ export interface DeployerOptions {
   readonly seat: TrainerSeat;
   readonly stability: Stability;
   readonly reports: JobReports;
+  /** Told of the job under the graph that has just become its graph. */
+  readonly onDeployed: (job: OpenJob) => void;
   readonly onEvent: (event: JobEvent) => void;
   readonly onWarning: (message: string) => void;
 }
@@ -50,6 +53,12 @@ export interface DeployRequest {
   readonly graph: Json;
   readonly discard: readonly string[];
   readonly how: 'deploy' | 'rollback';
+  /** Version that the job must still have; any where it is absent. */
+  readonly expectedVersion?: number | undefined;
+  /** Who asks; the user of this process where it is absent. */
+  readonly by?: string | undefined;
+  /** Name of the request, which the history keeps. */
+  readonly request?: string | undefined;
   /** How long it is watched; as the graph says if absent, not at all where that says nothing. */
   readonly watchMs?: number | undefined;
   /** Go before those of the graph. */
@@ -71,10 +80,13 @@ export interface Deployed {
   readonly note: string | null;
 }
 
-const requestSchema: z.ZodType<DeployRequest> = z.strictObject({
+export const deployRequestSchema: z.ZodType<DeployRequest> = z.strictObject({
   graph: z.json(),
   discard: z.array(z.string()),
   how: z.enum(['deploy', 'rollback']),
+  expectedVersion: z.int().positive().optional(),
+  by: z.string().optional(),
+  request: z.string().optional(),
   watchMs: z.number().nonnegative().optional(),
   bars: partialBarsSchema.optional(),
   follow: z.boolean().optional(),
@@ -98,9 +110,16 @@ export class Deployer {
     this.#job = options.job;
   }
 
-  /** Rejects with `graph-invalid`, `plan-refused` or `job-busy`, and with whatever keeps the new graph from going on. */
-  async deploy(input: Json, tell: (progress: Json) => void): Promise<Json> {
-    const request = requestSchema.parse(input);
+  /** The job under the graph that it has now. */
+  get job(): OpenJob {
+    return this.#job;
+  }
+
+  /**
+   * Rejects with `graph-invalid`, `plan-refused`, `version-changed` or `job-busy`, and with whatever keeps the new graph from
+   * going on.
+   */
+  async deploy(request: DeployRequest, tell: (progress: Json) => void): Promise<Deployed> {
     this.#requireFree();
     this.#isBusy = true;
     let deployed: Deployed;
@@ -109,10 +128,10 @@ export class Deployer {
     } finally {
       this.#isBusy = false;
     }
-    if (deployed.outcome !== 'watching' || request.follow !== true) return z.json().parse({ ...deployed });
+    if (deployed.outcome !== 'watching' || request.follow !== true) return deployed;
     tell({ phase: 'watched', version: deployed.version, pauseMs: deployed.pauseMs, cut: deployed.cut });
     const end = await this.#options.stability.follow(this.#job, deployed.version, tell);
-    return z.json().parse({ ...deployed, ...end });
+    return { ...deployed, ...end };
   }
 
   /**
@@ -137,10 +156,11 @@ export class Deployer {
     return this.#options.stability.resume(this.#job, (job) => (this.#job = job));
   }
 
-  async #deploy(request: DeployRequest, tell: (progress: Json) => void): Promise<Deployed> {
-    const { graph: document, discard, how } = request;
+  async #deploy(asked: DeployRequest, tell: (progress: Json) => void): Promise<Deployed> {
+    const { discard, how, by, request } = asked;
     const from = this.#job;
-    const graph = checked(document);
+    requireVersion(from.adopted.version, asked.expectedVersion);
+    const graph = checked(asked.graph);
     if (this.#options.stability.version) return this.#endWatch(graph, how);
     const states = await savedStates(from.folder, from.graph);
     const plan = planRedeploy({ from: from.graph, to: graph, states, discard: new Set(discard) });
@@ -149,8 +169,9 @@ export class Deployer {
     }
     if (plan.outcome === 'refused') throw planRefused(plan);
     requireRunning(from, graph, plan);
-    const watch = watchOf(graph, request, from.adopted.version);
-    const about = { how, discard, plan: toJson(plan), outcome: 'pending', watch } as const;
+    const who = { ...(by === undefined ? {} : { by }), ...(request === undefined ? {} : { request }) };
+    const watch = watchOf(graph, asked, from.adopted.version);
+    const about = { how, discard, plan: toJson(plan), outcome: 'pending', watch, ...who } as const;
     const version = await recordVersion(from.folder, graph, about);
     tell({ phase: 'planned', version: version.version });
     try {
@@ -163,18 +184,19 @@ export class Deployer {
     } catch (error) {
       await this.#options.seat.dismiss();
       const note = error instanceof Error ? error.message : String(error);
+      const code = error instanceof MillraceError ? error.code : null;
       // Behind the switch it is the job's graph all the same; the next start says so.
       const isCurrent = (await currentGraph(from.folder))?.version === version.version;
-      if (!isCurrent) await writeVersion(from.folder, { ...version, outcome: 'failed', note });
+      if (!isCurrent) await writeVersion(from.folder, { ...version, outcome: 'failed', note, code });
       throw error;
     }
   }
 
   async #runShadow(request: ShadowRequest, tell: (progress: Json) => void, signal: AbortSignal): Promise<Comparison> {
-    const { training, reports, onWarning } = this.#options;
+    const { training, reports, stability, onWarning } = this.#options;
     const job = this.#job;
     const graph = checked(request.graph);
-    if (this.#options.stability.version) throw watchUnderWay(this.#options.stability.version);
+    if (stability.version) throw watchUnderWay(stability.version);
     const states = await savedStates(job.folder, job.graph);
     const plan = planRedeploy({ from: job.graph, to: graph, states, discard: new Set(request.discard) });
     if (plan.outcome === 'refused') throw planRefused(plan);
@@ -222,6 +244,7 @@ export class Deployer {
     const switched = isHandedOver(plan, training) ? await this.#handOver(plan, job, recorded, tell) : null;
     if (!switched) await makeCurrent(from.folder, current);
     this.#job = job;
+    this.#options.onDeployed(job);
     const others = plan.rebuilt.filter((name) => name !== training);
     await beside.end(others);
     beside.start(job, others);
@@ -243,6 +266,8 @@ export class Deployer {
     // Batches that wait at the cut still have the shape of the graph before.
     await seat.prepare(job.settings, [shapeOf(from.graph), shapeOf(job.graph)], plan.warmUp.length === 0);
     tell({ phase: 'warm' });
+    const [stream = ''] = trainingStream(job.graph) ?? [];
+    const pace = paceOf(plan, stream, seat.hasSuccessor);
     let cut = '';
     let version = recorded;
     const cutsStay = (error: unknown): void => onWarning(`Old cuts of deployments stay: ${String(error)}`);
@@ -251,10 +276,13 @@ export class Deployer {
       try {
         training.handOver({
           job,
+          pace,
+          atCut() {
+            version = { ...version, watch: version.watch && stability.atCut(version.watch) };
+          },
           async commit(report) {
             cut = report.id;
-            if (version.watch) version = { ...version, watch: stability.measured(version.watch) };
-            await writeVersion(from.folder, version);
+            if (version.watch) await writeVersion(from.folder, version);
             await undoBeyond(from, plan);
             await makeCurrent(from.folder, currentUnder(from, job.adopted.version));
             tell({ phase: 'cut', cut });
@@ -279,6 +307,13 @@ export class Deployer {
   }
 }
 
+function checked(document: Json): Graph {
+  const { graph, findings } = lintGraph(JSON.stringify(document));
+  if (graph) return graph;
+  const reasons = findings.map(({ code, path, message }) => `  ${code} at ${path}: ${message}`).join('\n');
+  throw new MillraceError('graph-invalid', `The graph can't run:\n${reasons}\n`);
+}
+
 /** What the history says when a version takes the place of a job's graph. */
 function currentUnder({ adopted: { lineage, undone } }: OpenJob, version: number): CurrentGraph {
   return { version, lineage, undone, undo: null };
@@ -290,18 +325,20 @@ function watchOf({ deploy }: Graph, { watchMs, bars }: DeployRequest, from: numb
   return windowMs > 0 ? beginWatch({ windowMs, bars: withBars(deploy?.bars, bars), from }) : null;
 }
 
-function checked(document: Json): Graph {
-  const { graph, findings } = lintGraph(JSON.stringify(document));
-  if (graph) return graph;
-  const reasons = findings.map(({ code, path, message }) => `  ${code} at ${path}: ${message}`).join('\n');
-  throw new MillraceError('graph-invalid', `The graph can't run:\n${reasons}\n`);
-}
-
 function watchUnderWay(version: GraphVersion | null): MillraceError {
   return new MillraceError(
     'job-busy',
     `Version ${version?.version} of the graph is being watched. Wait for the end of that, which millrace graphs shows, or go ` +
       'back at once: millrace rollback.',
+  );
+}
+
+/** Two who change the same graph would undo each other's work. */
+function requireVersion(version: number, expected: number | undefined): void {
+  if (expected === undefined || expected === version) return;
+  throw new MillraceError(
+    'version-changed',
+    `The job has version ${version} of its graph, not ${expected}: somebody else was quicker. Look at it, and ask again.`,
   );
 }
 
@@ -315,6 +352,16 @@ function requireRunning({ graph: from, membership }: OpenJob, to: Graph, { setti
     'plan-refused',
     `A job that runs can't change ${paths.join(', ')}. Stop it, and start it again with the changed graph: millrace up.`,
   );
+}
+
+/**
+ * A stream that is not built anew has something told to its trainer. One that is begins at once where all that the graph
+ * before has left is of use to it as it is; another trainer has to read it first.
+ */
+function paceOf({ rebuilt, operators }: Plan, stream: string, hasSuccessor: boolean): HandOver['pace'] {
+  if (!rebuilt.includes(stream)) return 'told';
+  const isMigrated = operators.some((row) => row.stream === stream && row.action === 'migrated');
+  return hasSuccessor || isMigrated ? 'stored' : 'at-once';
 }
 
 function toJson(plan: Plan): Json {

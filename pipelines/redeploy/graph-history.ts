@@ -22,8 +22,10 @@ export interface GraphVersion {
   readonly hash: string;
   /** ISO 8601. */
   readonly at: string;
-  /** `user@host` */
+  /** `user@host`, `http <address>`, or the control record that asked for it. */
   readonly by: string;
+  /** Name of the request that it is the answer to, by which it is found again; null where it has none. */
+  readonly request: string | null;
   /** The command that brought it. */
   readonly how: 'up' | 'deploy' | 'rollback';
   /** Uids whose state was to be lost. */
@@ -35,6 +37,8 @@ export interface GraphVersion {
   readonly outcome: 'pending' | 'watching' | 'live' | 'failed' | 'rolled-back';
   /** What there is to know of the outcome. */
   readonly note: string | null;
+  /** Code of the error that it failed with. */
+  readonly code: string | null;
   /** From the last step of the graph before to the first of this one; null where nothing ran meanwhile. */
   readonly pauseMs: number | null;
   /** How it did, or does, in the time after its deployment; null where nobody watched. */
@@ -57,12 +61,14 @@ const versionSchema: z.ZodType<GraphVersion> = z.object({
   hash: z.string(),
   at: z.iso.datetime(),
   by: z.string(),
+  request: z.string().nullable().default(null),
   how: z.enum(['up', 'deploy', 'rollback']),
   discard: z.array(z.string()),
   graph: z.json(),
   plan: z.json(),
   outcome: z.enum(['pending', 'watching', 'live', 'failed', 'rolled-back']),
   note: z.string().nullable(),
+  code: z.string().nullable().default(null),
   pauseMs: z.number().nullable(),
   watch: watchSchema.nullable().default(null),
 });
@@ -108,6 +114,18 @@ export async function graphVersion(job: JobFolder, number: number): Promise<Grap
   throw new MillraceError('bad-usage', `Job ${job.id} has no graph of version ${number}; millrace graphs lists them.`);
 }
 
+/** The newest graph before the present one that a job has had. Rejects with `bad-usage` where there is none. */
+export async function versionBefore(job: JobFolder): Promise<GraphVersion> {
+  const current = await currentGraph(job);
+  const versions = await graphVersions(job);
+  const now = versions.find(({ version }) => version === current?.version);
+  const before = versions.findLast(
+    ({ version, outcome, hash }) => outcome === 'live' && version < (now?.version ?? 0) && hash !== now?.hash,
+  );
+  if (before) return before;
+  throw new MillraceError('bad-usage', `Job ${job.id} has had no other graph yet that it could go back to.`);
+}
+
 /** The graph that a version says. Rejects with `state-invalid` where this version of Millrace can't read it. */
 export function readGraphOf({ version, graph: document }: Pick<GraphVersion, 'version' | 'graph'>): Graph {
   const { graph, findings } = lintGraph(JSON.stringify(document));
@@ -120,7 +138,7 @@ export function readGraphOf({ version, graph: document }: Pick<GraphVersion, 've
 }
 
 export type NewVersion = Pick<GraphVersion, 'how' | 'discard' | 'plan' | 'outcome'> &
-  Partial<Pick<GraphVersion, 'note' | 'watch'>>;
+  Partial<Pick<GraphVersion, 'by' | 'request' | 'note' | 'watch'>>;
 
 /** Writes the next version down; it is not the job's graph yet. */
 export async function recordVersion(job: JobFolder, graph: Graph, about: NewVersion): Promise<GraphVersion> {
@@ -131,8 +149,10 @@ export async function recordVersion(job: JobFolder, graph: Graph, about: NewVers
     hash: graphHash(graph),
     at: new Date().toISOString(),
     by: `${userInfo().username}@${hostname()}`,
+    request: null,
     graph: graphDocument(graph),
     note: null,
+    code: null,
     pauseMs: null,
     watch: null,
     ...about,

@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Graph } from '../spec/graph.ts';
+import { has } from '../spec/streams.ts';
 import type { TopicSpec } from '../spec/topics.ts';
 import type { Effect, PlanInput } from './plan.ts';
 import { shown } from './plan-operators.ts';
@@ -29,6 +30,7 @@ const restart: Rule = () => ({ effect: 'restart', note: RESTART });
 const RULES: Readonly<Record<string, Rule>> = {
   name: () => ({ effect: 'live' }),
   deploy: () => ({ effect: 'live', note: 'Holds from this deployment on.' }),
+  control: () => ({ effect: 'live' }),
   tokenizer: () => ({
     note: 'No effect: the job keeps its vocabulary, which the weights belong to. Only --fresh makes another.',
   }),
@@ -39,6 +41,7 @@ const RULES: Readonly<Record<string, Rule>> = {
   'model.seed': (input) =>
     hasTrained(input) ? { note: 'No effect any more: the first weights are made.' } : restart(input),
   'model.learningRate': ({ to }) => ({ effect: 'cut', streams: trainingStreams(to) }),
+  sampler: samplerAnew,
   'model.accumulate': trainerAnew,
   'model.engine': (input) =>
     input.to.model.engine === 'auto'
@@ -89,6 +92,11 @@ function trainingStreams(graph: Graph): readonly string[] {
   return Object.keys(graph.streams).filter((name) => trains(graph, name));
 }
 
+function samplerAnew({ to }: PlanInput): ReturnType<Rule> {
+  const streams = Object.keys(to.streams).filter((name) => uses(to, name, 'generate'));
+  return streams.length > 0 ? { effect: 'rebuild', streams } : { effect: 'restart', note: RESTART };
+}
+
 /** All that a topic says of its records. */
 function formatOf({
   partitions: _partitions,
@@ -111,8 +119,12 @@ function hasTrained({ from, states }: PlanInput): boolean {
   return Object.keys(from.streams).some((name) => trains(from, name) && (states.get(name)?.size ?? 0) > 0);
 }
 
-function trains({ streams }: Graph, name: string): boolean {
-  return streams[name]?.some(({ kind }) => kind.kind === 'trainStep') ?? false;
+function trains(graph: Graph, name: string): boolean {
+  return uses(graph, name, 'trainStep');
+}
+
+function uses({ streams }: Graph, name: string, kindName: string): boolean {
+  return has(streams[name] ?? [], kindName);
 }
 
 /** What a graph says outside of its topics and streams, by path. */

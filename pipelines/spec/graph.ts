@@ -28,10 +28,13 @@ export interface Graph {
   readonly schemaRegistry?: SchemaRegistrySpec | undefined;
   /** Text to begin with, so that a new job has a stream to learn from. */
   readonly feed?: FeedSpec | undefined;
+  readonly sampler?: SamplerSpec | undefined;
   /** Prompts that are asked again and again, so that one hears the model learn. */
   readonly standingPrompts?: StandingPromptsSpec | undefined;
   /** How it takes the place of the graph before it. */
   readonly deploy?: DeploySpec | undefined;
+  /** Topic whose records ask the running job for something. */
+  readonly control?: ControlSpec | undefined;
   readonly streams: Readonly<Record<string, readonly Step[]>>;
 }
 
@@ -67,11 +70,20 @@ export interface FeedSpec {
   readonly topic: string;
 }
 
+export interface SamplerSpec {
+  /** Of the time in which there is something to answer, so much is for the sampler. */
+  readonly share: number;
+}
+
 export interface StandingPromptsSpec {
   readonly topic: string;
   readonly every: Duration;
   readonly prompts: readonly string[];
   readonly maxTokens: number;
+}
+
+export interface ControlSpec {
+  readonly topic: string;
 }
 
 /** A graph whose streams have not been looked into yet. */
@@ -112,6 +124,7 @@ export const graphHeadSchema: z.ZodType<GraphHead> = z.strictObject({
   kafka: kafkaSchema.optional(),
   schemaRegistry: schemaRegistrySchema.optional(),
   feed: z.strictObject({ dataset: z.literal('sotu'), topic: topicName }).optional(),
+  sampler: z.strictObject({ share: z.number().gt(0).max(1).default(1) }).optional(),
   standingPrompts: z
     .strictObject({
       topic: topicName,
@@ -121,6 +134,7 @@ export const graphHeadSchema: z.ZodType<GraphHead> = z.strictObject({
     })
     .optional(),
   deploy: deploySchema.optional(),
+  control: z.strictObject({ topic: topicName }).optional(),
   // A stream's name is part of the names of its ledger's topic and of its checkpoints' folder.
   streams: z.record(
     z.string().regex(/^[\w-]{1,100}$/, 'may hold letters, digits, dashes and underscores'),

@@ -3,6 +3,8 @@ import type { Problem } from './lint.ts';
 
 /** Dead letters keep the bytes of their record. */
 export const DEAD_LETTER_TOPIC = 'deadletters';
+/** Topic that every job tells the outcome of its deployments in. */
+export const DEPLOYMENTS_TOPIC = 'deployments';
 
 /** Settings of topics that fight each other, or what the graph does with the topic. */
 export function topicConflicts({ topics, schemaRegistry }: GraphHead, streams: Graph['streams']): Problem[] {
@@ -32,6 +34,13 @@ export function topicConflicts({ topics, schemaRegistry }: GraphHead, streams: G
         'Dead letters keep the bytes of their record, so they have no format. Leave it out.',
       );
     }
+  }
+  const { format, field, schema } = topics[DEPLOYMENTS_TOPIC] ?? {};
+  if (format === 'text' || field !== undefined || (format === 'avro' && schema === undefined)) {
+    add(
+      ['topics', DEPLOYMENTS_TOPIC],
+      'Outcomes of deployments are no text: format json, or format avro with schema millrace.Deployment.',
+    );
   }
   for (const [name, steps] of Object.entries(streams)) {
     for (const [index, step] of steps.entries()) {

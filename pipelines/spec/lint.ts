@@ -81,7 +81,8 @@ function readGraph(json: unknown): { graph: Graph | null; problems: Problem[] } 
   problems.push(...secondTrainers(streams), ...unsavedTrainers(streams));
   problems.push(...answerProblems(streams), ...topicConflicts(head.data, streams));
   problems.push(...operatorConflicts(head.data, streams));
-  const { feed, standingPrompts, topics } = head.data;
+  const { control, feed, standingPrompts, topics } = head.data;
+  if (control) requireTopic(control.topic, topics, ['control', 'topic'], problems);
   if (feed) requireTopic(feed.topic, topics, ['feed', 'topic'], problems);
   if (standingPrompts) requireTopic(standingPrompts.topic, topics, ['standingPrompts', 'topic'], problems);
   return { graph: { ...head.data, streams }, problems };

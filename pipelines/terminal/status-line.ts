@@ -121,7 +121,7 @@ function isShownAbove(event: JobEvent): boolean {
     case 'lag':
       return false;
     case 'checkpoint':
-      return event.reason === 'savepoint';
+      return event.reason === 'savepoint' || event.reason === 'stop';
     case 'deployment':
       return event.outcome !== 'started';
     case 'plan':

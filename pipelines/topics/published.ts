@@ -52,7 +52,7 @@ const publishedSchema: z.ZodType<Published> = z.discriminatedUnion('event', [
   z.object({
     event: z.literal('checkpoint'),
     id: z.string(),
-    reason: z.enum(['timer', 'steps', 'handover', 'savepoint', 'deploy', 'final']),
+    reason: z.enum(['timer', 'steps', 'handover', 'savepoint', 'deploy', 'stop', 'final']),
     bytes: z.number(),
     durationMs: z.number(),
   }),

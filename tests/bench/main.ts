@@ -1,6 +1,7 @@
 import { Command, CommanderError } from 'commander';
 import { generateBench } from './generate.ts';
 import { kafkaBench } from './kafka/kafka.ts';
+import { loadBench } from './load.ts';
 import { pipelineBench } from './pipeline.ts';
 import { snapshotBench } from './snapshot.ts';
 import { trainBench } from './train.ts';
@@ -10,7 +11,7 @@ const program = new Command('npm run bench --')
   .description('Measure Millrace on this machine. Nothing else should be running meanwhile.')
   .exitOverride()
   .showHelpAfterError('(add --help for what can be said here)');
-for (const bench of [trainBench(), pipelineBench(), kafkaBench(), generateBench(), snapshotBench()]) {
+for (const bench of [trainBench(), pipelineBench(), kafkaBench(), generateBench(), loadBench(), snapshotBench()]) {
   program.addCommand(bench.exitOverride().showHelpAfterError('(add --help for what can be said here)'));
 }
 

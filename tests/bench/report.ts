@@ -9,6 +9,8 @@ export interface Setting {
   readonly context?: number;
   /** Prompts that are answered at once. */
   readonly slots?: number;
+  /** Of the sampler. */
+  readonly share?: number;
 }
 
 /** One figure that a bench measured. */
@@ -29,6 +31,12 @@ export function printRows({ bench, ...setting }: Setting, figures: readonly Figu
 /** How far a bench is; aside from its result, which may go into a file. */
 export function progress(text: string): void {
   process.stderr.write(`bench: ${text}\n`);
+}
+
+/** The value that so much of all are not above, by the nearest rank. */
+export function quantile(values: readonly number[], share: number): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  return sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)] ?? Number.NaN;
 }
 
 /** The middle value, or the mean of the two in the middle. */

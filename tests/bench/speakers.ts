@@ -8,9 +8,9 @@ import type { ModelConfig } from '../../model/config.ts';
 import type { Values } from '../../model/step-runner.ts';
 import { writeWeights } from '../../model/weights/weights-file.ts';
 import type { Precision } from './matmul-peak.ts';
-import { startPython } from './python-process.ts';
+import { startPython } from '../support/python-process.ts';
+import { torchPython, transformersPath } from '../support/torch-venv.ts';
 import { progress } from './report.ts';
-import { torchPython, transformersPath } from './torch-venv.ts';
 
 /** One way to answer prompts, in a process of its own. */
 export interface Speaker {
@@ -36,7 +36,7 @@ export interface SpokenModel {
 
 export function writeModel(scratch: string, config: ModelConfig, values: Values): SpokenModel {
   const folder = join(scratch, 'model');
-  mkdirSync(folder);
+  mkdirSync(folder, { recursive: true });
   const weights = join(folder, 'model.safetensors');
   writeWeights(weights, { config, weights: values });
   writeFileSync(join(folder, 'config.json'), JSON.stringify(huggingFaceConfig(config)));
@@ -85,19 +85,31 @@ const spokenSchema = z.strictObject({
   tokens: z.array(z.array(z.number())),
 });
 
+const logitsSchema = z.strictObject({ logits: z.array(z.array(z.number())) });
+
+export interface TransformersSpeaker extends Speaker {
+  /** Of the token behind each of these. */
+  logits(tokens: Int32Array): Promise<readonly (readonly number[])[]>;
+}
+
 /** `generate` of Hugging Face transformers, in float32. */
 export async function startTransformers(
   name: string,
   { folder }: SpokenModel,
   cache: 'dynamic' | 'static',
-): Promise<Speaker> {
-  const child = startPython(await torchPython(), [script, folder], { PYTHONPATH: await transformersPath() });
+): Promise<TransformersSpeaker> {
+  const python = await torchPython(progress);
+  const child = startPython(python, [script, folder], { PYTHONPATH: await transformersPath(progress) });
   z.strictObject({ ready: z.literal(true) }).parse(await child.answer());
   return {
     name,
     async speak(prompts, tokens) {
       child.send(`${JSON.stringify({ prompts: prompts.map((prompt) => Array.from(prompt)), tokens, cache })}\n`);
       return spokenSchema.parse(await child.answer());
+    },
+    async logits(tokens) {
+      child.send(`${JSON.stringify({ logits: Array.from(tokens) })}\n`);
+      return logitsSchema.parse(await child.answer()).logits;
     },
     close: () => child.close(),
   };

@@ -6,7 +6,7 @@ import type { StepInput } from '../../model/types.ts';
 import type { Contestant } from './contestant.ts';
 import type { Precision } from './matmul-peak.ts';
 import { peakRssBytes } from './peak-rss.ts';
-import { startPython } from './python-process.ts';
+import { startPython } from '../support/python-process.ts';
 
 export interface TorchOptions {
   readonly name: string;

@@ -67,7 +67,7 @@ const columns: readonly (readonly [metric: string, title: string, show: (value: 
 ];
 
 export function printTable(
-  { preset, rows, context }: Required<Omit<Setting, 'slots'>>,
+  { preset, rows, context }: Required<Omit<Setting, 'slots' | 'share'>>,
   figures: readonly Figure[],
 ): void {
   const value = (name: string, metric: string): number | undefined =>

@@ -8,6 +8,7 @@ import type { PresetName } from '../../model/presets.ts';
 import type { TrainerSettings } from '../../model/settings.ts';
 import { writeWeights } from '../../model/weights/weights-file.ts';
 import { integer } from '../../pipelines/commands/options.ts';
+import { torchPython } from '../support/torch-venv.ts';
 import { syntheticBatch } from './batches.ts';
 import { caseNamed, isTorch, millraceCases, torchCases, variants } from './cases.ts';
 import { startMillrace } from './contestant.ts';
@@ -20,7 +21,6 @@ import { requireSameWork } from './same-work.ts';
 import { comparedShapes, shapeOf, shapeOptions } from './shapes.ts';
 import type { ShapeOptions } from './shapes.ts';
 import { startTorch } from './torch.ts';
-import { torchPython } from './torch-venv.ts';
 import { figuresOf, printTable } from './train-result.ts';
 
 interface TrainOptions extends ShapeOptions {
@@ -99,7 +99,7 @@ async function start(name: string, preset: PresetName, scratch: string): Promise
   const chosen = caseNamed(name, preset);
   if (chosen.by === 'millrace') return startMillrace(name, { ...settings, engine: chosen.engine }, scratch);
   const { precision, compile } = chosen;
-  const python = await torchPython();
+  const python = await torchPython(progress);
   const weights = join(scratch, 'weights.safetensors');
   writeWeights(weights, { config: model, weights: initialWeights(model, SEED) });
   return startTorch({ name, python, weights, settings, precision, compile });

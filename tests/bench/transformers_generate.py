@@ -5,6 +5,8 @@ Usage: transformers_generate.py FOLDER, which holds config.json and model.safete
 Reads one JSON per line: {"prompts": [[id, ...], ...], "tokens": n, "cache": "dynamic" | "static"}; all prompts have the same
 length. Answers with {"prefillMs": ..., "totalMs": ..., "tokens": [[id, ...], ...]}: the time to the first token of every
 prompt, the time to the last of n, and what was said, always the likeliest token. The first line says that it is ready.
+
+{"logits": [id, ...]} is answered with {"logits": [[...], ...]}, of the token behind each of these.
 """
 
 import json
@@ -27,6 +29,9 @@ def main() -> None:
     say({"ready": True})
     for line in sys.stdin:
         asked = json.loads(line)
+        if "logits" in asked:
+            say({"logits": model(torch.tensor([asked["logits"]])).logits[0].tolist()})
+            continue
         ids = torch.tensor(asked["prompts"])
 
         def timed(tokens: int) -> tuple[float, torch.Tensor]:

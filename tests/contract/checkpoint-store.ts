@@ -88,6 +88,18 @@ export function describeCheckpointStore(name: string, open: () => Promise<Opened
       expect((await store.put(cut('timer'))).id > (ids[5] ?? '')).toBe(true);
     });
 
+    it('prunes savepoints of stops, and leaves those alone that somebody asked for', async () => {
+      const reasons = ['stop', 'savepoint', 'stop', 'deploy', 'stop'] as const;
+      const ids: string[] = [];
+      for (const reason of reasons) ids.push((await store.put(cut(reason))).id);
+      await store.prune(1);
+      expect(await store.list()).toHaveLength(5);
+      await store.prune(1, 2);
+      expect((await store.list()).map(({ id }) => id)).toEqual(ids.slice(1));
+      await store.prune(1, 1);
+      expect((await store.list()).map(({ reason }) => reason)).toEqual(['savepoint', 'deploy', 'stop']);
+    });
+
     it('refuses what it cannot carry, and is as before', async () => {
       const before = await store.put(cut('timer'));
       const file = await opened.stage('same.bin', randomBytes(10));

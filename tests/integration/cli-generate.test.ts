@@ -18,13 +18,15 @@ type Asked = z.output<typeof promptSchema>;
 let dataDir: string;
 let log: TopicLog;
 let asked: Asked[];
+/** Ids of prompts that were taken back. */
+let takenBack: string[];
 let job: Promise<void> | null;
 let stop: AbortController;
 
 beforeEach(async () => {
   dataDir = await mkdtemp(join(tmpdir(), 'millrace-cli-'));
   log = await openEmbeddedLog(dataFolder(dataDir).log);
-  asked = [];
+  [asked, takenBack] = [[], []];
   job = null;
   stop = new AbortController();
 });
@@ -43,7 +45,11 @@ async function answerWith(say: (prompt: Asked) => Promise<void>): Promise<void> 
   const reader = log.reader([{ topic: 'prompts', partition: 0, offset: 0 }]);
   job = (async () => {
     while (!stop.signal.aborted) {
-      for (const { value } of await reader.poll({ waitMs: 1000, signal: stop.signal })) {
+      for (const { key, value } of await reader.poll({ waitMs: 1000, signal: stop.signal })) {
+        if (value === null) {
+          takenBack.push(Buffer.from(key ?? []).toString());
+          continue;
+        }
         const prompt = promptSchema.parse(JSON.parse(Buffer.from(value ?? []).toString()));
         asked.push(prompt);
         await say(prompt);
@@ -83,7 +89,8 @@ describe('millrace generate', () => {
   it('takes the prompt from standard input, and prints deltas as JSON', async () => {
     await answerWith(sayAll);
     const { stdout } = await generate(['-', '--json'], 'two\nlines\n');
-    expect(asked).toMatchObject([{ prompt: 'two\nlines' }]);
+    await generate([], 'no dash');
+    expect(asked).toMatchObject([{ prompt: 'two\nlines' }, { prompt: 'no dash' }]);
     const deltas = stdout.split('\n').map((line): unknown => JSON.parse(line));
     expect(deltas).toMatchObject(WORDS.map((text, index) => ({ event: 'generation', index, text })));
   });
@@ -131,11 +138,12 @@ describe('millrace generate', () => {
     expect({ code: empty.code, stderr: empty.stderr }).toEqual({ code: 2, stderr: expect.stringMatching(/is empty/) });
   });
 
-  it('ends at Ctrl-C', async () => {
+  it('ends at Ctrl-C, and takes the prompt back', async () => {
     await answerWith(({ id }) => say(id, 0, ' of\n', null));
     const asking = new Millrace(['generate', '--data-dir', dataDir, 'We']);
     await asking.line((line) => line === ' of');
     asking.kill('SIGINT');
     expect(await asking.finished).toMatchObject({ code: INTERRUPTED, stderr: '' });
+    await expect.poll(() => takenBack, { timeout: 20_000 }).toEqual(asked.map(({ id }) => id));
   });
 });

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import OpenAI from 'openai';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { z } from 'zod';
+import { currentJob, dataFolder } from '../../pipelines/job/job-folder.ts';
 import { jobGraph } from '../support/job-graph.ts';
 import { Millrace, millrace } from '../support/millrace.ts';
 
@@ -35,6 +36,7 @@ test.each([
   const { url, model } = listeningSchema.parse(
     JSON.parse(await run.line((line) => line.startsWith('{"event":"listening"'))),
   );
+  expect(run.lines.findIndex((line) => line.startsWith('{"event":"ready"'))).toBe(0);
   await run.line((line) => line.startsWith('{"event":"checkpoint"'));
 
   const client = new OpenAI({ baseURL: `${url}/v1`, apiKey: 'a secret' });
@@ -62,6 +64,7 @@ test('a port that is taken, and a place that is none, are said so', async () => 
   await writeFile(graph, jobGraph({ name: 'spoken' }));
   const open = await millrace(['up', graph, '--data-dir', dataDir, '--http', '0.0.0.0:0']);
   expect(open).toMatchObject({ code: 2, stderr: expect.stringContaining('MILLRACE_HTTP_TOKEN') });
+  expect(currentJob(dataFolder(dataDir))).toBeNull();
   const wrong = await millrace(['up', graph, '--data-dir', dataDir, '--http', 'here']);
   expect(wrong).toMatchObject({ code: 2, stderr: expect.stringContaining('port such as 8080') });
 });

@@ -8,6 +8,8 @@ export class TestSource implements Source {
   readonly window: Window;
   readonly requestedCuts: CutReason[] = [];
   readonly committed: Barrier[] = [];
+  /** How many operators put deployments off. */
+  holds = 0;
 
   constructor(limitBytes = 1000) {
     this.window = new Window(limitBytes);
@@ -15,6 +17,11 @@ export class TestSource implements Source {
 
   requestCut(reason: CutReason): void {
     this.requestedCuts.push(reason);
+  }
+
+  holdDeploy(): () => void {
+    this.holds += 1;
+    return () => (this.holds -= 1);
   }
 
   async cutCommitted(barrier: Barrier): Promise<void> {

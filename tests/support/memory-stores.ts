@@ -57,9 +57,11 @@ export class MemoryCheckpoints implements CheckpointStore {
     return null;
   }
 
-  async prune(keep: number): Promise<void> {
-    const periodic = this.kept.filter(({ reason }) => reason !== 'savepoint');
-    for (const old of periodic.slice(0, -keep)) this.kept.splice(this.kept.indexOf(old), 1);
+  async prune(keep: number, keepStops: number = Infinity): Promise<void> {
+    const stops = this.kept.filter(({ reason }) => reason === 'stop');
+    const periodic = this.kept.filter(({ reason }) => !['savepoint', 'deploy', 'stop'].includes(reason));
+    const old = [...periodic.slice(0, -keep), ...stops.slice(0, Math.max(0, stops.length - keepStops))];
+    for (const each of old) this.kept.splice(this.kept.indexOf(each), 1);
   }
 }
 

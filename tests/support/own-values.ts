@@ -1,3 +1,4 @@
+import type { DeploymentRecord } from '../../pipelines/control/deployment-record.ts';
 import type { StepReport, TextDelta } from '../../operators/types.ts';
 
 const delta: TextDelta = {
@@ -25,13 +26,36 @@ const step: StepReport = {
   timestampMs: 1_700_000_000_000,
 };
 
+const deployment: DeploymentRecord = {
+  event: 'deployment',
+  id: 'j1/3',
+  job: 'j1',
+  request: 'control/0/7',
+  how: 'deploy',
+  by: 'control/0/7',
+  timestampMs: 1_700_000_000_000,
+  version: 3,
+  hash: '00112233aabbccdd',
+  outcome: 'live',
+  code: null,
+  note: null,
+  pauseMs: 20.5,
+  savepoint: null,
+  plan: {
+    effect: 'rebuild',
+    rebuilt: ['learn'],
+    operators: [{ stream: 'learn', uid: 'pack', kind: 'batch', action: 'reconfigured', state: 'kept' }],
+    settings: [{ path: 'model.learningRate', from: '0.1', to: '0.2' }],
+  },
+};
+
 interface OwnValue {
   readonly schema: string;
   readonly value: object;
   readonly hex: string;
 }
 
-/** A value for each of our schemas but the dead letter, and its Avro body as Apache Avro 1.12.2 for Python writes it. */
+/** A value for each of our schemas and its Avro body as Apache Avro 1.12.2 for Python writes it. */
 export const ownValues: readonly OwnValue[] = [
   {
     schema: 'millrace.Document',
@@ -59,5 +83,14 @@ export const ownValues: readonly OwnValue[] = [
     schema: 'millrace.Control',
     value: { command: 'savepoint', job: null, id: 'c1', arguments: { reason: 'test' } },
     hex: '1273617665706f696e740002046331020c726561736f6e087465737400',
+  },
+  {
+    schema: 'millrace.Deployment',
+    value: deployment,
+    hex:
+      '146465706c6f796d656e74086a312f33046a310216636f6e74726f6c2f302f370c6465706c6f790216636f6e74726f6c2f30' +
+      '2f3780a0abfef9620206022030303131323233336161626263636464086c697665000002000000000080344000020e726562' +
+      '75696c64020a6c6561726e00020a6c6561726e087061636b0a6261746368187265636f6e66696775726564086b6570740002' +
+      '246d6f64656c2e6c6561726e696e675261746506302e3106302e3200',
   },
 ];

@@ -17,6 +17,8 @@ export interface StabilityOptions {
   readonly signs: VitalSigns;
   readonly onEvent: (event: JobEvent) => void;
   readonly onWarning: (message: string) => void;
+  /** Told when a watch is over, and the history says how. */
+  readonly onEnd: () => void;
 }
 
 /** A graph under watch. */
@@ -50,9 +52,12 @@ export class Stability {
     return this.#watched?.version ?? null;
   }
 
-  /** How the graph that runs does now, for the next one to be compared with. To be called at the cut. */
-  measured(state: WatchState): WatchState {
-    return { ...state, before: this.#options.signs.newest };
+  /** Takes down how the graph before does, at the cut at which the next one takes its place. */
+  atCut(state: WatchState): WatchState {
+    const { signs } = this.#options;
+    const before = signs.newest;
+    signs.begin();
+    return { ...state, before };
   }
 
   /** Begins to watch, or goes on with it. */
@@ -135,6 +140,7 @@ export class Stability {
     this.#options.training.guard(null);
     this.#options.onEvent(this.#event('stable'));
     this.#watched = null;
+    this.#options.onEnd();
     watched.watch.end({ outcome: 'live', note });
   }
 
@@ -154,6 +160,7 @@ export class Stability {
     watched.onGoneBack(job);
     onEvent({ ...this.#event('rolled-back'), reason });
     this.#watched = null;
+    this.#options.onEnd();
     return { job, note: `${reason}; back at cut ${cut}` };
   }
 

@@ -104,11 +104,19 @@ describe('checkpoint', () => {
 
   it('keeps the newest periodic checkpoints, and every savepoint', async () => {
     const store = new MemoryCheckpoints();
-    const bench = new Bench(store, { keep: 2 });
+    const bench = new Bench(store, { keep: 2, keepStops: 1 });
     const { source } = bench;
-    await bench.give(source.barrier({}, 'savepoint'));
+    await bench.give(source.barrier({}, 'savepoint'), source.barrier({}, 'stop'), source.barrier({}, 'stop'));
     for (let cut = 0; cut < 4; cut++) await bench.give(source.barrier());
-    expect(store.kept.map(({ id }) => id)).toEqual(['cut-000001', 'cut-000004', 'cut-000005']);
+    expect(store.kept.map(({ id }) => id)).toEqual(['cut-000001', 'cut-000003', 'cut-000006', 'cut-000007']);
+  });
+
+  it('leaves the cut of a deployment to who deploys', async () => {
+    const store = new MemoryCheckpoints();
+    const bench = new Bench(store);
+    const barrier = bench.source.barrier({}, 'deploy');
+    await bench.give(barrier);
+    expect([bench.seen, store.kept]).toEqual([[barrier], []]);
   });
 
   it("ends with the store's error, and reports nothing", async () => {

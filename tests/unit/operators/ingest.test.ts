@@ -180,6 +180,35 @@ describe('a cut of ingest', () => {
     next.subscription.unsubscribe();
   });
 
+  it('is not the last where only something changes there', async () => {
+    const log = await WatchedLog.with([['a', 'b', 'c']]);
+    const change = { tell: async () => {}, counts: Promise.resolve() };
+    const bench = new IngestBench(log.topic('text'), {}, ({ seen, source }) => {
+      if (seen.at(-1) === 'a') source.requestCut('deploy', change);
+    });
+    await settle(3);
+    expect(bench.seen).toEqual(['restore', 'a', 'barrier', 'b', 'c']);
+    expect(bench.lastBarrier).toMatchObject({ reason: 'deploy', change });
+    bench.subscription.unsubscribe();
+  });
+
+  it('for another graph waits as long as an operator puts it off, while others are made and records flow', async () => {
+    const log = await WatchedLog.with([['a']]);
+    const bench = new IngestBench(log.topic('text'));
+    await settle(3);
+    const releases = [bench.source.holdDeploy(), bench.source.holdDeploy()];
+    for (const reason of ['deploy', 'steps'] as const) bench.source.requestCut(reason);
+    await log.add([['b']]);
+    await settle(3);
+    releases[0]?.();
+    await settle(3);
+    expect(bench.seen).toEqual(['restore', 'a', 'barrier', 'b']);
+    releases[1]?.();
+    await settle(3);
+    expect(bench.barriers.map(({ reason }) => reason)).toEqual(['steps', 'deploy']);
+    bench.subscription.unsubscribe();
+  });
+
   it('reports its offsets to the group when it is safe, and only with a group', async () => {
     const log = await WatchedLog.with(TWO);
     for (const options of [{}, { group: 'job' }]) {

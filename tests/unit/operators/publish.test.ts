@@ -1,4 +1,4 @@
-import { Observable, Subject, concat, from, lastValueFrom, toArray } from 'rxjs';
+import { Observable, Subject, concat, from, lastValueFrom, tap, toArray } from 'rxjs';
 import { describe, expect, it } from 'vitest';
 import type { Element } from '../../../operators/flow.ts';
 import { jsonFormat, textFormat } from '../../../operators/formats.ts';
@@ -132,6 +132,23 @@ describe('publish', () => {
     const records = await recordsOf(log);
     expect(textsOf(records)).toEqual(['0', '1', '2', '3', '20']);
     expect(records.at(-1)?.headers).toEqual({ 'millrace-sequence': '3', 'millrace-publisher': 'publish~7' });
+  });
+
+  it('lets no other graph go on before it has repeated what the topic has already', async () => {
+    const log = await logWith();
+    const barrier = source.barrier();
+    const before = [source.restore(), ...numbers(0, 2), barrier, ...numbers(2, 5)];
+    await lastValueFrom(from(before).pipe(publish(optionsOf(log))));
+    const holds: number[] = [];
+    const again = new TestSource();
+    const values = [2, 3, 4, 5].map((value) => again.item(value));
+    await lastValueFrom(
+      from([again.restore(asStored(barrier.basket)), ...values]).pipe(
+        publish(optionsOf(log)),
+        tap(() => holds.push(again.holds)),
+      ),
+    );
+    expect(holds).toEqual([1, 1, 1, 0, 0]);
   });
 
   it('produces every value again where the stream does not repeat itself', async () => {

@@ -11,7 +11,7 @@ import { fakeTrainer } from '../../support/fakes.ts';
 import { ManualTrainer } from '../../support/manual-model.ts';
 import { marbles } from '../../support/marbles.ts';
 import { MemoryDeadLetters, deadLettersThatFail } from '../../support/memory-stores.ts';
-import { settle } from '../../support/settle.ts';
+import { Deferred, settle } from '../../support/settle.ts';
 
 /** A batch whose first id tells it from others. */
 function batchOf(id: number): TokenBatch {
@@ -281,7 +281,7 @@ describe('trainStep at a barrier', () => {
     expect(second.basket.get('train')).toMatchObject({ state: { step: 4, totals: { bytes: 32 }, trainer: 'late' } });
   });
 
-  it.each(['savepoint', 'final'] as const)('takes no step behind one that may be the last: %s', async (reason) => {
+  it.each(['stop', 'final'] as const)('takes no step behind one that may be the last: %s', async (reason) => {
     const trainer = new ManualTrainer();
     const bench = await readyBench(trainer);
     bench.give(bench.source.barrier({}, reason));
@@ -299,12 +299,50 @@ describe('trainStep at a barrier', () => {
     bench.give(barrier);
     await trainer.finish();
     await trainer.finish();
-    await trainer.finishSnapshot();
     bench.batches(4);
     await settle();
+    // It need not wait for the files: whoever stores the cut does.
     expect(bench.seen).toEqual(['restore', 'step 1', 'step 2', 'barrier']);
     expect(waitingIds(barrier.basket)).toEqual([3]);
     expect(trainer.calls.at(-1)).toBe('snapshot');
+    await trainer.finishSnapshot('all');
+    await barrier.writing;
+    expect(barrier.basket.get('train')).toMatchObject({ state: { step: 2, trainer: 'all' } });
+  });
+
+  it('tells what changes behind one, trains on, and lets nothing of that be seen until it counts', async () => {
+    const trainer = new ManualTrainer();
+    const deadLetters = new MemoryDeadLetters();
+    const bench = await readyBench(trainer, { deadLetters });
+    const counts = new Deferred<void>();
+    const tell = async (): Promise<void> => void trainer.calls.push('told');
+    bench.batches(1, 2, 3, 4);
+    bench.give({ ...bench.source.barrier({}, 'deploy'), change: { tell, counts: counts.promise } });
+    await trainer.finish();
+    await trainer.finish();
+    expect(trainer.calls.slice(-4)).toEqual(['snapshot', 'told', 'step', 'step']);
+    bench.give(bench.source.tick(1));
+    await trainer.finish({ skipped: true });
+    await trainer.finish();
+    expect(bench.seen).toEqual(['restore', 'step 1', 'step 2', 'barrier']);
+    expect(deadLetters.letters).toEqual([]);
+    counts.resolve();
+    await settle();
+    expect(bench.seen.slice(4)).toEqual(['step 3', 'step 4', 'tick']);
+    expect(deadLetters.letters).not.toEqual([]);
+    bench.give(bench.source.tick(2));
+    expect(bench.seen.at(-1)).toBe('tick');
+  });
+
+  it('ends where what it has told will never count', async () => {
+    const trainer = new ManualTrainer();
+    const bench = await readyBench(trainer);
+    const counts = Promise.reject(new Error('no room'));
+    bench.batches(1);
+    bench.give({ ...bench.source.barrier({}, 'deploy'), change: { tell: async () => {}, counts } });
+    await trainer.finish();
+    await settle();
+    expect(bench.errors).toEqual([new Error('no room')]);
   });
 
   it('does not complete before it is out', async () => {

@@ -75,6 +75,12 @@ const ROWS: readonly Row[] = [
     effect: 'rebuild',
   },
   {
+    rule: 'another share for the sampler: a rebuild of who speaks',
+    change: [['tokenizer:', 'sampler: { share: 0.5 }\ntokenizer:']],
+    outcome: 'changes',
+    effect: 'rebuild',
+  },
+  {
     rule: 'the same graph',
     change: [],
     outcome: 'nothing',
