@@ -18,6 +18,8 @@ export { deadLetterRecord, logDeadLetters } from './log-dead-letters.ts';
 export { logLedger } from './log-ledger.ts';
 export { dropCheckpoint, openCheckpointStore, readManifest } from './checkpoint-store/index.ts';
 export type { CheckpointStoreOptions, Manifest } from './checkpoint-store/index.ts';
+export { deliver } from './webhook.ts';
+export type { Delivery, Webhook, WebhookMessage } from './webhook.ts';
 export { lockJob } from './job-lock.ts';
 export type { JobLock } from './job-lock.ts';
 export { startSampler } from './processes/sampler.ts';

@@ -1,3 +1,5 @@
+import { fetchFailure } from './fetch-failure.ts';
+
 /** What came of a request: an answer, or nobody who could give one now. */
 export type JsonOutcome =
   | { readonly kind: 'answer'; readonly status: number; readonly json: unknown }
@@ -24,7 +26,7 @@ export async function requestJson(url: string, { method, headers, body }: JsonRe
     if (status >= 500 || status === 429 || status === 408) return { kind: 'away', reason: `it answers ${status}` };
     return { kind: 'answer', status, json: parsed(text) };
   } catch (cause) {
-    return { kind: 'away', reason: reasonOf(cause), cause };
+    return { kind: 'away', reason: fetchFailure(cause, TIMEOUT_MS), cause };
   }
 }
 
@@ -34,11 +36,4 @@ function parsed(text: string): unknown {
   } catch {
     return null;
   }
-}
-
-/** What fetch says is "fetch failed"; why, is in its cause. */
-function reasonOf(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
-  if (error.name === 'TimeoutError') return `it has not answered for ${TIMEOUT_MS / 1000} s`;
-  return error.cause instanceof Error ? error.cause.message || error.cause.name : error.message;
 }

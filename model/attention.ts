@@ -3,8 +3,8 @@ import { tf } from './tf.ts';
 import { withGradient } from './with-gradient.ts';
 
 /*
- * Scaled dot-product attention (Vaswani et al. 2017) over keys that may lie in several tensors, and the biases that hide
- * some of them. B rows, G key heads, R query heads that share one, T queries, S keys, D headDim.
+ * Scaled dot-product attention (Vaswani et al. 2017), and the biases that hide keys from queries. B rows, G key heads,
+ * R query heads that share one, T queries, S keys, D headDim.
  */
 
 export interface KeyValue {
@@ -18,20 +18,11 @@ export interface Visible extends KeyValue {
   readonly bias: Tensor;
 }
 
-/** The values `[B, G, R, T, D]` that the queries find among all keys of all parts, as if those were one. */
-export function attendTo(q_BGRTD: Tensor, parts: readonly Visible[]): Tensor {
-  const [only, ...others] = parts;
-  if (only !== undefined && others.length === 0) return attend(q_BGRTD, only);
-  const scores = parts.map(({ k_BGSD, bias }) => scoresOf(q_BGRTD, k_BGSD).add(bias));
-  const found = together(scores).map((weights, at) => mix(weights, valuesOf(parts, at)));
-  return found.reduce((sum, part) => sum.add(part));
-}
-
 /**
- * With a gradient that takes the mean of what reaches the weights from output and its gradient, since `Σ dw·w = Σ dy·y`
- * (Dao et al. 2022): D numbers for each query instead of S.
+ * The values `[B, G, R, T, D]` that the queries find. With a gradient that takes the mean of what reaches the weights from
+ * output and its gradient, since `Σ dw·w = Σ dy·y` (Dao et al. 2022): D numbers for each query instead of S.
  */
-function attend(q_BGRTD: Tensor, { k_BGSD, v_BGSD, bias }: Visible): Tensor {
+export function attend(q_BGRTD: Tensor, { k_BGSD, v_BGSD, bias }: Visible): Tensor {
   return withGradient(
     [q_BGRTD, k_BGSD, v_BGSD],
     () => {
@@ -73,20 +64,6 @@ function stack(x: Tensor): Tensor {
 
 function spread(x: Tensor, like: readonly number[]): Tensor {
   return x.reshape([...like.slice(0, -1), -1]);
-}
-
-/** Softmax over the last axis of all parts as one. */
-function together(scores: readonly Tensor[]): readonly Tensor[] {
-  const [only, ...others] = scores;
-  if (only === undefined || others.length === 0) return scores.map((part) => tf.softmax(part));
-  const sizes = scores.map(({ shape }) => shape.at(-1) ?? 0);
-  return tf.split(tf.softmax(tf.concat([...scores], -1)), sizes, -1);
-}
-
-function valuesOf(parts: readonly Visible[], at: number): Tensor {
-  const part = parts[at];
-  if (part === undefined) throw new RangeError(`There are ${parts.length} parts, and not ${at + 1}`);
-  return part.v_BGSD;
 }
 
 /** Added to scores that must not count: exp of it is exactly 0, and it is finite in bfloat16 too. */

@@ -1,10 +1,10 @@
 import type { Tensor } from '@tensorflow/tfjs-node';
 import type { KeyValue } from './attention.ts';
 import { compile } from './compile/index.ts';
+import { unpackedShape } from './compile/index.ts';
 import type { Compiled, InputSpec, Tensors } from './compile/index.ts';
-import { parameterShapes } from './config.ts';
 import type { ModelConfig } from './config.ts';
-import { ModelError } from './errors.ts';
+import { fuseWeights, fusedShapes, isMatrix } from './fused-weights.ts';
 import { decodeNext, prefill } from './kv-cache.ts';
 import type { Chunk, Decoded, KvCache, Memory, Prefilled } from './kv-cache.ts';
 import { packBfloat16 } from './pack-bfloat16.ts';
@@ -33,7 +33,7 @@ export function eagerDecoding(config: ModelConfig): DecodeEngine {
   return {
     load: (weights) => {
       dispose();
-      parameters = toParameters(weights, parameterShapes(config));
+      parameters = toParameters(fuseWeights(config, weights), fusedShapes(config));
     },
     prefill: (chunk) => prefill(parameters, config, chunk),
     decode: (memory, ids_B) => decodeNext(parameters, config, memory, ids_B),
@@ -49,7 +49,7 @@ export function compiledDecoding(precision: 'f32' | 'bf16'): DecodeEngineFactory
   return (config) => new CompiledDecoding(config, precision);
 }
 
-/** A rough bound: rooms and rows are powers of two, so that a sampler meets fewer shapes than this. */
+/** A rough bound: rooms and rows grow by steps of a half, so that a sampler meets fewer shapes than this. */
 const MOST_GRAPHS = 64;
 
 class CompiledDecoding implements DecodeEngine {
@@ -61,21 +61,19 @@ class CompiledDecoding implements DecodeEngine {
   #weights: Tensors = {};
 
   constructor(config: ModelConfig, precision: 'f32' | 'bf16') {
-    // The head is a matrix of its own, since the embedding's rows are read as they are and the head's are rounded.
-    this.#config = { ...config, tieEmbeddings: false };
+    this.#config = config;
     this.#precision = precision;
-    const specs = [...parameterShapes(this.#config)].map(([name, shape]): [string, InputSpec] => {
-      const isMatrix = shape.length === 2 && name !== EMBEDDING;
-      return [name, { shape, dtype: 'float32', packed: precision === 'bf16' && isMatrix }];
-    });
+    const specs = [...fusedShapes(config)].map(([name, shape]): [string, InputSpec] => [
+      name,
+      { shape, dtype: 'float32', packed: precision === 'bf16' && isMatrix(name) },
+    ]);
     this.#specs = Object.fromEntries(specs);
   }
 
   load(weights: Values): void {
     tf.dispose(this.#weights);
-    const loaded = Object.entries(this.#specs).map(([name, { shape = [], packed }]): [string, Tensor] => {
-      const values = weights.get(name) ?? weights.get(EMBEDDING);
-      if (!values) throw new ModelError('weights-mismatch', `There are no values for "${name}".`);
+    const loaded = [...fuseWeights(this.#config, weights)].map(([name, values]): [string, Tensor] => {
+      const { shape = [], packed } = this.#specs[name] ?? {};
       return [name, packed ? packBfloat16(values, shape) : tf.tensor(values.slice(), [...shape], 'float32')];
     });
     this.#weights = Object.fromEntries(loaded);
@@ -83,7 +81,7 @@ class CompiledDecoding implements DecodeEngine {
 
   prefill({ past, ...tokens }: Chunk): Prefilled {
     const inputs = { ...tokens, ...flat('past', past) };
-    const { logits, ...cache } = this.#run('prefill', inputs, (given) => {
+    const { logits, ...cache } = this.#run('prefill', inputs, cacheNames('cache', this.#config.layers), (given) => {
       const { ids_T, start, wanted, ...rest } = given;
       const chunk = {
         ids_T: present(ids_T),
@@ -97,20 +95,26 @@ class CompiledDecoding implements DecodeEngine {
     return { logits: present(logits), cache: unflat('cache', cache) };
   }
 
-  decode({ past, tail, ...counts }: Memory, ids_B: Tensor): Decoded {
-    const inputs = { ids_B, ...counts, ...flat('past', past), ...flat('tail', tail) };
-    const { logits, ...grown } = this.#run('decode', inputs, (given) => {
+  decode({ past, recent, ...counts }: Memory, ids_B: Tensor): Decoded {
+    const positions = recent.map((tensor, at): [string, Tensor] => [`recent.${at}`, tensor]);
+    const inputs = { ids_B, ...counts, ...flat('past', past), ...Object.fromEntries(positions) };
+    const { logits, fresh } = this.#run('decode', inputs, ['fresh'], (given) => {
       const { ids_B: ids, lengths_B, used, ...rest } = given;
       const memory = {
         lengths_B: present(lengths_B),
         used: present(used),
         past: unflat('past', rest),
-        tail: unflat('tail', rest),
+        recent: positions.map(([name]) => present(rest[name])),
       };
-      const traced = decodeNext(given, this.#config, memory, present(ids));
-      return { logits: traced.logits, ...flat('tail', traced.tail) };
+      return { ...decodeNext(given, this.#config, memory, present(ids)) };
     });
-    return { logits: present(logits), tail: unflat('tail', grown) };
+    return { logits: present(logits), fresh: present(fresh) };
+  }
+
+  /** In bf16 mode, what is remembered is the only thing that comes in halves. */
+  #specOf(name: string, { shape, dtype }: Tensor): InputSpec {
+    const packed = this.#precision === 'bf16' && /^(past|recent)\./.test(name);
+    return packed ? { shape: unpackedShape(shape), dtype: 'float32', packed } : { shape, dtype };
   }
 
   dispose(): void {
@@ -120,18 +124,19 @@ class CompiledDecoding implements DecodeEngine {
     this.#graphs.clear();
   }
 
-  /** Runs the function's graph for inputs of these shapes. Each has its own, so that a new one leaves the others alone. */
-  #run(name: string, inputs: Tensors, fn: (given: Tensors) => Tensors): Tensors {
+  /**
+   * Runs the function's graph for inputs of these shapes. Each has its own, so that a new one leaves the others alone. With
+   * `bf16` what is remembered comes and goes as bfloat16, in which the products read it anyway.
+   */
+  #run(name: string, inputs: Tensors, remembered: readonly string[], fn: (given: Tensors) => Tensors): Tensors {
     const key = [name, ...Object.values(inputs).map(({ shape }) => shape.join('x'))].join(' ');
     let graph = this.#graphs.get(key);
     if (!graph) {
-      const types = Object.entries(inputs).map(([input, { shape, dtype }]): [string, InputSpec] => [
-        input,
-        { shape, dtype },
-      ]);
+      const types = Object.entries(inputs).map(([input, tensor]) => [input, this.#specOf(input, tensor)] as const);
       graph = compile((given) => ({ outputs: fn(given) }), {
         name,
         inputs: { ...this.#specs, ...Object.fromEntries(types) },
+        packedOutputs: this.#precision === 'bf16' ? remembered : [],
         precision: this.#precision,
       });
     }
@@ -147,14 +152,14 @@ class CompiledDecoding implements DecodeEngine {
   }
 }
 
-const EMBEDDING = 'model.embed_tokens.weight';
-
 function flat(prefix: string, cache: KvCache): Tensors {
-  const parts = cache.flatMap(({ k_BGSD, v_BGSD }, layer): [string, Tensor][] => [
-    [`${prefix}.${layer}.k`, k_BGSD],
-    [`${prefix}.${layer}.v`, v_BGSD],
-  ]);
-  return Object.fromEntries(parts);
+  const tensors = cache.flatMap(({ k_BGSD, v_BGSD }) => [k_BGSD, v_BGSD]);
+  const names = cacheNames(prefix, cache.length);
+  return Object.fromEntries(tensors.map((tensor, at) => [names[at] ?? '', tensor]));
+}
+
+function cacheNames(prefix: string, layers: number): readonly string[] {
+  return Array.from({ length: layers }, (_, layer) => [`${prefix}.${layer}.k`, `${prefix}.${layer}.v`]).flat();
 }
 
 function unflat(prefix: string, tensors: Tensors): KvCache {

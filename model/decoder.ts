@@ -1,17 +1,17 @@
 import type { Tensor } from '@tensorflow/tfjs-node';
 import type { ModelConfig } from './config.ts';
 import type { DecodeEngine } from './decode-engine.ts';
-import { emptyCache, foldTail, joinCaches, mapCache, pickRows, withRoom } from './kv-cache.ts';
+import { blankPosition, foldTail, joinCaches, mapCache, pickRows, withRoom } from './kv-cache.ts';
 import type { KvCache } from './kv-cache.ts';
 import type { Values } from './step-runner.ts';
 import { tf } from './tf.ts';
 
-/** Positions of the tail: a fold copies the whole past, so it shouldn't come often; and every step writes all of these. */
-const TAIL = 16;
+/** Positions beside the past: a fold copies the whole past, so it shouldn't come often; and every step joins all of these. */
+const RECENT = 16;
 /** Tokens of a prompt that run at once, and the shorter lengths that the last of them are padded to. */
 const CHUNKS = [16, 32, 64, 128, 256] as const;
 const LONGEST_CHUNK = 256;
-/** Room of a past is a power of two, this at least: few shapes, so few graphs. */
+/** Room of a past is this at least. */
 const SMALLEST_ROOM = 32;
 
 export interface DecodedPrompt {
@@ -43,8 +43,9 @@ export class Decoder {
   readonly #engine: DecodeEngine;
   #rows: readonly Row[] = [];
   #past: KvCache = [];
-  #tail: KvCache = [];
-  /** Positions of the tail that are in use, by all rows alike. */
+  /** The positions since the last fold, of all rows alike; then blank ones. */
+  #recent: readonly Tensor[] = [];
+  /** How many of them are not blank. */
   #used = 0;
 
   constructor(config: ModelConfig, engine: DecodeEngine) {
@@ -75,7 +76,7 @@ export class Decoder {
   /** Takes one token for each row, in order, and gives the logits of each one's next. */
   advance(tokens: Int32Array): readonly Float32Array[] {
     return untracked(() => {
-      if (this.#used === TAIL) this.#fold();
+      if (this.#used === RECENT) this.#fold();
       const ids = new Int32Array(rowsOf(this.#past));
       const lengths = new Int32Array(ids.length);
       this.#rows.forEach(({ slot, length }, at) => {
@@ -84,12 +85,15 @@ export class Decoder {
       });
       const memory = {
         past: this.#past,
-        tail: this.#tail,
+        recent: this.#recent,
         lengths_B: tf.tensor1d(lengths, 'int32'),
         used: tf.tensor1d([this.#used], 'int32'),
       };
-      const { logits, tail } = this.#engine.decode(memory, tf.tensor1d(ids, 'int32'));
-      this.#replace(this.#past, tail);
+      const { logits, fresh } = this.#engine.decode(memory, tf.tensor1d(ids, 'int32'));
+      this.#replace(
+        this.#past,
+        this.#recent.map((position, at) => (at === this.#used ? fresh : position)),
+      );
       this.#used += 1;
       const all = this.#eachOf(read(logits));
       return this.#rows.map(({ slot }) => all[slot] ?? new Float32Array());
@@ -139,7 +143,7 @@ export class Decoder {
     return Array.from({ length: count }, (_, row) => logits.subarray(row * vocabSize, (row + 1) * vocabSize));
   }
 
-  /** Moves the tail into the past, and the rows together. */
+  /** Moves the recent positions into the past, and the rows together. */
   #fold(): void {
     const lengths = this.#lengths();
     this.#place(pickRows(this.#folded(roomFor(lengths)), this.#slots()), lengths);
@@ -149,10 +153,10 @@ export class Decoder {
     const lengths = new Int32Array(rowsOf(this.#past));
     for (const { slot, length } of this.#rows) lengths[slot] = length;
     const counts = { lengths_B: tf.tensor1d(lengths, 'int32'), used: tf.tensor1d([this.#used], 'int32') };
-    return foldTail({ ...counts, past: this.#past, tail: this.#tail }, room);
+    return foldTail({ ...counts, past: this.#past, recent: this.#recent }, room);
   }
 
-  /** Begins a new tail behind a past of just these rows. */
+  /** Begins anew behind a past of just these rows. */
   #place(past: KvCache, lengths: readonly number[]): void {
     const rows = powerOfTwo(lengths.length);
     const spare = rows - lengths.length;
@@ -164,12 +168,16 @@ export class Decoder {
         [0, 0],
       ]),
     );
-    this.#replace(padded, emptyCache(this.#config, rows, TAIL));
+    const blank = blankPosition(padded);
+    this.#replace(
+      padded,
+      Array.from({ length: RECENT }, () => blank),
+    );
     this.#rows = lengths.map((length, slot) => ({ slot, length }));
     this.#used = 0;
   }
 
-  /** All positions of each row, those in the tail included. */
+  /** All positions of each row, the recent ones included. */
   #lengths(): readonly number[] {
     return this.#rows.map(({ length }) => length + this.#used);
   }
@@ -178,11 +186,12 @@ export class Decoder {
     return this.#rows.map(({ slot }) => slot);
   }
 
-  #replace(past: KvCache, tail: KvCache): void {
-    const old = [...tensorsOf(this.#past), ...tensorsOf(this.#tail)];
-    const kept = new Set([...tensorsOf(past), ...tensorsOf(tail)].map((tensor) => tf.keep(tensor)));
+  #replace(past: KvCache, recent: readonly Tensor[]): void {
+    const old = new Set([...tensorsOf(this.#past), ...this.#recent]);
+    const kept = new Set([...tensorsOf(past), ...recent]);
+    for (const tensor of kept) tf.keep(tensor);
     this.#past = past;
-    this.#tail = tail;
+    this.#recent = recent;
     for (const tensor of old) if (!kept.has(tensor)) tensor.dispose();
   }
 }
@@ -204,8 +213,11 @@ function rowsOf(cache: KvCache): number {
   return cache[0]?.k_BGSD.shape[0] ?? 0;
 }
 
+/** A power of two, or one and a half of it: few shapes, so few graphs, and little that is read for nothing. */
 function roomFor(lengths: readonly number[]): number {
-  return Math.max(SMALLEST_ROOM, powerOfTwo(Math.max(...lengths)));
+  const least = Math.max(SMALLEST_ROOM, ...lengths);
+  const room = powerOfTwo(least);
+  return least <= 0.75 * room ? 0.75 * room : room;
 }
 
 function powerOfTwo(least: number): number {

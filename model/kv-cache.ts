@@ -1,18 +1,21 @@
 import type { Tensor } from '@tensorflow/tfjs-node';
-import { attendTo, causalBias, hide } from './attention.ts';
-import type { KeyValue, Visible } from './attention.ts';
+import { causalBias, hide } from './attention.ts';
+import type { KeyValue } from './attention.ts';
 import type { ModelConfig } from './config.ts';
+import { attendToParts } from './cached-attention.ts';
+import { fusedHead, fusedStates, turnOf } from './fused-transformer.ts';
 import { embed, select } from './ops.ts';
 import type { Parameters } from './parameters.ts';
 import { tf } from './tf.ts';
-import { head, hiddenStates, rotationOf } from './transformer.ts';
 
 /*
  * The forward pass of generation: what a token attends to is kept, so that the next one costs one position and not all.
- * Pure functions. B rows that generate, T tokens of a prompt, M room of the past, W of the tail, G kvHeads, D headDim.
+ * Pure functions of fused weights. B rows that generate, T tokens of a prompt, M room of the past, G kvHeads, D headDim,
+ * L layers, Q query heads times tokens.
  *
- * New tokens go into a short tail, which every step writes anew; the long past is only read, until the tail is full and
- * folded into it. So a step writes little, whatever the context.
+ * Each step gives the keys and values of one position more. The newest of these stay as they are, one tensor for each step;
+ * the long past is only read, until there are so many that they are folded into it. So a step writes little, whatever the
+ * context.
  */
 
 /** Keys and values of each layer, `[B, G, M, D]`; what lies beyond a row's own length is never looked at. */
@@ -36,61 +39,70 @@ export interface Chunk {
 }
 
 /** Runs a chunk of one prompt, behind what is known of it already. */
-export function prefill(parameters: Parameters, config: ModelConfig, chunk: Chunk): Prefilled {
+export function prefill(weights: Parameters, config: ModelConfig, chunk: Chunk): Prefilled {
   const { ids_T, past, start, wanted } = chunk;
-  const own = causalBias(ids_T.size);
-  const earlier = hide(tf.range(0, roomOf(past), 1, 'int32').less(start));
+  const isEarlier = tf.range(0, roomOf(past), 1, 'int32').less(start);
+  const earlier = hide(isEarlier).expandDims(0).tile([ids_T.size, 1]);
+  const bias_TS = tf.concat([earlier, causalBias(ids_T.size)], 1);
+  const bias_QS = bias_TS.tile([config.heads / config.kvHeads, 1]);
   const cache: KeyValue[] = [];
-  const x_TC = hiddenStates(parameters, config, ids_T.expandDims(0), {
-    rotation: rotationOf(config, tf.range(0, ids_T.size, 1, 'int32').add(start).expandDims(0)),
-    attend: (layer, q_BGRTD, fresh) => {
+  const x_TC = fusedStates(weights, config, ids_T.expandDims(0), {
+    turn: turnOf(config, tf.range(0, ids_T.size, 1, 'int32').add(start).expandDims(0)),
+    attend: (layer, q_BGQD, fresh) => {
       cache.push(fresh);
       const before = past[layer];
-      const all: Visible = { ...fresh, bias: own };
-      return attendTo(q_BGRTD, before ? [{ ...before, bias: earlier }, all] : [all]);
+      return attendToParts(q_BGQD, before ? [before, fresh] : [fresh], bias_QS);
     },
   });
-  return { logits: head(parameters, config, embed(x_TC, wanted)), cache };
+  return { logits: fusedHead(weights, embed(x_TC, wanted)), cache };
 }
 
 export interface Memory {
   readonly past: KvCache;
   /** How many positions of the past each row has, `[B]`. */
   readonly lengths_B: Tensor;
-  readonly tail: KvCache;
-  /** How many positions of the tail all rows have, `[1]`. */
+  /** The positions since, each of them with the keys and values of all layers, `[2·L, B, G, 1, D]`. */
+  readonly recent: readonly Tensor[];
+  /** How many of these are in use, by all rows alike, `[1]`. */
   readonly used: Tensor;
 }
 
 export interface Decoded {
   /** Of the next token, `[B, V]`. */
   readonly logits: Tensor;
-  readonly tail: KvCache;
+  /** Keys and values of the token that was taken, `[2·L, B, G, 1, D]`. */
+  readonly fresh: Tensor;
 }
 
-/** Takes one more token per row, and writes its keys and values into the tail. */
-export function decodeNext(parameters: Parameters, config: ModelConfig, memory: Memory, ids_B: Tensor): Decoded {
-  const { past, lengths_B, tail, used } = memory;
-  const slots_W = tf.range(0, roomOf(tail), 1, 'int32');
-  const here = slots_W.equal(used).reshape([1, 1, -1, 1]);
-  const pastBias = hide(tf.range(0, roomOf(past), 1, 'int32').less(lengths_B.expandDims(1))).expandDims(1);
-  const bias = pastBias.expandDims(1).expandDims(1);
-  const tailBias = hide(slots_W.lessEqual(used));
-  const next: KeyValue[] = [];
-  const x_BC = hiddenStates(parameters, config, ids_B.expandDims(1), {
-    rotation: rotationOf(config, lengths_B.add(used).expandDims(1)),
-    attend: (layer, q_BGRTD, fresh) => {
-      const old = tail[layer] ?? fresh;
-      const grown = { k_BGSD: select(here, fresh.k_BGSD, old.k_BGSD), v_BGSD: select(here, fresh.v_BGSD, old.v_BGSD) };
-      next.push(grown);
-      const before = past[layer] ?? fresh;
-      return attendTo(q_BGRTD, [
-        { ...before, bias },
-        { ...grown, bias: tailBias },
-      ]);
+/** Takes one more token per row. */
+export function decodeNext(weights: Parameters, config: ModelConfig, memory: Memory, ids_B: Tensor): Decoded {
+  const { past, lengths_B, recent, used } = memory;
+  const rows = ids_B.size;
+  const pastBias_BM = hide(tf.range(0, roomOf(past), 1, 'int32').less(lengths_B.expandDims(1)));
+  const recentBias_W = hide(tf.range(0, recent.length, 1, 'int32').less(used));
+  const otherBias_BS = tf
+    .concat([recentBias_W, tf.zeros([1])])
+    .expandDims(0)
+    .tile([rows, 1]);
+  const bias = tf.concat([pastBias_BM, otherBias_BS], 1).reshape([rows, 1, 1, -1]);
+  const between = tailOf(recent);
+  const written: Tensor[] = [];
+  const x_BC = fusedStates(weights, config, ids_B.expandDims(1), {
+    turn: turnOf(config, lengths_B.add(used).expandDims(1)),
+    attend: (layer, q_BGQD, fresh) => {
+      written.push(fresh.k_BGSD.expandDims(0), fresh.v_BGSD.expandDims(0));
+      return attendToParts(q_BGQD, [past[layer] ?? fresh, between[layer] ?? fresh, fresh], bias);
     },
   });
-  return { logits: head(parameters, config, x_BC), tail: next };
+  return { logits: fusedHead(weights, x_BC), fresh: tf.concat(written) };
+}
+
+/** Positions that stand alone, side by side: keys and values `[B, G, W, D]` of each layer. */
+function tailOf(recent: readonly Tensor[]): KvCache {
+  const all = tf.concat([...recent], 3);
+  const [count = 0, ...shape] = all.shape;
+  const part = (at: number): Tensor => all.slice(at, 1).reshape(shape);
+  return Array.from({ length: count / 2 }, (_, layer) => ({ k_BGSD: part(2 * layer), v_BGSD: part(2 * layer + 1) }));
 }
 
 /** Positions that a row of the cache can hold. */
@@ -99,7 +111,8 @@ function roomOf(cache: KvCache): number {
 }
 
 /** A past of that room with the tail behind each row's own positions. Reads ids back, so it can't be traced. */
-export function foldTail({ past, lengths_B, tail }: Memory, room: number): KvCache {
+export function foldTail({ past, lengths_B, recent }: Memory, room: number): KvCache {
+  const tail = tailOf(recent);
   const [rows = 0, kvHeads = 0, width = 0] = tail[0]?.k_BGSD.shape ?? [];
   const offsets_BM = tf.range(0, room, 1, 'int32').sub(lengths_B.expandDims(1));
   const isTail = offsets_BM.greaterEqual(0).logicalAnd(offsets_BM.less(width)).reshape([rows, 1, room, 1]);
@@ -143,9 +156,11 @@ export function pickRows(cache: KvCache, rows: readonly number[]): KvCache {
   return mapCache(cache, (x) => tf.gather(x, [...rows]));
 }
 
-export function emptyCache(config: ModelConfig, rows: number, room: number): KvCache {
-  const empty = (): Tensor => tf.zeros([rows, config.kvHeads, room, config.headDim]);
-  return Array.from({ length: config.layers }, () => ({ k_BGSD: empty(), v_BGSD: empty() }));
+/** Stands for a position that is not there yet, beside a past of as many rows. */
+export function blankPosition(past: KvCache): Tensor {
+  const { shape = [], dtype } = past[0]?.k_BGSD ?? {};
+  const [rows = 0, kvHeads = 0, , width = 0] = shape;
+  return tf.zeros([2 * past.length, rows, kvHeads, 1, width], dtype);
 }
 
 export function mapCache(cache: KvCache, change: (x: Tensor) => Tensor): KvCache {

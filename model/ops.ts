@@ -120,7 +120,8 @@ function gather(x: Tensor, indices: Tensor, sharedAxes: number): Tensor {
 
 /** Chooses by a condition that is broadcast. `tf.where` would first blow it up to the full shape. */
 export function select(condition: Tensor, whenTrue: Tensor, whenFalse: Tensor): Tensor {
-  const attributes = [typeAttribute('T', backend.binding.TF_FLOAT)];
+  const { TF_FLOAT, TF_INT32 } = backend.binding;
+  const attributes = [typeAttribute('T', whenTrue.dtype === 'int32' ? TF_INT32 : TF_FLOAT)];
   return backend.executeSingleOutput('SelectV2', attributes, [condition, whenTrue, whenFalse]);
 }
 

@@ -1,6 +1,5 @@
 import type { Tensor } from '@tensorflow/tfjs-node';
-import { attendTo, causalBias } from './attention.ts';
-import type { KeyValue } from './attention.ts';
+import { attend, causalBias } from './attention.ts';
 import type { ModelConfig } from './config.ts';
 import { embed, rmsNorm, rotate, swiGlu } from './ops.ts';
 import type { Rotation } from './ops.ts';
@@ -21,11 +20,11 @@ import { tf } from './tf.ts';
  */
 
 /** What the positions of one pass know of one another. */
-export interface Context {
+interface Context {
   /** Where each position stands, as angles; broadcast against `[B, G, R, T, D/2]`. */
   readonly rotation: Rotation;
-  /** What the queries of a layer find, `[B, G, R, T, D]` in and out: among its new keys, or others that are remembered. */
-  readonly attend: (layer: number, q_BGRTD: Tensor, fresh: KeyValue) => Tensor;
+  /** Hides positions from one another; broadcast against `[B, G, R, T, T]`. */
+  readonly bias: Tensor;
 }
 
 export interface ForwardOptions {
@@ -45,18 +44,17 @@ export function forward(
   const [, length = 0] = ids_BT.shape;
   const positions = options.positions_BT ?? tf.range(0, length, 1, 'int32').expandDims(0);
   const bias = causalBias(length, options.segments_BT);
-  const attend: Context['attend'] = (_, q_BGRTD, fresh) => attendTo(q_BGRTD, [{ ...fresh, bias }]);
-  const context = { rotation: rotationOf(config, positions), attend };
+  const context = { rotation: rotationOf(config, positions), bias };
   return head(parameters, config, hiddenStates(parameters, config, ids_BT, context));
 }
 
 /** Final hidden states `[N, C]`. */
-export function hiddenStates(parameters: Parameters, config: ModelConfig, ids_BT: Tensor, context: Context): Tensor {
+function hiddenStates(parameters: Parameters, config: ModelConfig, ids_BT: Tensor, context: Context): Tensor {
   const [rows = 0, length = 0] = ids_BT.shape;
   let x_NC = embed(weight(parameters, 'model.embed_tokens'), ids_BT.reshape([rows * length]));
   for (let layer = 0; layer < config.layers; layer++) {
     const block = (name: string): Tensor => weight(parameters, `model.layers.${layer}.${name}`);
-    const attended = attention(block, config, norm(x_NC, block('input_layernorm'), config), { rows, layer, context });
+    const attended = attention(block, config, norm(x_NC, block('input_layernorm'), config), { rows, context });
     x_NC = x_NC.add(attended);
     x_NC = x_NC.add(mlp(block, norm(x_NC, block('post_attention_layernorm'), config)));
   }
@@ -64,12 +62,12 @@ export function hiddenStates(parameters: Parameters, config: ModelConfig, ids_BT
 }
 
 /** Logits `[N, V]` of final hidden states. */
-export function head(parameters: Parameters, config: ModelConfig, x_NC: Tensor): Tensor {
+function head(parameters: Parameters, config: ModelConfig, x_NC: Tensor): Tensor {
   return linear(x_NC, weight(parameters, config.tieEmbeddings ? 'model.embed_tokens' : 'lm_head'));
 }
 
 /** Rotary embedding `[B, 1, 1, T, D/2]`: pair i of a position turns by position / theta^(2i/D). */
-export function rotationOf(config: ModelConfig, positions_BT: Tensor): Rotation {
+function rotationOf(config: ModelConfig, positions_BT: Tensor): Rotation {
   const [rows = 0, length = 0] = positions_BT.shape;
   const half = config.headDim / 2;
   const frequencies = Array.from({ length: half }, (_, i) => config.ropeTheta ** (-i / half));
@@ -79,13 +77,12 @@ export function rotationOf(config: ModelConfig, positions_BT: Tensor): Rotation 
 
 interface Place {
   readonly rows: number;
-  readonly layer: number;
   readonly context: Context;
 }
 
 function attention(block: (name: string) => Tensor, config: ModelConfig, x_NC: Tensor, place: Place): Tensor {
   const { kvHeads, headDim } = config;
-  const { rows, layer, context } = place;
+  const { rows, context } = place;
   const [positions = 0] = x_NC.shape;
   const length = positions / rows;
 
@@ -101,8 +98,7 @@ function attention(block: (name: string) => Tensor, config: ModelConfig, x_NC: T
   const v_BGRTD = project('v', kvHeads);
   const keyShape = [rows, kvHeads, length, headDim];
   const fresh = { k_BGSD: k_BGRTD.reshape(keyShape), v_BGSD: v_BGRTD.reshape(keyShape) };
-  const y_NC = context
-    .attend(layer, q_BGRTD, fresh)
+  const y_NC = attend(q_BGRTD, { ...fresh, bias: context.bias })
     .transpose([0, 3, 1, 2, 4])
     .reshape([positions, config.heads * headDim]);
   return linear(y_NC, block('self_attn.o_proj'));

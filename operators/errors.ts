@@ -42,7 +42,8 @@ export type ErrorCode =
   | 'topic-missing'
   | 'topic-mismatch'
   | 'value-unfit'
-  | 'version-changed';
+  | 'version-changed'
+  | 'webhook-failed';
 
 /** An error that says what happened, what to do about it, and why (`cause`). */
 export class MillraceError extends Error {

@@ -16,11 +16,13 @@ export { jsonFormat, plainFormat, textFormat } from './formats.ts';
 export type { Formats, TopicFormat } from './formats.ts';
 export { generate } from './generate.ts';
 export type { GenerateOptions } from './generate.ts';
+export { holdout, isHeldOut } from './holdout.ts';
+export type { HoldoutOptions } from './holdout.ts';
 export { inOrder } from './in-order.ts';
 export { ingest } from './ingest.ts';
 export type { IngestOptions } from './ingest-options.ts';
 export { defineKind } from './kind.ts';
-export type { OperatorKind, Payload, Services } from './kind.ts';
+export type { Migration, OperatorKind, Payload, Services, StateChange } from './kind.ts';
 export type {
   Answer,
   AnswerBook,

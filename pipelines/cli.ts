@@ -7,8 +7,10 @@ import { describeCommand } from './commands/describe.ts';
 import { generateCommand } from './commands/generate.ts';
 import { graphsCommand } from './commands/graphs.ts';
 import { lintCommand } from './commands/lint.ts';
+import { modelsCommand } from './commands/models.ts';
 import { planCommand } from './commands/plan.ts';
 import { produceCommand } from './commands/produce.ts';
+import { demoteCommand, promoteCommand } from './commands/promote.ts';
 import { savepointCommand } from './commands/savepoint.ts';
 import { tailCommand } from './commands/tail.ts';
 import { upCommand } from './commands/up.ts';
@@ -44,6 +46,9 @@ export async function main(argv: readonly string[]): Promise<number> {
     graphsCommand(),
     savepointCommand(),
     checkpointsCommand(),
+    modelsCommand(),
+    promoteCommand(),
+    demoteCommand(),
     deadLettersCommand(),
   ]) {
     program.addCommand(command.exitOverride().showHelpAfterError('(add --help for what can be said here)'));

@@ -15,6 +15,7 @@ const OWN: ReadonlyMap<string, string> = new Map([
   ['millrace.Prompt', 'prompt.avsc'],
   ['millrace.GenerationDelta', 'generation-delta.avsc'],
   ['millrace.StepReport', 'step-report.avsc'],
+  ['millrace.Promotion', 'promotion.avsc'],
   ['millrace.Control', 'control.avsc'],
   ['millrace.Deployment', 'deployment.avsc'],
 ]);

@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
  */
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const dist = join(root, 'dist');
-const assets = new Set(['.yaml', '.json', '.avsc']);
+const assets = new Set(['.yaml', '.json', '.jsonl', '.avsc']);
 const notAssets = new Set(['tsconfig.json']);
 
 rmSync(dist, { recursive: true, force: true });

@@ -18,6 +18,8 @@ export interface CheckpointStoreOptions {
   readonly describe: Readonly<Record<string, Json>> | (() => Readonly<Record<string, Json>>);
   /** Files that do not change during the job, for instance the tokenizer; copied, so that each checkpoint has all. */
   readonly files?: readonly SnapshotFile[];
+  /** Periodic checkpoints that stay for now, beside those that are kept. */
+  readonly held?: () => ReadonlySet<string>;
 }
 
 const ID = /^(\d{9})(-savepoint)?$/;
@@ -108,10 +110,11 @@ class DirectoryStore implements CheckpointStore {
     return this.#inTurn(async () => {
       await this.#pruneStops(keepStops);
       let kept = 0;
+      const held = this.#options.held?.() ?? new Set<string>();
       for (const id of (await this.#ids()).toReversed()) {
         if (isSavepoint(id)) continue;
-        if (kept >= keep) await dropCheckpoint(this.#directory, id);
-        else if (await looksIntact(join(this.#directory, id))) kept += 1;
+        if (kept < keep) kept += (await looksIntact(join(this.#directory, id))) ? 1 : 0;
+        else if (!held.has(id)) await dropCheckpoint(this.#directory, id);
       }
     });
   }

@@ -5,6 +5,8 @@ import type { Tensors, Traced } from './trace.ts';
 
 export interface CompileSpec<I extends string, V extends string> extends ProgramOptions {
   readonly inputs: Readonly<Record<I, InputSpec>>;
+  /** Outputs that are given as bfloat16, as a `packed` input takes them; their last axis is even. */
+  readonly packedOutputs?: readonly string[];
   /** Variables by name: a tensor gives the first value as well as the type, and stays the caller's. */
   readonly variables?: Readonly<Record<V, TensorSpec | Tensor>>;
 }
@@ -33,8 +35,8 @@ export function compile<I extends string, O extends string, V extends string = n
   fn: (inputs: Tensors<I>, variables: Tensors<V>) => Traced<O>,
   spec: CompileSpec<I, V>,
 ): Compiled<I, O, V> {
-  const { inputs, variables, ...options } = spec;
-  const call: FunctionSpec<I, O, V> = { inputs, fn };
+  const { inputs, packedOutputs, variables, ...options } = spec;
+  const call: FunctionSpec<I, O, V> = { inputs, packedOutputs, fn };
   const programSpec: ProgramSpec<{ call: FunctionSpec<I, O> }> = {
     ...options,
     variables: variables ?? {},

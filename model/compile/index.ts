@@ -3,3 +3,4 @@ export { compileProgram, Program, traceable, type FunctionSpec, type InputSpec, 
 export type { TensorSpec } from './engine.ts';
 export type { OptimizeOptions } from './optimize.ts';
 export type { Tensors, Traced } from './trace.ts';
+export { unpackedShape } from './passes/unpack-inputs.ts';

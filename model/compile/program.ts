@@ -4,6 +4,7 @@ import { tf } from '../tf.ts';
 import type { TensorSpec } from './engine.ts';
 import type { GraphNode } from './ir.ts';
 import { optimize, type OptimizeOptions } from './optimize.ts';
+import { packOutputs } from './passes/pack-outputs.ts';
 import { unpackedShape, unpackInputs } from './passes/unpack-inputs.ts';
 import { Session } from './session.ts';
 import { describe } from './nodes.ts';
@@ -20,6 +21,8 @@ export type InputSpec = Pick<TensorSpec, 'dtype'> &
 /** A function to compile, and what its inputs are. Other shapes of the inputs compile further graphs when they come. */
 export interface FunctionSpec<I extends string, O extends string, V extends string = string> {
   readonly inputs: Readonly<Record<I, InputSpec>>;
+  /** Outputs that are given as bfloat16, as a `packed` input takes them; their last axis is even. */
+  readonly packedOutputs?: readonly string[] | undefined;
   /** Must be synchronous and may use tfjs's gradients. Random numbers that tfjs draws in JavaScript become constants. */
   fn(inputs: Tensors<I>, variables: Tensors<V>): Traced<O>;
 }
@@ -166,7 +169,8 @@ export class Program<F extends FunctionSpecs> {
     const request = { name: `${name}.${this.#compiled.size}`, inputs, variables: this.#variables, captured };
     const traced = trace({ ...request, fn: (tensors, variables) => fn.fn(tensors, variables) });
     const packed = Object.entries(fn.inputs).flatMap(([input, spec]) => (spec.packed ? [input] : []));
-    const graph = unpackInputs(traced.graph, new Set(packed.map((input) => traced.feeds.get(input))));
+    const unpacked = unpackInputs(traced.graph, new Set(packed.map((input) => traced.feeds.get(input))));
+    const graph = packOutputs(unpacked, new Set(fn.packedOutputs?.map((output) => traced.fetches.get(output))));
     const compiled = { ...traced, graph: optimize(graph, this.#spec) };
     this.#compiled.set(keyOf(name, inputs), compiled);
     return compiled;

@@ -107,7 +107,7 @@ async function replayAll(session: Session, ids: readonly string[], flags: Replay
       'Say which letters: by name as listed, by --code, --topic or --since, or --all for all of them.',
     );
   }
-  const counts: Record<Outcome, number> = { replayed: 0, 'replayed-before': 0, gone: 0 };
+  const counts: Record<Outcome, number> = { replayed: 0, 'replayed-before': 0, gone: 0, sent: 0 };
   const wanted = ids.length > 0 ? { ...filter, ids } : filter;
   const summary = (): string => summarize(counts, dryRun);
   await withTopic(flags, DEAD_LETTER_TOPIC, async (log) => {
@@ -133,6 +133,11 @@ async function replayAll(session: Session, ids: readonly string[], flags: Replay
   if (counts['replayed-before'] > 0) {
     console.error(
       `millrace: ${counted(counts['replayed-before'], 'letter')} left out, replayed before; --again replays them again`,
+    );
+  }
+  if (counts.sent > 0) {
+    console.error(
+      `millrace: ${counted(counts.sent, 'letter')} left out: they were meant for a webhook, and their topics have the records still`,
     );
   }
   if (counts.gone > 0) {

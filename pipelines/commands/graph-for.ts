@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { currentJob, dataFolder } from '../job/job-folder.ts';
-import { currentGraph, graphVersion, readGraphOf } from '../redeploy/graph-history.ts';
+import { jobGraph } from '../redeploy/graph-history.ts';
 import type { Graph } from '../spec/graph.ts';
 import { readGraph } from './lint.ts';
 
@@ -10,6 +10,5 @@ export const DEFAULT_GRAPH: string = fileURLToPath(new URL('../graphs/sotu.yaml'
 export async function graphFor(file: string | undefined, dataDir: string): Promise<Graph> {
   if (file !== undefined) return readGraph(file);
   const job = currentJob(dataFolder(dataDir));
-  const current = job && (await currentGraph(job));
-  return job && current ? readGraphOf(await graphVersion(job, current.version)) : readGraph(DEFAULT_GRAPH);
+  return (job && (await jobGraph(job))) ?? readGraph(DEFAULT_GRAPH);
 }

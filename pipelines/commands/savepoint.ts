@@ -4,6 +4,8 @@ import { askControl, dropCheckpoint } from '../../infra/index.ts';
 import { MillraceError } from '../../operators/errors.ts';
 import type { CheckpointInfo, Logger } from '../../operators/ports.ts';
 import { checkpointIds, inspectCheckpoint } from '../job/saved-checkpoints.ts';
+import { Champions } from '../promotion/champions.ts';
+import { jobGraph } from '../redeploy/graph-history.ts';
 import { nameSavepoint } from '../redeploy/name-savepoint.ts';
 import { size } from '../terminal/format.ts';
 import { inspectCommand, listCommand } from './checkpoints.ts';
@@ -75,6 +77,12 @@ async function dropOne(session: Session, id: string, { dataDir, force }: DropFla
   const isOurs = saved && (saved.manifest === null || ['savepoint', 'deploy', 'stop'].includes(saved.manifest.reason));
   if (!isOurs) {
     throw new MillraceError('bad-usage', `Job ${job.id} has no savepoint ${id}; millrace savepoint list shows them.`);
+  }
+  if (!force && (await jobGraph(job))?.promote && (await Champions.open(job)).held.has(id)) {
+    throw new MillraceError(
+      'bad-usage',
+      `${id} speaks, or did before and may have to again. Promote another first, or say --force to drop it all the same.`,
+    );
   }
   if (!force && (await checkpointIds(job)).at(-1) === id) {
     throw new MillraceError(

@@ -6,6 +6,8 @@ import { serveHttp } from '../job/serve-http.ts';
 import type { HttpPlace, ServedHttp } from '../job/serve-http.ts';
 import type { Training } from '../job/training.ts';
 import type { Voice } from '../job/voice.ts';
+import type { Promotion } from '../promotion/promotion.ts';
+import { promotionCommands } from '../promotion/start-promotion.ts';
 import { deployRequestSchema } from '../redeploy/deployer.ts';
 import type { Deployer } from '../redeploy/deployer.ts';
 import { ControlTopic } from './control-topic.ts';
@@ -19,6 +21,8 @@ export interface DoorsOptions {
   readonly training: Training;
   readonly voice: Voice;
   readonly reports: JobReports;
+  /** Decides which snapshots speak; null where each does. */
+  readonly promotion: Promotion | null;
   /** Where the job may be asked over HTTP; nowhere when absent. */
   readonly http: HttpPlace | undefined;
   readonly onEvent: (event: JobEvent) => void;
@@ -37,7 +41,7 @@ export interface Doors {
  * one. Whichever way a graph comes in, what became of it is told in topic `deployments`. Rejects as `serveHttp` does.
  */
 export async function openDoors(options: DoorsOptions): Promise<Doors> {
-  const { deployer, training, onEvent, onWarning } = options;
+  const { deployer, training, promotion, onEvent, onWarning } = options;
   const job = (): Deployer['job'] => deployer.job;
   const topic = new DeploymentTopic(job);
   const deployments = new Deployments(deployer, topic, onWarning);
@@ -46,6 +50,7 @@ export async function openDoors(options: DoorsOptions): Promise<Doors> {
     deploy: async (input, tell) =>
       z.json().parse({ ...(await deployments.deploy(deployRequestSchema.parse(input), tell)) }),
     shadow: (input, tell, signal) => deployer.shadow(input, tell, signal),
+    ...(promotion ? promotionCommands(promotion) : {}),
   });
   const http = await openHttp(options, deployments).catch(async (error: unknown) => {
     await socket.close();

@@ -18,8 +18,11 @@ export interface ReplayOptions {
   readonly onLetter: (letter: Letter, outcome: Outcome) => Promise<void>;
 }
 
-/** `replayed-before` is left out unless asked for; of `gone` nothing is there that could be produced. */
-export type Outcome = 'replayed' | 'replayed-before' | 'gone';
+/**
+ * `replayed-before` is left out unless asked for; of `gone` nothing is there that could be produced; what was `sent` to a webhook
+ * came from a topic that has it.
+ */
+export type Outcome = 'replayed' | 'replayed-before' | 'gone' | 'sent';
 
 /** When each dead record was replayed last, by its place: a job that was killed may have buried one twice. */
 export type Replays = ReadonlyMap<string, number>;
@@ -56,6 +59,10 @@ export async function replayLetters(log: TopicLog, options: ReplayOptions): Prom
     };
     for await (const letter of findLetters(log, filter, signal)) {
       missing.delete(letter.id);
+      if (letter.code === 'webhook-failed') {
+        await onLetter(letter, 'sent');
+        continue;
+      }
       const record = placeOf(letter);
       const isDone = chosen.has(record) || (done.has(record) && !again);
       chosen.add(record);

@@ -6,7 +6,9 @@ import type { TopicSpec } from '../spec/topics.ts';
 
 /** Makes the topics of a graph that are missing, and warns where one that is there keeps its records for another time. */
 export async function createTopics(log: TopicLog, graph: Graph, onWarning: (message: string) => void): Promise<void> {
-  const topics: Readonly<Record<string, TopicSpec>> = { [DEAD_LETTER_TOPIC]: { partitions: 1 }, ...graph.topics };
+  const own = [DEAD_LETTER_TOPIC, ...(graph.promote ? [graph.promote.topic] : [])];
+  const made = Object.fromEntries(own.map((name): [string, TopicSpec] => [name, { partitions: 1 }]));
+  const topics: Readonly<Record<string, TopicSpec>> = { ...made, ...graph.topics };
   for (const [name, spec] of Object.entries(topics)) {
     const wanted = retentionOf(spec);
     const { partitions } = spec;

@@ -1,5 +1,7 @@
 import type { EngineSettings } from '../../model/settings.ts';
-import type { CutReason } from '../../operators/index.ts';
+import type { CutReason, WeightsVersion } from '../../operators/index.ts';
+import type { Results } from '../promotion/judge.ts';
+import type { Verdict } from '../promotion/promotion-state.ts';
 import type { Plan } from '../redeploy/plan.ts';
 
 /**
@@ -13,6 +15,7 @@ export type JobEvent =
   | LagEvent
   | CheckpointEvent
   | GenerationEvent
+  | PromotionEvent
   | DeadLetterEvent
   | DeploymentEvent
   | OutageEvent
@@ -99,6 +102,18 @@ export interface GenerationEvent {
   readonly text: string;
   readonly finish: 'stop' | 'length';
   readonly weights: { readonly id: string; readonly step: number };
+}
+
+/** It was decided whether a snapshot speaks. */
+export interface PromotionEvent {
+  readonly event: 'promotion';
+  readonly verdict: Verdict;
+  readonly by: 'rule' | 'hand';
+  readonly snapshot: WeightsVersion;
+  /** Who speaks from now on. */
+  readonly champion: WeightsVersion | null;
+  readonly reasons: readonly string[];
+  readonly results: Results | null;
 }
 
 export interface DeadLetterEvent {

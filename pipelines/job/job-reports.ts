@@ -43,11 +43,14 @@ export class JobReports {
   #served: ListeningEvent | null = null;
   #source: Source | null = null;
   #heardAtMs = performance.now();
+  /** Takes new weights: who speaks with them, or who decides about that. */
+  #taker: Pick<Voice, 'offer'>;
 
   constructor(options: JobReportsOptions) {
     const { job, onEvent, onWarning } = options;
     this.#options = options;
     this.#job = job;
+    this.#taker = options.voice;
     this.#progress = new Progress(job.log);
     this.logger = { info: () => {}, warn: onWarning };
     this.deadLetters = {
@@ -67,6 +70,11 @@ export class JobReports {
   /** When the log was last known to answer, by `performance.now()`. */
   get heardAtMs(): number {
     return this.#heardAtMs;
+  }
+
+  /** From now on new weights are offered there, and not to the voice. */
+  offerTo(taker: Pick<Voice, 'offer'>): void {
+    this.#taker = taker;
   }
 
   /** The model may be asked over HTTP, which is told as soon as the job is ready; at once where none trains. */
@@ -188,6 +196,6 @@ export class JobReports {
 
   #speakWith({ id, path }: Pick<CheckpointReport, 'id' | 'path'>, step: number): void {
     const weights = spokenWeights(path, this.#job.graph.model);
-    this.#options.voice.offer({ id, step, path: weights });
+    this.#taker.offer({ id, step, path: weights });
   }
 }

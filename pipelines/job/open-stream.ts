@@ -17,6 +17,7 @@ import { composeStream, topicsRead } from './run-stream.ts';
 import { samplerSettings } from './sampler-settings.ts';
 import { streamLog } from './stream-log.ts';
 import { streamStore } from './stream-store.ts';
+import { inVocabulary } from './vocabulary.ts';
 import type { OpenStream } from './run-stream.ts';
 import { version } from '../version.ts';
 import type { TrainerSeat } from './trainer-seat.ts';
@@ -49,15 +50,16 @@ export interface Left {
 export async function openStream(options: StreamOptions): Promise<OpenStream> {
   const { job, name, steps, voice, reports, left = null, current = () => job } = options;
   const { logger } = reports;
+  const isTraining = has(steps, 'trainStep');
   const saved = await openCheckpointStore(checkpointsOf(job.folder, name, steps), {
     jobId: job.folder.id,
     logger,
     describe: () => describe(current(), name),
-    files: [{ name: 'tokenizer.json', path: job.folder.tokenizer }],
+    files: [{ name: 'tokenizer.json', path: job.tokenizerFile }],
+    ...(isTraining && job.graph.promote ? { held: () => job.champions.held } : {}),
   });
   const store = streamStore(saved);
   const hold = left && new Hold(left.counts);
-  const isTraining = has(steps, 'trainStep');
   const direct = streamLog(job.log, logger);
   const log = hold?.log(direct) ?? direct;
   const ledger = job.ledgerOf(name, log);
@@ -74,8 +76,10 @@ export async function openStream(options: StreamOptions): Promise<OpenStream> {
     ? { id: 'in memory', states: job.adopted.withoutDiscardedSince(left.version, left.states) }
     : cut;
   if (restore) requireOwners(restore, name, steps);
+  const spelled = cut ? await inVocabulary(cut, job.tokenizerFile, steps, job.batch) : restore;
   if (isTraining && left) reports.handedOver(reachedIn(restore, steps));
-  else if (isTraining) reports.restored(cut, reachedIn(cut, steps));
+  // Weights of another vocabulary would not understand what they are asked.
+  else if (isTraining) reports.restored(spelled === cut ? cut : null, reachedIn(cut, steps));
   const answers = await bookOf(job, steps);
   const trainer = isTraining ? await options.seat.take(job.settings, left !== null) : null;
   const sampler = has(steps, 'generate') ? await startSampler({ logger, ...samplerSettings(job) }) : null;
@@ -92,14 +96,14 @@ export async function openStream(options: StreamOptions): Promise<OpenStream> {
     store: hold?.store(store) ?? store,
     batch: job.batch,
     answers,
-    restore,
+    restore: spelled,
     maxSteps: options.maxSteps,
     assignments,
     get trainer() {
       return started(trainer, 'trainer');
     },
     get sampler() {
-      return started(sampler, 'sampler');
+      return voice.prompts.of(started(sampler, 'sampler'));
     },
   };
   return {

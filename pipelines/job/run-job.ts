@@ -1,5 +1,7 @@
 import { Subject } from 'rxjs';
 import { openDoors } from '../control/doors.ts';
+import type { Promotion } from '../promotion/promotion.ts';
+import { startPromotion } from '../promotion/start-promotion.ts';
 import { Deployer } from '../redeploy/deployer.ts';
 import { Stability } from '../redeploy/watch/stability.ts';
 import { Beside } from './beside.ts';
@@ -35,14 +37,24 @@ export async function runJob(options: RunJobOptions): Promise<SummaryEvent> {
   const voice = new Voice(job, onWarning);
   const reports = new JobReports({ job, voice, onEvent, onWarning });
   try {
-    return await runStreams(options, reports, voice);
+    const promotion = await startPromotion({ job, voice, reports, onEvent, onWarning });
+    try {
+      return await runStreams(options, reports, voice, promotion);
+    } finally {
+      await promotion?.close();
+    }
   } finally {
     reports.close();
     voice.close();
   }
 }
 
-async function runStreams(options: RunJobOptions, reports: JobReports, voice: Voice): Promise<SummaryEvent> {
+async function runStreams(
+  options: RunJobOptions,
+  reports: JobReports,
+  voice: Voice,
+  promotion: Promotion | null,
+): Promise<SummaryEvent> {
   const { job, onEvent, onWarning } = options;
   const seat = new TrainerSeat(job.folder.staging, reports.logger);
   const rescue = (stream: string, error: unknown): boolean => stability.rescue(stream, error);
@@ -53,7 +65,7 @@ async function runStreams(options: RunJobOptions, reports: JobReports, voice: Vo
   const watching = { training, beside, signs: reports.signs, onEvent, onWarning };
   const stability: Stability = new Stability({ ...watching, onEnd: onDeployed });
   const deployer = new Deployer({ job, training, beside, seat, stability, reports, onDeployed, onEvent, onWarning });
-  const doors = await openDoors({ ...options, http: options.http, deployer, training, voice, reports });
+  const doors = await openDoors({ ...options, http: options.http, deployer, training, voice, reports, promotion });
   await deployer.resume();
   beside.start(job);
   const running = training.run();

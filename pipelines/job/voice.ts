@@ -24,6 +24,7 @@ import type {
   TopicLog,
   WeightsFile,
 } from '../../operators/index.ts';
+import { LivePrompts } from '../promotion/live-prompts.ts';
 import type { TextDelta } from '../../operators/types.ts';
 import { toMs } from '../../operators/units.ts';
 import type { GenerationEvent } from './events.ts';
@@ -41,6 +42,8 @@ const PATIENCE_MS = 60_000;
 
 /** Keeps whichever sampler is running on the newest weights, asks the standing prompts, and puts answers together. */
 export class Voice {
+  /** What it was asked last. */
+  readonly prompts: LivePrompts = new LivePrompts();
   readonly #job: VoiceJob;
   readonly #onWarning: (message: string) => void;
   readonly #newest = new ReplaySubject<WeightsFile>(1);
@@ -93,6 +96,7 @@ export class Voice {
 
   /** Asks the sampler that runs, or the next one where it is just being replaced. */
   sample(request: SampleRequest): Observable<SampleDelta> {
+    this.prompts.hear(request);
     return this.#sampler.pipe(
       filter((sampler) => sampler !== null),
       take(1),

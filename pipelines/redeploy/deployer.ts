@@ -295,7 +295,7 @@ export class Deployer {
             const settled = this.#carriedOut;
             const onGoneBack = (back: OpenJob): void => void (this.#job = back);
             stability.begin({ job, version: { ...version, pauseMs }, settled, onGoneBack });
-            dropOldDeployCuts(job.folder, cut).catch(cutsStay);
+            dropOldDeployCuts(job.folder, cut, job.champions.held).catch(cutsStay);
             resolve({ pauseMs, cut });
           },
           abandon: fail,
@@ -308,7 +308,7 @@ export class Deployer {
 }
 
 function checked(document: Json): Graph {
-  const { graph, findings } = lintGraph(JSON.stringify(document));
+  const { graph, findings } = lintGraph(JSON.stringify(document), { runsPacked: true });
   if (graph) return graph;
   const reasons = findings.map(({ code, path, message }) => `  ${code} at ${path}: ${message}`).join('\n');
   throw new MillraceError('graph-invalid', `The graph can't run:\n${reasons}\n`);

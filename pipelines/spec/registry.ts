@@ -3,6 +3,7 @@ import { checkpointKind } from '../../operators/checkpoint.ts';
 import { decodeKind } from '../../operators/decode.ts';
 import { detokenizeKind } from '../../operators/detokenize.ts';
 import { generateKind } from '../../operators/generate.ts';
+import { holdoutKind } from '../../operators/holdout.ts';
 import { ingestKind } from '../../operators/ingest-kind.ts';
 import type { OperatorKind } from '../../operators/kind.ts';
 import { promptsKind } from '../../operators/prompts.ts';
@@ -15,6 +16,7 @@ import { trainStepKind } from '../../operators/train-step.ts';
 /** Every kind of operator that a graph may name. A new one needs its file, its test, and a line here. */
 export const kinds: readonly OperatorKind[] = [
   ingestKind,
+  holdoutKind,
   decodeKind,
   tokenizeKind,
   batchKind,
@@ -27,7 +29,3 @@ export const kinds: readonly OperatorKind[] = [
   detokenizeKind,
   publishAnswersKind,
 ];
-
-export function kindNamed(name: string): OperatorKind | undefined {
-  return kinds.find(({ kind }) => kind === name);
-}

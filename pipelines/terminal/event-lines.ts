@@ -6,6 +6,7 @@ import type {
   JobEvent,
   LagEvent,
   OutageEvent,
+  PromotionEvent,
   ReadyEvent,
   StepEvent,
   SummaryEvent,
@@ -35,6 +36,8 @@ export function eventLine(event: JobEvent, windowBitsPerByte: number | null, sty
       return `${checkpointLine(event)} at step ${count(event.step)}`;
     case 'generation':
       return sampleLine(event, style);
+    case 'promotion':
+      return promotionLine(event, style);
     case 'deadletter':
       return deadLetterLine(event, style);
     case 'deployment':
@@ -91,6 +94,13 @@ function sampleLine({ id, prompt, text, weights }: GenerationEvent, style: Style
   const said = oneLine(text);
   const shown = said.length > SAMPLE_LENGTH ? `${said.slice(0, SAMPLE_LENGTH)}…` : said;
   return `${style.dim(`step ${count(weights.step)} says`)}  ${style.bold(oneLine(prompt ?? id))} ▸ ${shown}`;
+}
+
+function promotionLine({ verdict, snapshot, champion, reasons }: PromotionEvent, style: Style): string {
+  const speaks = champion === null ? 'nobody speaks' : `step ${count(champion.step)} speaks`;
+  const why = reasons.length > 0 ? `: ${printable(reasons.join('; '))}` : '';
+  const line = `step ${count(snapshot.step)} ${verdict}${why}; ${speaks}`;
+  return verdict === 'demoted' ? style.warn(line) : line;
 }
 
 function deploymentLine(event: DeploymentEvent, style: Style): string {

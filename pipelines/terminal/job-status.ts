@@ -41,6 +41,7 @@ export class JobStatus {
       case 'plan':
       case 'ready':
       case 'listening':
+      case 'promotion':
       case 'deadletter':
       case 'deployment':
       case 'summary':

@@ -128,6 +128,7 @@ function isShownAbove(event: JobEvent): boolean {
     case 'ready':
     case 'listening':
     case 'generation':
+    case 'promotion':
     case 'deadletter':
     case 'outage':
     case 'summary':

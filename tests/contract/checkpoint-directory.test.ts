@@ -84,6 +84,19 @@ describe('the directory of checkpoints', () => {
     await tearDown();
   });
 
+  it('does not prune what is held, and keeps as many others as before', async () => {
+    const held = new Set<string>();
+    store = await openCheckpointStore(directory, { jobId: 'job', logger, describe: {}, held: () => held });
+    const ids: string[] = [];
+    for (let at = 0; at < 4; at += 1) ids.push((await store.put({ reason: 'timer', states: new Map() })).id);
+    held.add(ids[0] ?? '');
+    await store.prune(2);
+    expect((await store.list()).map(({ id }) => id)).toEqual([ids[0], ids[2], ids[3]]);
+    held.clear();
+    await store.prune(2);
+    expect((await store.list()).map(({ id }) => id)).toEqual([ids[2], ids[3]]);
+  });
+
   it('makes each checkpoint self-contained, and describes it', async () => {
     const { id, path } = await store.put(await cutWithWeights());
     const names = ['manifest.json', 'manifest.json.sha256', 'optimizer.bin', 'tokenizer.json', 'weights.bin'];

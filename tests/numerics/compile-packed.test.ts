@@ -60,3 +60,16 @@ test('a packed input that is fed as it is, is refused', () => {
   expect(() => look({ x: tf.zeros([2, 2]) })).toThrow(/packed int32 as x, not float32/);
   look.dispose();
 });
+
+test('a packed output is what a packed input takes', () => {
+  const inputs = { x: { shape: [2, 3, 4], dtype: 'float32' } } as const;
+  const give = compile((t) => ({ outputs: { y: t.x.mul(3) } }), { inputs, packedOutputs: ['y'], precision: 'bf16' });
+  const take = compile((t) => ({ outputs: { y: t.x.mul(1) } }), { inputs: { x: { ...inputs.x, packed: true } } });
+  const x = tf.randomNormal([2, 3, 4], 0, 1, 'float32', 3);
+  const { y: packed } = give({ x });
+  expect(packed.shape).toEqual([2, 3, 2]);
+  const tripled = x.mul(3).dataSync<'float32'>();
+  expect(take({ x: packed }).y.dataSync()).toEqual(take({ x: packBfloat16(tripled, [2, 3, 4]) }).y.dataSync());
+  give.dispose();
+  take.dispose();
+});

@@ -26,6 +26,21 @@ const step: StepReport = {
   timestampMs: 1_700_000_000_000,
 };
 
+const promotion = {
+  event: 'promotion',
+  job: 'a1b2c3d4',
+  sequence: 7,
+  timestampMs: 1_700_000_000_000,
+  verdict: 'refused',
+  by: 'rule',
+  snapshot: { id: '000000012', step: 640 },
+  champion: { id: '000000011', step: 600 },
+  reasons: ['2.500 bits per byte, after 2.000 (margin 0.02)'],
+  results: { bitsPerByte: 2.5, bytes: 16_384, passRate: 0.25, items: 4 },
+  against: { bitsPerByte: 2, bytes: 16_384, passRate: null, items: 0 },
+  answers: [{ prompt: 'We the', answer: ' people' }],
+};
+
 const deployment: DeploymentRecord = {
   event: 'deployment',
   id: 'j1/3',
@@ -78,6 +93,11 @@ export const ownValues: readonly OwnValue[] = [
     hex:
       '0873746570d8040000000000000440000000000000fc3f000000000000e03ffca9f1d24d62503f8008802080e01280804b' +
       '0000000081842e4100020874657874020a120080a0abfef962',
+  },
+  {
+    schema: 'millrace.Promotion',
+    value: promotion,
+    hex: '1270726f6d6f74696f6e1061316232633364340e80a0abfef9620e726566757365640872756c6512303030303030303132800a0212303030303030303131b009025c322e35303020626974732070657220627974652c20616674657220322e30303020286d617267696e20302e303229000202000000000000044080800202000000000000d03f08020200000000000000408080020000020c5765207468650e2070656f706c6500',
   },
   {
     schema: 'millrace.Control',

@@ -46,3 +46,17 @@ test('what is computed for a product is rounded before it is moved', () => {
     'widen(BatchMatMulV2(Transpose(narrow(Exp(x))), narrow(w)))',
   );
 });
+
+test('what is cut and joined between two products is never widened, unless a part was computed otherwise', () => {
+  const builder = new GraphBuilder();
+  const x = builder.input('x', [2, 2]);
+  const first = builder.matMul('first', x, x, [2, 2]);
+  const second = builder.matMul('second', first, x, [2, 2]);
+  const joined = builder.node('joined', 'ConcatV2', [first, second, builder.ints('axis', [0])], [4, 2]);
+  builder.result('y', builder.matMul('third', joined, x, [4, 2]));
+  const mixed = builder.node('mixed', 'ConcatV2', [first, x, builder.ints('axis2', [0])], [4, 2]);
+  builder.result('z', builder.matMul('fourth', mixed, x, [4, 2]));
+  const graph = dropDead(moveCasts(bf16MatMul(builder.build())));
+  expect(expression(graph, 'y')).toMatch(/^widen\(BatchMatMulV2\(ConcatV2\(BatchMatMulV2\(/);
+  expect(expression(graph, 'z')).toMatch(/^widen\(BatchMatMulV2\(narrow\(ConcatV2\(widen\(/);
+});

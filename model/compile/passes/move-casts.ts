@@ -1,10 +1,10 @@
 import { castNode } from '../build.ts';
 import { DType, nodeOf, ref, typeAttribute, type Graph, type GraphNode, type OutputType, type Ref } from '../ir.ts';
-import { inOrder, rewriteGraph } from '../rewrite.ts';
+import { inOrder, rewriteGraph, type Rebuilt } from '../rewrite.ts';
 
 /**
  * Lets data move as bfloat16 where it comes from or goes to a bfloat16 product: a widening cast sinks below the reshapes,
- * transposes and look-ups behind it, a narrowing one rises above those before it, and where the two meet both go.
+ * transposes, slices, joins and look-ups behind it, a narrowing one rises above those before it, and where the two meet both go.
  */
 export function moveCasts(graph: Graph): Graph {
   return riseNarrowing(sinkWidening(graph));
@@ -14,6 +14,7 @@ export function moveCasts(graph: Graph): Graph {
 const PICKS: ReadonlyMap<string, string> = new Map([
   ['GatherV2', 'Tparams'],
   ['Reshape', 'T'],
+  ['Slice', 'T'],
   ['Transpose', 'T'],
 ]);
 const MOVES: ReadonlySet<string> = new Set(['Reshape', 'Transpose']);
@@ -23,6 +24,7 @@ function sinkWidening(graph: Graph): Graph {
     const [input, ...rest] = node.inputs;
     const [type] = node.outputs;
     if (input === undefined || type === undefined) return node;
+    if (node.op === 'ConcatV2') return joinNarrow(node, rebuilt);
     const before = rebuilt.producer(input);
     const [source] = before.inputs;
     if (!isCast(before, DType.bfloat16, DType.float32) || source === undefined) return node;
@@ -31,6 +33,15 @@ function sinkWidening(graph: Graph): Graph {
     const moved = retype({ ...node, name: `${node.name}/bf16`, inputs: [source, ...rest] }, DType.bfloat16);
     return castNode(node.name, rebuilt.add(moved), typeOf(moved), DType.float32);
   });
+}
+
+/** Joins what was widened before it is. */
+function joinNarrow(node: GraphNode, rebuilt: Rebuilt): GraphNode {
+  const parts = node.inputs.slice(0, -1).map((input) => rebuilt.producer(input));
+  if (!parts.every((part) => isCast(part, DType.bfloat16, DType.float32))) return node;
+  const inputs = [...parts.flatMap((part) => part.inputs), ...node.inputs.slice(-1)];
+  const joined = retype({ ...node, name: `${node.name}/bf16`, inputs }, DType.bfloat16);
+  return castNode(node.name, rebuilt.add(joined), typeOf(joined), DType.float32);
 }
 
 /** Works from the back, so that a cast rises through a whole chain. */

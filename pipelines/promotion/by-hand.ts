@@ -1,0 +1,37 @@
+import { MillraceError } from '../../operators/errors.ts';
+import type { WeightsVersion } from '../../operators/ports.ts';
+import type { Results } from './judge.ts';
+import { demoted, promoted } from './promotion-state.ts';
+import type { Decision, PromotionState } from './promotion-state.ts';
+
+/* What commands change, of a job that runs or not. */
+
+/** Throws `bad-usage` where the snapshot speaks already. */
+export function promotedByHand(
+  state: PromotionState,
+  snapshot: WeightsVersion,
+  results: Results | null = null,
+): PromotionState {
+  if (state.champion?.id === snapshot.id) {
+    throw new MillraceError('bad-usage', `Snapshot ${snapshot.id} speaks already.`);
+  }
+  return promoted(state, { by: 'hand', snapshot, reasons: ['somebody asked for it'], results }, Date.now());
+}
+
+/** Throws `bad-usage` where there is nobody to take the champion's place. */
+export function demotedByHand(state: PromotionState): PromotionState {
+  if (!state.champion || state.line.length === 0) {
+    const who = state.champion ? 'There was no champion before this one' : 'No snapshot has been promoted yet';
+    throw new MillraceError(
+      'bad-usage',
+      `${who}, so nobody could speak instead. Promote another: millrace models shows them.`,
+    );
+  }
+  return demoted(state, { by: 'hand', reasons: ['somebody asked for it'] }, Date.now());
+}
+
+/** The decision that a command has come to. */
+export function onlyOf([decision]: readonly Decision[]): Decision {
+  if (decision) return decision;
+  throw new Error('A command has come to no decision.');
+}
