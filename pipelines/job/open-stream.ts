@@ -68,7 +68,7 @@ export async function openStream(options: StreamOptions): Promise<OpenStream> {
     const { adopted } = job;
     const newest = await (assignments
       ? latestThatCounts(store, adopted, assignments, ledger, steps)
-      : store.latest(isTraining ? adopted.counts : undefined));
+      : store.latest(isTraining ? (each) => adopted.counts(each) : undefined));
     return newest && adopted.withoutDiscarded(newest);
   };
   const cut = left ? null : await stored();

@@ -48,7 +48,7 @@ export async function goBack({ job: from, to, reason, onWarning }: GoBackOptions
   const current = await currentGraph(folder);
   const undone = [...(current?.undone ?? []), left.version];
   const cut = await newestCut(folder, { undone }, { info: () => {}, warn: onWarning });
-  const [stream = '', place] = placeIn(graph, cut);
+  const [stream, place] = placeIn(graph, cut);
   const plan = await planBeside(from, graph, stream);
   const note = `Back at cut ${cut.id}. Of version ${left.version}: ${reason}`;
   const next = await recordVersion(folder, graph, {

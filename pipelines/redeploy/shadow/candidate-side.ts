@@ -44,9 +44,11 @@ export async function runCandidate(options: CandidateSideOptions): Promise<Stret
   const stretch = new Stretch();
   const exhausted = new Subject<void>();
   let source: Source | null = null;
-  let endDecision: (reason: unknown) => void = () => {};
+  const over = new AbortController();
   // The source waits where it would have to decide something; when all is over it has to hear that, to close its reader.
-  const decision = new Promise<never>((_resolve, reject) => (endDecision = reject));
+  const decision = new Promise<never>((_resolve, reject) => {
+    over.signal.addEventListener('abort', () => reject(new Error('The shadow is over.')));
+  });
   decision.catch(() => undefined);
   const services = shadowServices({
     job,
@@ -79,7 +81,7 @@ export async function runCandidate(options: CandidateSideOptions): Promise<Stret
     signal.throwIfAborted();
     return stretch;
   } finally {
-    endDecision(new Error('The shadow is over.'));
+    over.abort();
   }
 }
 

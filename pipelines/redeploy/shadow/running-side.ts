@@ -1,5 +1,4 @@
-import { Subscription } from 'rxjs';
-import type { Observable } from 'rxjs';
+import type { Observable, Subscription } from 'rxjs';
 import { MillraceError } from '../../../operators/errors.ts';
 import type { Element } from '../../../operators/flow.ts';
 import { isItem } from '../../../operators/flow.ts';

@@ -149,13 +149,11 @@ export class Watch {
 }
 
 /** What `millrace deploy --watch` prints of a watch under way. */
-export function progressOf({ windowMs, watchedMs, before, now }: WatchState): Json {
-  const figures = (vitals: Vitals): Json => ({
-    steps: vitals.steps,
-    bitsPerByte: bitsPerByte(vitals),
-    tokensPerSecond: tokensPerSecond(vitals),
-    deadLetters: vitals.deadLetters,
-    lag: vitals.lag,
-  });
-  return { phase: 'watch', windowMs, watchedMs, before: figures(before), now: figures(now) };
+function progressOf({ windowMs, watchedMs, before, now }: WatchState): Json {
+  return { phase: 'watch', windowMs, watchedMs, before: figuresOf(before), now: figuresOf(now) };
+}
+
+function figuresOf(vitals: Vitals): Json {
+  const { steps, deadLetters, lag } = vitals;
+  return { steps, bitsPerByte: bitsPerByte(vitals), tokensPerSecond: tokensPerSecond(vitals), deadLetters, lag };
 }
