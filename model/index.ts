@@ -11,6 +11,11 @@ export type { EngineSettings, OptimizerSettings, TrainerSettings } from './setti
 export { rateFraction, scheduleSchema } from './schedule.ts';
 export type { ScheduleSettings } from './schedule.ts';
 
+export { growModel, growthBetween } from './growth.ts';
+export type { Growth } from './growth.ts';
+export { respellingOf } from './tokenizer/respelling.ts';
+export type { OldTokens, Respelling } from './tokenizer/respelling.ts';
+
 export { createTrainer } from './trainer.ts';
 export type { ModelTrainer, StoredSnapshot, TrainerSnapshot, TrainerState } from './trainer.ts';
 export { tf } from './tf.ts';

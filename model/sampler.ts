@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { adjustLogits } from './adjust-logits.ts';
 import type { PenaltySettings } from './adjust-logits.ts';
 import { checkTokens } from './check-input.ts';
@@ -12,7 +13,7 @@ import { ModelError } from './errors.ts';
 import { logProbabilities } from './log-probabilities.ts';
 import type { ChosenProbability } from './log-probabilities.ts';
 import { Random } from './random.ts';
-import { readWeights, requireSameModel } from './weights/weights-file.ts';
+import { readWeights, requireSameVocabulary } from './weights/weights-file.ts';
 
 export interface SamplerRequest extends ChooseSettings, PenaltySettings {
   readonly prompt: Int32Array;
@@ -47,7 +48,7 @@ export interface ModelSampler {
   /**
    * Takes the weights of a file. Requests under way go on with the new weights from their next token on: what they have
    * so far is read again. Throws `weights-corrupt` or `weights-mismatch`, and speaks on with the old weights, when the
-   * file is damaged, not finite, or of another model than the first one.
+   * file is damaged, not finite, or of another vocabulary than the first one. The model may be of another size.
    */
   load(path: string): { readonly config: ModelConfig };
   /**
@@ -97,7 +98,11 @@ class Sampler implements ModelSampler {
 
   load(path: string): { readonly config: ModelConfig } {
     const { config, weights } = readWeights(path);
-    if (this.#model) requireSameModel(path, config, this.#model.config);
+    if (this.#model && !isDeepStrictEqual(config, this.#model.config)) {
+      requireSameVocabulary(path, config, this.#model.config);
+      this.#model.decoder.dispose();
+      this.#model = null;
+    }
     this.#model ??= { config, decoder: new Decoder(config, this.#engineOf(config)) };
     this.#model.decoder.load(weights);
     this.#waiting = [...this.#speaking, ...this.#waiting];

@@ -37,6 +37,8 @@ export interface TrainerSettings {
   readonly accumulate: number;
   /** Keeps a running mean of the weights beside them, of which so much stays at each update; none when absent. */
   readonly ema?: number | undefined;
+  /** Whether weights of a smaller model are grown when they are restored, as `growModel` does; else they are refused. */
+  readonly grows?: boolean | undefined;
   /** Op by op when absent. */
   readonly engine?: EngineSettings | undefined;
 }
@@ -71,6 +73,7 @@ export const trainerSettingsSchema: z.ZodType<TrainerSettings> = z.strictObject(
   schedule: scheduleSchema,
   accumulate: z.int().positive(),
   ema: emaSchema.optional(),
+  grows: z.boolean().optional(),
   engine: engineSchema.optional(),
 });
 

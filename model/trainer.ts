@@ -6,8 +6,11 @@ import { parameterShapes } from './config.ts';
 import type { ModelConfig } from './config.ts';
 import { eagerRunner } from './eager-runner.ts';
 import { ModelError } from './errors.ts';
+import { growModel, growthBetween } from './growth.ts';
 import { initialWeights } from './init.ts';
 import { emaDecayAt } from './ema.ts';
+import { respellModel } from './respell-model.ts';
+import type { OldTokens } from './tokenizer/respelling.ts';
 import { readOptimizer, streamOptimizer } from './weights/optimizer-file.ts';
 import { rateFraction } from './schedule.ts';
 import { parseTrainerSettings } from './settings.ts';
@@ -39,6 +42,8 @@ export interface TrainerSnapshot {
 export interface StoredSnapshot {
   readonly state: unknown;
   readonly files: Readonly<Record<string, string>>;
+  /** Which tokens of its weights each token of the model comes from, where they are of another vocabulary. */
+  readonly vocabulary?: readonly OldTokens[] | undefined;
 }
 
 /**
@@ -95,7 +100,7 @@ class Trainer implements ModelTrainer {
 
   restore(snapshot: StoredSnapshot | null): void {
     const state = snapshot ? parseState(snapshot.state) : ({ format: 1, steps: 0, updates: 0, tokens: 0 } as const);
-    this.#runner.load(snapshot ? this.#read(snapshot.files) : this.#fresh());
+    this.#runner.load(snapshot ? this.#read(snapshot) : this.#fresh());
     this.#state = state;
   }
 
@@ -165,12 +170,18 @@ class Trainer implements ModelTrainer {
   }
 
   /** A running mean that is kept from now on begins with the weights. */
-  #read(files: Readonly<Record<string, string>>): ModelState {
-    const { model, ema } = this.#settings;
-    const weights = readSameModel(fileOf(files, weightsFile), model);
-    const moments = readOptimizer(fileOf(files, optimizerFile), parameterShapes(model));
+  #read({ files, vocabulary }: StoredSnapshot): ModelState {
+    const { model, ema, seed, grows = false } = this.#settings;
+    const path = fileOf(files, weightsFile);
+    const { config, weights } = readWeights(path);
+    const isOther = grows || vocabulary !== undefined;
+    if (!isOther) requireSameModel(path, config, model);
+    const moments = readOptimizer(fileOf(files, optimizerFile), parameterShapes(config));
     const kept = ema === undefined ? undefined : files[emaFile];
-    return { weights, ...moments, ema: kept === undefined ? weights : readSameModel(kept, model) };
+    const read = { weights, ...moments, ema: kept === undefined ? weights : readSameModel(kept, config) };
+    const spelled = vocabulary ? respellModel(read, config, vocabulary) : { state: read, config };
+    if (growthBetween(spelled.config, model).changes.length === 0) return spelled.state;
+    return growModel(spelled.state, spelled.config, model, seed);
   }
 }
 

@@ -6,7 +6,7 @@ import type { TokenBatch, TokenizedDocument } from './types.ts';
 import { durationSchema, toMs } from './units.ts';
 import type { Duration } from './units.ts';
 import { z } from 'zod';
-import { defineKind } from './kind.ts';
+import { SPELLED_ANEW, defineKind } from './kind.ts';
 import type { OperatorKind } from './kind.ts';
 
 export interface BatchOptions {
@@ -61,6 +61,14 @@ export const batchKind: OperatorKind = defineKind({
   }),
   refusalOf: (state, { rows, context }, model) =>
     Packer.refusalOf({ rows: rows ?? model.rows, context: context ?? model.context }, state),
+  migrationOf: ({ hasOtherTokens }) => (hasOtherTokens ? SPELLED_ANEW : null),
+  respelled: ({ state }, respelling, { rows, context, isolate }, model) => ({
+    state: Packer.respelled(
+      { rows: rows ?? model.rows, context: context ?? model.context, isolate },
+      state,
+      respelling,
+    ),
+  }),
   build: (uid, { rows, context, isolate, maxWait }, services) =>
     batch({
       uid,

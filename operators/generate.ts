@@ -7,7 +7,7 @@ import type { Listener } from './listen.ts';
 import type { AnswerBook, Sampler } from './ports.ts';
 import { readState } from './stateful.ts';
 import type { TokenDelta, TokenizedPrompt } from './types.ts';
-import { defineKind } from './kind.ts';
+import { SPELLED_ANEW, defineKind } from './kind.ts';
 import type { OperatorKind } from './kind.ts';
 
 export interface GenerateOptions {
@@ -169,6 +169,15 @@ export const generateKind: OperatorKind = defineKind({
   config: z.strictObject({
     concurrency: z.int().positive().default(8).describe('Prompts that are answered at once.'),
   }),
+  migrationOf: ({ hasOtherTokens }) => (hasOtherTokens ? SPELLED_ANEW : null),
+  respelled: ({ state }, { spelled }) => {
+    const { unfinished } = stateSchema.parse(state);
+    const anew = unfinished.map((prompt) => ({
+      ...prompt,
+      tokens: prompt.tokens.flatMap((token) => [...(spelled[token] ?? [])]),
+    }));
+    return { state: { unfinished: anew } };
+  },
   build: (uid, config, { sampler, tokenizer, answers }) =>
     generate(sampler, { uid, ...config, stopTokens: [tokenizer.endOfText], ...(answers ? { answers } : {}) }),
 });

@@ -22,7 +22,7 @@ export { inOrder } from './in-order.ts';
 export { ingest } from './ingest.ts';
 export type { IngestOptions } from './ingest-options.ts';
 export { defineKind } from './kind.ts';
-export type { OperatorKind, Payload, Services } from './kind.ts';
+export type { Migration, OperatorKind, Payload, Services, StateChange } from './kind.ts';
 export type {
   Answer,
   AnswerBook,

@@ -1,5 +1,7 @@
+import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
 import { ingest } from './ingest.ts';
+import { forkedIngestState, ingestStateIn, positionsIn } from './ingest-state.ts';
 import { defineKind } from './kind.ts';
 import type { OperatorKind } from './kind.ts';
 import { byteSizeSchema, durationSchema } from './units.ts';
@@ -29,6 +31,16 @@ export const ingestKind: OperatorKind = defineKind({
       .describe('When retention drops records before they are read: end with an error, or go on behind them.'),
   }),
   topicsOf: ({ topics }) => topics,
+  positionsIn,
+  // Offsets of one log mean nothing in another.
+  forked: (uid, snapshot, keepsOffsets) => (keepsOffsets ? forkedIngestState(ingestStateIn(uid, snapshot)) : null),
+  migrationOf: ({ uid, snapshot, from, to }) => {
+    if (isDeepStrictEqual(from.topics, to.topics)) return null;
+    const known = new Set(positionsIn(uid, snapshot).map(({ topic }) => topic));
+    const lost = [...known].filter((topic) => !to.topics.includes(topic));
+    const loses = lost.map((topic) => ({ part: topic, what: `the offsets of topic ${topic}` }));
+    return { does: 'kept for the topics that stay', refused: null, loses };
+  },
   build: (uid, { window, from, tickEvery, group, onDataLoss }, services) =>
     ingest({
       uid,

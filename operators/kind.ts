@@ -1,5 +1,6 @@
 import type { OperatorFunction } from 'rxjs';
 import type { z } from 'zod';
+import type { Respelling } from '../model/tokenizer/respelling.ts';
 import type { Element, Uid } from './flow.ts';
 import type { Formats } from './formats.ts';
 import type {
@@ -9,6 +10,7 @@ import type {
   Clock,
   DeadLetters,
   Ledger,
+  Position,
   Sampler,
   TopicLog,
   Trainer,
@@ -16,20 +18,22 @@ import type {
 } from './ports.ts';
 import type { Json, Snapshot } from './types.ts';
 
-/** What may flow between two operators of a graph. */
-export type Payload =
-  /** Whatever comes, and the same again. */
-  | 'any'
-  | 'topics'
-  | 'record'
-  | 'document'
-  | 'tokenized-document'
-  | 'token-batch'
-  | 'step-report'
-  | 'prompt'
-  | 'tokenized-prompt'
-  | 'token-delta'
-  | 'text-delta';
+/** What may flow between two operators of a graph; `any` is whatever comes, and the same again. */
+export type Payload = (typeof payloads)[number];
+
+export const payloads = [
+  'any',
+  'topics',
+  'record',
+  'document',
+  'tokenized-document',
+  'token-batch',
+  'step-report',
+  'prompt',
+  'tokenized-prompt',
+  'token-delta',
+  'text-delta',
+] as const;
 
 /** What a graph's operators are given to work with. */
 export interface Services {
@@ -69,13 +73,48 @@ export interface OperatorKind {
   readonly config: z.ZodType;
   /** What it puts into a cut, in a few words; null for an operator without memory. */
   readonly state: string | null;
+  /** Identifies the code of a kind that is not Millrace's own; null for those that are. */
+  readonly code: string | null;
   /** Why the state of a cut can't go on under a configuration; null where it can. */
   refusalOf(state: Json, config: unknown, batch: Services['batch']): string | null;
+  /** What becomes of the state of a cut under another configuration or model; null where all of it goes on as it is. */
+  migrationOf(change: StateChange<unknown>): Migration | null;
+  /** Its state in the tokens of another vocabulary; the same where it holds none. */
+  respelled(snapshot: Snapshot, respelling: Respelling, config: unknown, batch: Services['batch']): Snapshot;
+  /** What of its state a job of its own begins with, from a savepoint of another job; null where it begins empty. */
+  forked(uid: Uid, snapshot: Snapshot, keepsOffsets: boolean): Snapshot | null;
+  /** Of a source: where it goes on. Offsets belong to its uid and to their topics. */
+  positionsIn(uid: Uid, snapshot: Snapshot): readonly Position[];
   /** Topics that a configuration names, for lint to find those that are missing. */
   topicsOf(config: unknown): readonly string[];
   /** An operator from a configuration that `config` has parsed. */
   build(uid: Uid, config: unknown, services: Services): GraphOperator;
 }
+
+/** A state of a cut that another configuration, or another size of model, is to take over. */
+export interface StateChange<C> {
+  readonly uid: Uid;
+  readonly snapshot: Snapshot;
+  readonly from: C;
+  readonly to: C;
+  /** What becomes of the model's weights; null where its size stays. */
+  readonly model: Pick<Migration, 'does' | 'refused'> | null;
+  /** Whether the job's tokens are those of another vocabulary. */
+  readonly hasOtherTokens: boolean;
+}
+
+/** A state goes on in another form, or only a part of it does. */
+export interface Migration {
+  /** What becomes of the state, such as `kept for the topics that stay`. */
+  readonly does: string;
+  /** Why it can't be done; null where it can. */
+  readonly refused: string | null;
+  /** Parts that end, which must be agreed to by `--discard UID.PART`. */
+  readonly loses: readonly { readonly part: string; readonly what: string }[];
+}
+
+/** Of a state that holds tokens, where those become others. */
+export const SPELLED_ANEW: Migration = { does: 'spelled in the new vocabulary', refused: null, loses: [] };
 
 /** An operator whose types are known by its kind's `input` and `output` only. */
 export type GraphOperator = OperatorFunction<never, unknown>;
@@ -88,6 +127,11 @@ interface KindDefinition<C extends z.ZodType> {
   readonly config: C;
   readonly state?: string;
   refusalOf?(state: Json, config: z.output<C>, batch: Services['batch']): string | null;
+  migrationOf?(change: StateChange<z.output<C>>): Migration | null;
+  respelled?(snapshot: Snapshot, respelling: Respelling, config: z.output<C>, batch: Services['batch']): Snapshot;
+  /** All of its state, as it is, where this is not defined. */
+  forked?(uid: Uid, snapshot: Snapshot, keepsOffsets: boolean): Snapshot | null;
+  positionsIn?(uid: Uid, snapshot: Snapshot): readonly Position[];
   topicsOf?(config: z.output<C>): readonly string[];
   build(uid: Uid, config: z.output<C>, services: Services): OperatorFunction<never, Element<unknown>>;
 }
@@ -98,6 +142,14 @@ export function defineKind<C extends z.ZodType>(definition: KindDefinition<C>): 
   return {
     ...definition,
     state,
+    code: null,
+    migrationOf: (change) =>
+      definition.migrationOf?.({ ...change, from: config.parse(change.from), to: config.parse(change.to) }) ?? null,
+    respelled: (snapshot, respelling, given, batch) =>
+      definition.respelled?.(snapshot, respelling, config.parse(given), batch) ?? snapshot,
+    forked: (uid, snapshot, keepsOffsets) =>
+      definition.forked ? definition.forked(uid, snapshot, keepsOffsets) : snapshot,
+    positionsIn: (uid, snapshot) => definition.positionsIn?.(uid, snapshot) ?? [],
     refusalOf: (json, given, batch) => definition.refusalOf?.(json, config.parse(given), batch) ?? null,
     topicsOf: (json) => definition.topicsOf?.(config.parse(json)) ?? [],
     build: (uid, json, services) => definition.build(uid, config.parse(json), services),

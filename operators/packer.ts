@@ -1,4 +1,7 @@
 import { z } from 'zod';
+import type { Respelling } from '../model/tokenizer/respelling.ts';
+import { bytesOfRun, fullBatches, respellBatch, respellRun, sliceOf } from './respell-batch.ts';
+import { batchFromJson, batchToJson, waitingBatchSchema } from './train-state.ts';
 import type { Json, Span, TokenBatch, TokenizedDocument } from './types.ts';
 
 export interface PackerOptions {
@@ -18,6 +21,8 @@ const stateSchema = z.object({
   spans: z.array(z.object({ topic: z.string(), partition: z.number(), from: z.number(), to: z.number() })),
   timestampMs: z.number(),
   waitingSinceMs: z.number().nullable(),
+  /** Full ones, of a batch that became longer in another vocabulary. */
+  ready: z.array(waitingBatchSchema).default([]),
 });
 
 /** A batch that is being filled. */
@@ -38,6 +43,8 @@ interface Begun {
 export class Packer {
   readonly #options: PackerOptions;
   readonly #size: number;
+  /** Full, and to be emitted first. */
+  #ready: TokenBatch[] = [];
   #begun: Begun;
   /** The token before the next target; between documents, and so in every snapshot, it is an end-of-text. */
   #previous: number;
@@ -53,7 +60,7 @@ export class Packer {
 
   /** Packs a document and its end-of-text; returns the batches that it filled. */
   add(document: TokenizedDocument): TokenBatch[] {
-    const batches: TokenBatch[] = [];
+    const batches = this.#ready.splice(0);
     const { tokens, tokenBytes, lossMask } = document;
     const { endOfText } = this.#options;
     for (let i = 0; i <= tokens.length; i++) {
@@ -66,9 +73,10 @@ export class Packer {
 
   /** Closes the begun batch when it has waited since a tick at least `maxWaitMs` ago. */
   closeIfWaiting(atMs: number, maxWaitMs: number): TokenBatch[] {
-    if (this.#begun.filled === 0) return [];
+    const ready = this.#ready.splice(0);
+    if (this.#begun.filled === 0) return ready;
     this.#begun.waitingSinceMs ??= atMs;
-    return atMs - this.#begun.waitingSinceMs >= maxWaitMs ? [this.#close()] : [];
+    return atMs - this.#begun.waitingSinceMs >= maxWaitMs ? [...ready, this.#close()] : ready;
   }
 
   snapshot(): Json {
@@ -82,7 +90,26 @@ export class Packer {
       segments: part(segments),
       spans: spans.map((span) => ({ ...span })),
       segment: this.#segment,
+      ...(this.#ready.length > 0 ? { ready: this.#ready.map(batchToJson) } : {}),
     };
+  }
+
+  /** A snapshot in the tokens of another vocabulary. What no longer fits into the batch that has begun is full batches. */
+  static respelled(
+    { rows, context, isolate }: Omit<PackerOptions, 'endOfText'>,
+    json: Json,
+    respelling: Respelling,
+  ): Json {
+    const { ready, ...begun } = stateSchema.parse(json);
+    const run = respellRun(begun, respelling);
+    const size = rows * context;
+    const batches = [
+      ...ready.flatMap((batch) => respellBatch(batch, respelling)),
+      ...fullBatches(run, { rows, context, spans: begun.spans, timestampMs: begun.timestampMs }, respelling),
+    ];
+    const rest = sliceOf(run, run.targets.length - (run.targets.length % size), run.targets.length);
+    const shown = isolate ? batches : batches.map(({ segments: _segments, ...batch }) => batch);
+    return z.json().parse({ ...begun, ...rest, byteCount: bytesOfRun(rest, respelling), ready: shown });
   }
 
   /** Why a snapshot can't be gone on with in batches of another size; null where it can. */
@@ -94,7 +121,7 @@ export class Packer {
 
   static restored(options: PackerOptions, json: Json): Packer {
     const packer = new Packer(options);
-    const { ids, targets, lossMask, segments, segment, ...rest } = stateSchema.parse(json);
+    const { ids, targets, lossMask, segments, segment, ready, ...rest } = stateSchema.parse(json);
     const refusal = Packer.refusalOf(options, json);
     if (refusal !== null) throw new RangeError(refusal);
     Object.assign(packer.#begun, rest, { filled: ids.length });
@@ -103,6 +130,7 @@ export class Packer {
     packer.#begun.lossMask.set(lossMask);
     packer.#begun.segments.set(segments);
     packer.#segment = segment;
+    packer.#ready = ready.map(batchFromJson);
     return packer;
   }
 

@@ -1,5 +1,6 @@
 import type { Observable } from 'rxjs';
 import type { ChosenProbability } from '../model/log-probabilities.ts';
+import type { OldTokens } from '../model/tokenizer/respelling.ts';
 import type { SamplerRequest } from '../model/sampler.ts';
 import type { StepInput, StepResult, Tokenizer } from '../model/types.ts';
 import type { Coordinates, CutReason, LogRecord, NewRecord, Snapshot } from './types.ts';
@@ -183,8 +184,11 @@ export interface LogReader {
  * Rejects with `process-died` when the process behind it is gone; the pipeline is then rebuilt from its last checkpoint.
  */
 export interface Trainer {
-  /** Starts from a snapshot of `snapshot()`, or from fresh weights when there is none. */
-  restore(snapshot: Snapshot | null): Promise<void>;
+  /**
+   * Starts from a snapshot of `snapshot()`, or from fresh weights when there is none. Where it is of another vocabulary, that
+   * says which of its tokens each token comes from.
+   */
+  restore(snapshot: Snapshot | null, vocabulary?: readonly OldTokens[]): Promise<void>;
   step(batch: StepInput): Promise<StepResult>;
   /** The loss that a step would report of the batch, in nats per counted target; trains nothing. */
   evaluate(batch: StepInput): Promise<number>;

@@ -73,7 +73,7 @@ export function publish<T>(options: PublishOptions<T>): OperatorFunction<Element
             const state = snapshot ? readState(uid, () => stateSchema.parse(snapshot.state)) : NOTHING;
             ({ published, ends } = state);
             name = element.timeline === 0 ? publisher : `${publisher}~${element.timeline}`;
-            alreadyThere = exactlyOnce ? await lastSequence(log, topic, name, ends) : 0;
+            alreadyThere = exactlyOnce ? await lastSequence(log, topic, name, ofTopic(ends, topic)) : 0;
             if (published < alreadyThere) repeated = element.source.holdDeploy();
           }
           if (element.kind === 'barrier') {
@@ -85,6 +85,11 @@ export function publish<T>(options: PublishOptions<T>): OperatorFunction<Element
         }),
       );
     });
+}
+
+/** A graph may have had it write elsewhere before. */
+function ofTopic(ends: (typeof NOTHING)['ends'], topic: string): (typeof NOTHING)['ends'] {
+  return ends.filter((end) => end.topic === topic);
 }
 
 async function endsOf(log: TopicLog, topic: string): Promise<(typeof NOTHING)['ends']> {
@@ -115,6 +120,8 @@ export const publishKind: OperatorKind = defineKind({
       .describe('False for what does not repeat itself after a restart, as answers on their way do not.'),
   }),
   topicsOf: ({ topic }) => [topic],
+  // Where a topic ended says nothing in another log.
+  forked: (_uid, snapshot, keepsOffsets) => (keepsOffsets ? snapshot : null),
   build: (uid, config, { log, jobId, lineage, formats }) => {
     const publisher = lineage === 0 ? `${jobId}/${uid}` : `${jobId}/${uid}@${lineage}`;
     const toRecord: PublishOptions<Report>['toRecord'] = (report) => reportRecord(report, formats.of(config.topic));

@@ -16,7 +16,7 @@ interface WaitingBatch {
   timestampMs: number;
 }
 
-const waitingBatchSchema: z.ZodType<WaitingBatch> = z.object({
+export const waitingBatchSchema: z.ZodType<WaitingBatch> = z.object({
   rows: int,
   context: int,
   ids: z.array(int),
@@ -37,6 +37,8 @@ interface TrainState {
   waiting: WaitingBatch[];
   /** The trainer's own state. */
   trainer: Json;
+  /** By token of the job's vocabulary, where the weights are those of another one: which of their tokens it comes from. */
+  vocabulary?: (number | number[])[] | undefined;
 }
 
 export const trainStateSchema: z.ZodType<TrainState> = z.object({
@@ -44,6 +46,7 @@ export const trainStateSchema: z.ZodType<TrainState> = z.object({
   totals: z.object({ tokens: int, bytes: int, bits: z.number() }),
   waiting: z.array(waitingBatchSchema),
   trainer: z.json(),
+  vocabulary: z.array(z.union([int, z.array(int)])).optional(),
 });
 
 export function batchToJson({ ids, targets, lossMask, segments, ...rest }: TokenBatch): Json {

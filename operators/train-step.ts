@@ -6,7 +6,9 @@ import { listen } from './listen.ts';
 import type { Listener } from './listen.ts';
 import { packedBytes } from './packer.ts';
 import type { DeadLetters, Trainer } from './ports.ts';
+import { respellBatch } from './respell-batch.ts';
 import { readState } from './stateful.ts';
+import type { OldTokens } from '../model/tokenizer/respelling.ts';
 import type { StepResult } from '../model/types.ts';
 import type { Snapshot, StepReport, StepTotals, TokenBatch } from './types.ts';
 import { z } from 'zod';
@@ -231,7 +233,8 @@ class TrainLoop implements Listener<TokenBatch> {
     this.#source = mark.source;
     const restored = async (): Promise<void> => {
       const snapshot = mark.states.get(this.#uid);
-      await this.#trainer.restore(snapshot ? this.#resume(snapshot, mark.source) : null);
+      const resumed = snapshot ? this.#resume(snapshot, mark.source) : null;
+      await this.#trainer.restore(resumed?.trainer ?? null, resumed?.vocabulary);
       this.#isRestoring = false;
       this.#subscriber.next(mark);
       this.#advance();
@@ -240,9 +243,14 @@ class TrainLoop implements Listener<TokenBatch> {
     restored().catch((error: unknown) => this.#subscriber.error(error));
   }
 
-  /** At once, so that a barrier right behind covers what waits. Returns the trainer's own snapshot. */
-  #resume(snapshot: Snapshot, source: Source): Snapshot {
-    const { step, totals, waiting, trainer } = readState(this.#uid, () => trainStateSchema.parse(snapshot.state));
+  /** At once, so that a barrier right behind covers what waits. Returns what is the trainer's own. */
+  #resume(
+    snapshot: Snapshot,
+    source: Source,
+  ): { readonly trainer: Snapshot; readonly vocabulary: readonly OldTokens[] | undefined } {
+    const { step, totals, waiting, trainer, vocabulary } = readState(this.#uid, () =>
+      trainStateSchema.parse(snapshot.state),
+    );
     this.#stepsDone = step;
     this.#totals = totals;
     for (const value of waiting.map(batchFromJson)) {
@@ -250,7 +258,7 @@ class TrainLoop implements Listener<TokenBatch> {
       source.window.take(bytes);
       this.#waiting.push({ kind: 'item', value, bytes, source });
     }
-    return { ...snapshot, state: trainer };
+    return { trainer: { ...snapshot, state: trainer }, vocabulary };
   }
 
   /** The trainer takes the snapshot before any step that is asked for later, so that those need not wait for it. */
@@ -299,6 +307,15 @@ export const trainStepKind: OperatorKind = defineKind({
   config: z.strictObject({
     depth: z.int().positive().default(2).describe('Batches that the trainer has at once.'),
   }),
+  migrationOf: ({ model, hasOtherTokens }) => {
+    const does = [...(model ? [model.does] : []), ...(hasOtherTokens ? ['rows of shared tokens kept'] : [])];
+    return does.length > 0 ? { does: does.join('; '), refused: model?.refused ?? null, loses: [] } : null;
+  },
+  respelled: (snapshot, respelling) => {
+    const { waiting, ...state } = trainStateSchema.parse(snapshot.state);
+    const anew = waiting.flatMap((batch) => respellBatch(batch, respelling));
+    return { ...snapshot, state: z.json().parse({ ...state, waiting: anew, vocabulary: respelling.rows }) };
+  },
   build: (uid, config, { trainer, deadLetters, maxSteps }) =>
     trainStep(trainer, { uid, ...config, deadLetters, maxSteps }),
 });

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { mkdir, rm, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { TrainerSettings } from '../../model/settings.ts';
+import type { OldTokens } from '../../model/tokenizer/respelling.ts';
 import type { StepInput, StepResult } from '../../model/types.ts';
 import type { Logger, Trainer } from '../../operators/ports.ts';
 import type { Snapshot } from '../../operators/types.ts';
@@ -67,10 +68,10 @@ class ChildTrainer implements TrainerProcess {
     return this.#host.pid;
   }
 
-  restore(snapshot: Snapshot | null): Promise<void> {
+  restore(snapshot: Snapshot | null, vocabulary?: readonly OldTokens[]): Promise<void> {
     if (!snapshot) return this.#host.call('restore', null);
     const files = Object.fromEntries((snapshot.files ?? []).map(({ name, path }) => [name, path]));
-    return this.#host.call('restore', { state: snapshot.state, files });
+    return this.#host.call('restore', { state: snapshot.state, files, ...(vocabulary ? { vocabulary } : {}) });
   }
 
   tune(learningRate: number): Promise<void> {

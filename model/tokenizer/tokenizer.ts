@@ -80,14 +80,15 @@ function openLibrary(file: TokenizerFile): Library {
 }
 
 /** Bytes of each token by id; none for special tokens and for ids that nothing has. */
-function tokenBytes({ added_tokens: added, model }: TokenizerFile): readonly Uint8Array[] {
+export function tokenBytes({ added_tokens: added, model }: TokenizerFile): readonly Uint8Array[] {
   const bytesOf: Uint8Array[] = [];
   for (const [token, id] of Object.entries(model.vocab)) bytesOf[id] = bytesOfToken(token) ?? Buffer.from(token);
   for (const { id, content, special } of added) bytesOf[id] = special ? new Uint8Array() : Buffer.from(content);
   return Array.from(bytesOf, (bytes) => bytes ?? new Uint8Array());
 }
 
-function endOfTextOf({ added_tokens: added }: TokenizerFile): number {
+/** Id of the token between documents. Throws `tokenizer-invalid` where there is none. */
+export function endOfTextOf({ added_tokens: added }: TokenizerFile): number {
   for (const name of endOfTextNames) {
     const found = added.find(({ content, special }) => special && content === name);
     if (found) return found.id;

@@ -70,6 +70,13 @@ export function requireSameModel(path: string, found: ModelConfig, expected: Mod
   }
 }
 
+/** Throws `weights-mismatch` when two models do not know the same number of tokens. */
+export function requireSameVocabulary(path: string, found: ModelConfig, expected: ModelConfig): void {
+  if (found.vocabSize === expected.vocabSize) return;
+  const message = `The weights in ${path} know ${found.vocabSize} tokens, but those before knew ${expected.vocabSize}. Use weights of the same tokenizer.`;
+  throw new ModelError('weights-mismatch', message);
+}
+
 /** Values of the tensors that must be there, each checked against its shape. */
 export function takeValues(
   path: string,

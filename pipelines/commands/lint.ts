@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
 import { Command } from 'commander';
 import { MillraceError } from '../../operators/errors.ts';
 import type { Graph } from '../spec/graph.ts';
@@ -14,7 +15,7 @@ export function lintCommand(): Command {
     .addHelpText('after', '\nExamples:\n  millrace lint graph.yaml\n  millrace lint --json graphs/*.yaml\n')
     .action((files: string[], { json }: { json?: true }) => {
       for (const file of files) {
-        const { findings } = lintGraph(readGraphFile(file));
+        const { findings } = lintGraph(readGraphFile(file), { directory: dirname(resolve(file)) });
         for (const finding of findings) {
           console.log(json ? JSON.stringify({ file, ...finding }) : describeFinding(file, finding));
         }
@@ -26,7 +27,7 @@ export function lintCommand(): Command {
 
 /** A graph that nothing is wrong with. Throws `graph-invalid` with all that is. */
 export function readGraph(file: string): Graph {
-  return parseGraph(readGraphFile(file), file);
+  return parseGraph(readGraphFile(file), file, { directory: dirname(resolve(file)) });
 }
 
 function readGraphFile(file: string): string {

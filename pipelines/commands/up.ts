@@ -16,6 +16,7 @@ import type { HttpPlace } from '../job/serve-http.ts';
 import { suitableEngine } from '../job/suitable-engine.ts';
 import { graphOfSavepoint } from '../redeploy/fork-job.ts';
 import type { Plan } from '../redeploy/plan.ts';
+import { staleModules } from '../own-operators/stale-modules.ts';
 import { createReporter } from '../terminal/status-line.ts';
 import { DEFAULT_GRAPH, graphFor } from './graph-for.ts';
 import { brokersOption, collect, dataDirOption, engineOption, httpPlace, integer, milliseconds } from './options.ts';
@@ -108,6 +109,7 @@ async function run(file: string | undefined, options: UpOptions, stop: AbortSign
     err: process.stderr,
   });
   const onWarning = (message: string): void => reporter.warn(message);
+  for (const warning of staleModules(graph.operators)) onWarning(warning);
   const { fresh = false, maxSteps = Infinity, untilIdle: untilIdleMs = Infinity } = options;
   const place = placeOf(graph, options);
   try {

@@ -1,6 +1,8 @@
 import { cpus, loadavg } from 'node:os';
 import { multipliesBfloat16, startTuner, thisMachine } from '../../infra/index.ts';
 import type { Machine, Tuner } from '../../infra/index.ts';
+import type { ModelConfig } from '../../model/config.ts';
+import { presets } from '../../model/presets.ts';
 import type { PresetName } from '../../model/presets.ts';
 import type { EngineSettings, TrainerSettings } from '../../model/settings.ts';
 import { stepVersion } from '../../model/step-version.ts';
@@ -67,9 +69,14 @@ export async function chooseEngine(options: ChooseEngineOptions): Promise<Engine
 }
 
 /** What a choice for these settings on this machine is kept under. */
-function keyOf({ preset, settings, batch }: ChooseEngineOptions, machine: Machine): EngineKey {
+function keyOf({ preset: name, settings, batch }: ChooseEngineOptions, machine: Machine): EngineKey {
   const { model, accumulate } = settings;
+  const preset = sizesOf(model) === sizesOf(presets[name].model) ? name : `${name}-${sizesOf(model)}`;
   return { machine, step: stepVersion(), preset, vocabSize: model.vocabSize, ...batch, accumulate };
+}
+
+function sizesOf({ layers, hiddenSize, heads, intermediateSize }: ModelConfig): string {
+  return [layers, hiddenSize, heads, intermediateSize].join('-');
 }
 
 async function measureAll(

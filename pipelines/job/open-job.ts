@@ -23,6 +23,7 @@ import type { AdoptedGraph } from '../redeploy/adopt-graph.ts';
 import { beginFork } from '../redeploy/begin-fork.ts';
 import { logIdentity } from '../redeploy/fork-job.ts';
 import type { Plan } from '../redeploy/plan.ts';
+import { changesVocabulary } from '../redeploy/plan-settings.ts';
 import { undoBeyond } from '../redeploy/undo-beyond.ts';
 import { Champions } from '../promotion/champions.ts';
 import { dataFolder, goOnOrBegin } from './job-folder.ts';
@@ -33,6 +34,7 @@ import type { LogPlace } from './open-log.ts';
 import { settleTraining } from './training-settings.ts';
 import type { TrainingSettings } from './training-settings.ts';
 import { prepareTokenizer, trainedTopics } from './prepare-tokenizer.ts';
+import { laterTokenizerFile, tokenizerFile } from './vocabulary.ts';
 
 export interface OpenJobOptions {
   readonly graph: Graph;
@@ -75,6 +77,8 @@ export interface OpenJob extends TrainingSettings {
   /** Topics that the training stream reads. */
   readonly trainedTopics: readonly string[];
   readonly tokenizer: Tokenizer;
+  /** Where it is kept. */
+  readonly tokenizerFile: string;
   close(): Promise<void>;
 }
 
@@ -99,13 +103,16 @@ export async function openJob(options: OpenJobOptions): Promise<OpenJob | null> 
         ? goOnOrBegin(data, kind, fresh, onWarning)
         : await beginFork({ data, kind, identity, graph, from: options.from, discard, onPlan, onWarning });
     const ledgerOf: OpenJob['ledgerOf'] = (stream, through) => logLedger(through, ledgerTopic(folder.id, stream));
-    const beforeSwitch = (from: Graph, plan: Plan): Promise<void> =>
-      undoBeyond({ folder, graph: from, log, ledgerOf }, plan);
+    const beforeSwitch = async (from: Graph, plan: Plan): Promise<void> => {
+      if (changesVocabulary(plan)) await makeVocabulary(options, folder, log);
+      await undoBeyond({ folder, graph: from, log, ledgerOf }, plan);
+    };
     const adopted = await adoptGraph({ job: folder, graph, discard, onPlan, beforeSwitch });
     await createTopics(log, graph, onWarning);
     const formats = formatsOf(graph);
     await feed(log, formats, graph, onWarning);
-    const tokenizer = await prepareTokenizer({ graph, log, formats, path: folder.tokenizer, onWarning, signal });
+    const tokenizerPath = tokenizerFile(folder, graph.tokenizer);
+    const tokenizer = await prepareTokenizer({ graph, log, formats, path: tokenizerPath, onWarning, signal });
     if (!tokenizer) {
       await close();
       return null;
@@ -124,6 +131,7 @@ export async function openJob(options: OpenJobOptions): Promise<OpenJob | null> 
       logIdentity: identity,
       formats,
       tokenizer,
+      tokenizerFile: tokenizerPath,
       champions,
       membership,
       trainedTopics: trainedTopics(graph),
@@ -138,6 +146,19 @@ export async function openJob(options: OpenJobOptions): Promise<OpenJob | null> 
     if (signal.aborted && error instanceof MillraceError && error.code === 'broker-unreachable') return null;
     throw error;
   }
+}
+
+/** The vocabulary that a changed graph asks for, learnt from the text that is there. */
+async function makeVocabulary(
+  { graph, onWarning, signal }: OpenJobOptions,
+  folder: JobFolder,
+  log: TopicLog,
+): Promise<void> {
+  await createTopics(log, graph, onWarning);
+  const path = laterTokenizerFile(folder, graph.tokenizer);
+  const made = await prepareTokenizer({ graph, log, formats: formatsOf(graph), path, onWarning, signal });
+  if (made) return;
+  throw new MillraceError('job-busy', 'Stopped before the new vocabulary was there. The job has its old graph.');
 }
 
 /** Without its data set a graph still runs, on what people produce themselves. */

@@ -16,6 +16,7 @@ import { reachedIn, requireOwners } from './restored-cut.ts';
 import { composeStream, topicsRead } from './run-stream.ts';
 import { samplerSettings } from './sampler-settings.ts';
 import { streamLog } from './stream-log.ts';
+import { inVocabulary } from './vocabulary.ts';
 import type { OpenStream } from './run-stream.ts';
 import { version } from '../version.ts';
 import type { TrainerSeat } from './trainer-seat.ts';
@@ -53,7 +54,7 @@ export async function openStream(options: StreamOptions): Promise<OpenStream> {
     jobId: job.folder.id,
     logger,
     describe: () => describe(current(), name),
-    files: [{ name: 'tokenizer.json', path: job.folder.tokenizer }],
+    files: [{ name: 'tokenizer.json', path: job.tokenizerFile }],
     ...(isTraining && job.graph.promote ? { held: () => job.champions.held } : {}),
   });
   const hold = left && new Hold(left.counts);
@@ -70,8 +71,10 @@ export async function openStream(options: StreamOptions): Promise<OpenStream> {
     ? { id: 'in memory', states: job.adopted.withoutDiscardedSince(left.version, left.states) }
     : cut;
   if (restore) requireOwners(restore, name, steps);
+  const spelled = cut ? await inVocabulary(cut, job.tokenizerFile, steps, job.batch) : restore;
   if (isTraining && left) reports.handedOver(reachedIn(restore, steps));
-  else if (isTraining) reports.restored(cut, reachedIn(cut, steps));
+  // Weights of another vocabulary would not understand what they are asked.
+  else if (isTraining) reports.restored(spelled === cut ? cut : null, reachedIn(cut, steps));
   const answers = await bookOf(job, steps);
   const trainer = isTraining ? await options.seat.take(job.settings, left !== null) : null;
   const sampler = has(steps, 'generate') ? await startSampler({ logger, ...samplerSettings(job) }) : null;
@@ -88,7 +91,7 @@ export async function openStream(options: StreamOptions): Promise<OpenStream> {
     store: hold?.store(store) ?? store,
     batch: job.batch,
     answers,
-    restore,
+    restore: spelled,
     maxSteps: options.maxSteps,
     assignments,
     get trainer() {

@@ -1,12 +1,12 @@
-import { presets } from '../../model/presets.ts';
 import type { AdoptedGraph } from '../redeploy/adopt-graph.ts';
 import type { Graph } from '../spec/graph.ts';
+import { presetOf } from '../spec/preset-of.ts';
 import { formatsOf } from '../topics/formats.ts';
 import { settleEngine } from './job-engine.ts';
 import type { OpenJob } from './open-job.ts';
 import { trainedTopics } from './prepare-tokenizer.ts';
 
-/** The same open job under another graph, which trains the same size of model. */
+/** The same open job under another graph, which has the same vocabulary. */
 export async function regraphed(
   job: OpenJob,
   graph: Graph,
@@ -14,7 +14,7 @@ export async function regraphed(
   onWarning: (message: string) => void,
 ): Promise<OpenJob> {
   const { model } = graph;
-  const { optimizer } = presets[model.preset];
+  const { optimizer, model: size } = presetOf(model);
   const used = job.settings.engine ?? { mode: 'eager' };
   const wanted = model.engine;
   const engine = await settleEngine({ wanted, used, choose: async () => used, onWarning, environment: process.env });
@@ -25,6 +25,12 @@ export async function regraphed(
     adopted,
     formats: formatsOf(graph),
     trainedTopics: trainedTopics(graph),
-    settings: { ...job.settings, optimizer: { ...optimizer, learningRate }, accumulate: model.accumulate, engine },
+    settings: {
+      ...job.settings,
+      model: { ...size, vocabSize: job.settings.model.vocabSize },
+      optimizer: { ...optimizer, learningRate },
+      accumulate: model.accumulate,
+      engine,
+    },
   };
 }

@@ -115,8 +115,8 @@ export class TrainerSeat {
   #watched(process: TrainerProcess, isRestored: boolean): Trainer {
     let isThere = isRestored;
     return {
-      async restore(snapshot) {
-        if (!isThere) await process.restore(snapshot);
+      async restore(snapshot, vocabulary) {
+        if (!isThere) await process.restore(snapshot, vocabulary);
         isThere = false;
       },
       step: async (batch) => {

@@ -1,10 +1,11 @@
 import { z } from 'zod';
-import { presets } from '../../model/presets.ts';
 import type { TrainerSettings } from '../../model/settings.ts';
 import type { Graph } from '../spec/graph.ts';
+import { presetOf } from '../spec/preset-of.ts';
 import { chooseEngine } from './choose-engine.ts';
 import { engineOfCheckpoints, settleEngine } from './job-engine.ts';
 import type { JobFolder } from './job-folder.ts';
+import { tokenizerFile } from './vocabulary.ts';
 import { readJobRecord, warnOfIgnored, writeJobRecord } from './job-record.ts';
 
 export interface TrainingSettings {
@@ -28,9 +29,10 @@ export interface TrainingSettingsOptions {
 export async function settleTraining(options: TrainingSettingsOptions): Promise<TrainingSettings> {
   const { graph, folder, vocabSize, onWarning, signal } = options;
   const { model: spec } = graph;
-  const preset = presets[spec.preset];
+  const preset = presetOf(spec);
   const record = await readJobRecord(folder);
-  if (record) warnOfIgnored(record, graph, onWarning);
+  const isLater = tokenizerFile(folder, graph.tokenizer) !== folder.tokenizer;
+  if (record) warnOfIgnored(isLater ? { ...record, tokenizer: graph.tokenizer } : record, graph, onWarning);
   const { seed, tokenizer } = record ?? { seed: spec.seed, tokenizer: graph.tokenizer };
   const settings: TrainerSettings = {
     model: { ...preset.model, vocabSize },
@@ -39,6 +41,8 @@ export async function settleTraining(options: TrainingSettingsOptions): Promise<
     schedule: preset.schedule,
     accumulate: spec.accumulate,
     ema: spec.ema,
+    // Where a changed graph may not, its plan has said so.
+    grows: true,
   };
   const batch = { rows: preset.batchRows, context: preset.model.maxContext };
   const shape = { ...batch, ...batchOf(graph) };

@@ -1,13 +1,15 @@
 import { join } from 'node:path';
-import type { SamplerProcess, Webhook } from '../../infra/index.ts';
+import type { Webhook } from '../../infra/index.ts';
+import type { ModelConfig } from '../../model/config.ts';
 import { MillraceError } from '../../operators/errors.ts';
-import type { DeadLetters, WeightsFile, WeightsVersion } from '../../operators/index.ts';
+import type { DeadLetters, Sampler, WeightsFile, WeightsVersion } from '../../operators/index.ts';
 import { toMs } from '../../operators/units.ts';
 import type { JobEvent } from '../job/events.ts';
 import type { OpenJob } from '../job/open-job.ts';
 import { inspectCheckpoint } from '../job/saved-checkpoints.ts';
 import { readSecret } from '../job/secrets.ts';
 import { spokenWeights } from '../job/spoken-weights.ts';
+import { isOfVocabulary } from '../job/vocabulary.ts';
 import type { Voice } from '../job/voice.ts';
 import type { PromoteSpec, WebhookSpec } from '../spec/promote.ts';
 import { Announcer } from './announcer.ts';
@@ -21,15 +23,25 @@ import { demoted, settled, skipped } from './promotion-state.ts';
 import type { Decision, PromotionState } from './promotion-state.ts';
 import { snapshotNamed, snapshotsBetween } from './snapshots.ts';
 
+/** What of a job it needs. */
+export type PromotingJob = Pick<
+  OpenJob,
+  'folder' | 'graph' | 'champions' | 'log' | 'formats' | 'tokenizer' | 'tokenizerFile'
+> & {
+  readonly settings: { readonly model: Pick<ModelConfig, 'maxContext'> };
+};
+
 export interface PromotionOptions {
-  readonly job: OpenJob;
+  readonly job: PromotingJob;
   readonly promote: PromoteSpec;
-  readonly voice: Voice;
+  readonly voice: Pick<Voice, 'offer' | 'prompts'>;
   readonly deadLetters: DeadLetters;
-  readonly openSampler: () => Promise<SamplerProcess>;
+  readonly openSampler: () => Promise<Sampler>;
   readonly onEvent: (event: JobEvent) => void;
   readonly onWarning: (message: string) => void;
 }
+
+const OTHER_TOKENS = 'it knows the tokens of the vocabulary before';
 
 /**
  * Decides which snapshots of a job speak. Each new one is examined beside the training, in a process of its own, one at a
@@ -81,6 +93,9 @@ export class Promotion {
   async promote(version: string | null): Promise<Decision> {
     const { job } = this.#options;
     const snapshot = await snapshotNamed(job.folder, version);
+    if (!(await isOfVocabulary({ path: join(job.folder.checkpoints, snapshot.id) }, job.tokenizerFile))) {
+      throw new MillraceError('bad-usage', `Snapshot ${snapshot.id} can't speak any more: ${OTHER_TOKENS}.`);
+    }
     const { results, problem } = await this.#lookAt(snapshot, async () => {
       return this.#examiner.examine(this.#fileOf(snapshot), await this.#heldOut(this.#closing.signal), []);
     });
@@ -112,8 +127,9 @@ export class Promotion {
     const lost: Decision[] = [];
     for (let { champion } = this.#state; champion; { champion } = this.#state) {
       const saved = await inspectCheckpoint(job.folder, champion.id, true);
-      if (saved?.condition === 'intact') break;
-      const reasons = [saved?.problem ?? 'its checkpoint is gone'];
+      const isIntact = saved?.condition === 'intact';
+      if (isIntact && (await isOfVocabulary(saved, job.tokenizerFile))) break;
+      const reasons = [isIntact ? OTHER_TOKENS : (saved?.problem ?? 'its checkpoint is gone')];
       lost.push(...(await champions.change((state) => demoted(state, { by: 'rule', reasons }, Date.now()))));
     }
     await champions.change((state) => withWebhook(state, promote.webhook !== undefined));

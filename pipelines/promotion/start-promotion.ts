@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { startSampler } from '../../infra/index.ts';
-import type { ControlHandler, SamplerProcess } from '../../infra/index.ts';
+import type { ControlHandler } from '../../infra/index.ts';
+import type { Sampler } from '../../operators/index.ts';
 import type { JobEvent } from '../job/events.ts';
 import type { JobReports } from '../job/job-reports.ts';
 import type { OpenJob } from '../job/open-job.ts';
@@ -22,7 +23,7 @@ export async function startPromotion(options: StartPromotionOptions): Promise<Pr
   const { promote } = job.graph;
   if (!promote) return null;
   const { deadLetters, logger } = reports;
-  const openSampler = (): Promise<SamplerProcess> => startSampler({ logger, ...samplerSettings(job) });
+  const openSampler = (): Promise<Sampler> => startSampler({ logger, ...samplerSettings(job) });
   const promotion = await Promotion.start({ job, promote, voice, deadLetters, openSampler, onEvent, onWarning });
   reports.offerTo(promotion);
   return promotion;

@@ -10,6 +10,7 @@ import {
   graphVersion,
   graphVersions,
   makeCurrent,
+  notePlace,
   readGraphOf,
   recordVersion,
   writeVersion,
@@ -52,7 +53,10 @@ export async function adoptGraph({ job, graph, discard, onPlan, beforeSwitch }: 
   const from = readGraphOf(await graphVersion(job, current.version));
   const plan = planRedeploy({ from, to: graph, states: await savedStates(job, from), discard: new Set(discard) });
   if (plan.outcome === 'refused') throw planRefused(plan);
-  if (plan.outcome === 'nothing') return adoptedAs(job, current);
+  if (plan.outcome === 'nothing') {
+    await notePlace(job, current.version, graph);
+    return adoptedAs(job, current);
+  }
   onPlan(plan);
   const about = {
     how: 'up',

@@ -30,8 +30,8 @@ export async function beginFork(options: BeginForkOptions): Promise<JobFolder> {
   const { data, kind, identity, graph, from, onWarning } = options;
   const logger = { info: () => {}, warn: onWarning };
   const fork = await readFork(from, currentJob(data), logger);
-  const states = statesLeft(fork, options);
   const keepsOffsets = fork.log === identity;
+  const states = statesLeft(fork, options, keepsOffsets);
   if (!keepsOffsets) {
     onWarning(
       'The savepoint is of another log, in which offsets mean something else: sources begin where the graph says (ingest.from).',
@@ -49,8 +49,18 @@ export async function beginFork(options: BeginForkOptions): Promise<JobFolder> {
 }
 
 /** The states of the savepoint that the graph goes on with. */
-function statesLeft(fork: Fork, { graph, discard, onPlan }: BeginForkOptions): Fork['checkpoint']['states'] {
-  const { states } = fork.checkpoint;
+function statesLeft(
+  fork: Fork,
+  { graph, discard, onPlan }: BeginForkOptions,
+  keepsOffsets: boolean,
+): Fork['checkpoint']['states'] {
+  const kinds = new Map(
+    Object.values(fork.graph?.streams ?? {}).flatMap((steps) => steps.map((step) => [step.uid, step.kind])),
+  );
+  // What says nothing in another log is lost there without asking.
+  const states = new Map(
+    [...fork.checkpoint.states].filter(([uid, state]) => kinds.get(uid)?.forked(uid, state, keepsOffsets) !== null),
+  );
   if (!fork.graph || fork.stream === null) {
     const known = new Set(Object.values(graph.streams).flatMap((steps) => steps.map(({ uid }) => uid)));
     const lost = [...states.keys()].filter((uid) => !known.has(uid) && !discard.includes(uid));
@@ -60,7 +70,9 @@ function statesLeft(fork: Fork, { graph, discard, onPlan }: BeginForkOptions): F
       `The savepoint holds state of ${lost.join(', ')}, which the graph has not. Give each its operator, or say --discard.`,
     );
   }
-  const input = { from: fork.graph, to: graph, states: new Map([[fork.stream, states]]), discard: new Set(discard) };
+  // It keeps the savepoint's vocabulary.
+  const to = { ...graph, tokenizer: fork.graph.tokenizer };
+  const input = { from: fork.graph, to, states: new Map([[fork.stream, states]]), discard: new Set(discard) };
   const plan = planRedeploy(input);
   if (plan.outcome === 'refused') throw planRefused(plan);
   if (plan.outcome === 'changes') onPlan(plan);

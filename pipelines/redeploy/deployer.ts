@@ -198,7 +198,7 @@ export class Deployer {
 }
 
 function checked(document: Json): Graph {
-  const { graph, findings } = lintGraph(JSON.stringify(document));
+  const { graph, findings } = lintGraph(JSON.stringify(document), { runsPacked: true });
   if (graph) return graph;
   const reasons = findings.map(({ code, path, message }) => `  ${code} at ${path}: ${message}`).join('\n');
   throw new MillraceError('graph-invalid', `The graph can't run:\n${reasons}\n`);

@@ -4,7 +4,6 @@ import { basename, dirname, join } from 'node:path';
 import { z } from 'zod';
 import { openCheckpointStore, readManifest } from '../../infra/index.ts';
 import { MillraceError } from '../../operators/errors.ts';
-import { forkedIngestState, ingestStateIn } from '../../operators/ingest-state.ts';
 import type { Checkpoint, Logger } from '../../operators/ports.ts';
 import type { Json, Snapshot } from '../../operators/types.ts';
 import type { JobFolder } from '../job/job-folder.ts';
@@ -69,7 +68,7 @@ function folderOf(path: string, job: JobFolder | null): string {
 
 function graphIn(describe: Fork['describe']): Graph | null {
   const document = describeSchema.safeParse(describe).data?.graph?.document;
-  return document === undefined ? null : lintGraph(JSON.stringify(document)).graph;
+  return document === undefined ? null : lintGraph(JSON.stringify(document), { runsPacked: true }).graph;
 }
 
 export interface ForkOptions {
@@ -89,24 +88,14 @@ export interface ForkOptions {
  * published is not published again; what the new one publishes carries its own name.
  */
 export async function writeFork({ job, fork, states, graph, keepsOffsets, logger }: ForkOptions): Promise<void> {
-  const uidsOf = (kindName: string): ReadonlySet<string> =>
-    new Set(
-      Object.values(graph.streams).flatMap((steps) =>
-        steps.flatMap(({ uid, kind }) => (kind.kind === kindName ? [uid] : [])),
-      ),
-    );
-  const [sources, sinks] = [uidsOf('ingest'), uidsOf('publish')];
+  const steps = new Map(Object.values(graph.streams).flatMap((each) => each.map((step) => [step.uid, step])));
   const staging = join(job.root, 'staging-fork');
   await rm(staging, { recursive: true, force: true });
   await mkdir(staging, { recursive: true });
   const begun = new Map<string, Snapshot>();
-  for (const [uid, snapshot] of states) {
-    if (sources.has(uid)) {
-      if (keepsOffsets) begun.set(uid, forkedIngestState(ingestStateIn(uid, snapshot)));
-      continue;
-    }
-    // Where a topic ended says as little in another log.
-    if (sinks.has(uid) && !keepsOffsets) continue;
+  for (const [uid, state] of states) {
+    const snapshot = steps.get(uid)?.kind.forked(uid, state, keepsOffsets) ?? null;
+    if (!snapshot) continue;
     const files = (snapshot.files ?? []).map(({ name, path }) => ({ name, from: path, path: join(staging, name) }));
     for (const { from, path } of files) await link(from, path).catch(() => copyFile(from, path));
     begun.set(uid, {

@@ -1,6 +1,7 @@
 import { mkdir, readdir } from 'node:fs/promises';
 import { hostname, userInfo } from 'node:os';
 import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
 import { replaceFile } from '../../infra/index.ts';
 import { MillraceError } from '../../operators/errors.ts';
@@ -113,7 +114,7 @@ export async function versionBefore(job: JobFolder): Promise<GraphVersion> {
 
 /** The graph that a version says. Rejects with `state-invalid` where this version of Millrace can't read it. */
 export function readGraphOf({ version, graph: document }: Pick<GraphVersion, 'version' | 'graph'>): Graph {
-  const { graph, findings } = lintGraph(JSON.stringify(document));
+  const { graph, findings } = lintGraph(JSON.stringify(document), { runsPacked: true });
   if (graph) return graph;
   const reasons = findings.map(({ path, message }) => `${path}: ${message}`).join('; ');
   throw new MillraceError(
@@ -147,6 +148,17 @@ export async function recordVersion(job: JobFolder, graph: Graph, about: NewVers
 
 export function writeVersion(job: JobFolder, version: GraphVersion): Promise<void> {
   return replaceFile(fileOf(job, version.version), `${JSON.stringify(version, null, 2)}\n`);
+}
+
+const documentSchema = z.record(z.string(), z.json());
+
+/** Notes where the log of a job's graph is found by now, which leaves it the same graph. */
+export async function notePlace(job: JobFolder, number: number, graph: Graph): Promise<void> {
+  const version = await graphVersion(job, number);
+  const { kafka: before, ...document } = documentSchema.parse(version.graph);
+  const { kafka } = documentSchema.parse(graphDocument(graph));
+  if (isDeepStrictEqual(before, kafka)) return;
+  await writeVersion(job, { ...version, graph: { ...document, ...(kafka === undefined ? {} : { kafka }) } });
 }
 
 function fileOf(job: JobFolder, version: number): string {

@@ -2,9 +2,10 @@ import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
 import { presets } from '../../model/presets.ts';
 import type { Uid } from '../../operators/flow.ts';
-import { positionsIn } from '../../operators/ingest-state.ts';
+import type { Migration } from '../../operators/kind.ts';
 import type { Snapshot } from '../../operators/types.ts';
 import type { Graph, Step } from '../spec/graph.ts';
+import { modelChange } from './model-change.ts';
 import type { Effect, OffsetRow, PlanInput } from './plan.ts';
 
 export type Action =
@@ -28,6 +29,8 @@ export interface OperatorRow {
   readonly state: string;
   readonly effect: Effect;
   readonly reasons: readonly string[];
+  /** What `--discard` must name for it to be done, or has named. */
+  readonly discards: readonly string[];
   readonly offsets: readonly OffsetRow[];
   readonly warmUp: string | null;
   /** Why this can't be done, and what to do instead. */
@@ -57,7 +60,15 @@ export function planOperators(input: PlanInput): readonly OperatorRow[] {
   return [...staying, ...gone.map(([uid, place]) => row(uid, place, judgeRemoval(input, uid, place)))];
 }
 
-const FREE: Verdict = { action: 'kept', state: 'none', effect: 'none', reasons: [], warmUp: null, refused: null };
+const FREE: Verdict = {
+  action: 'kept',
+  state: 'none',
+  effect: 'none',
+  reasons: [],
+  discards: [],
+  warmUp: null,
+  refused: null,
+};
 
 function judgeRemoval(input: PlanInput, uid: Uid, place: Place): Verdict {
   const { state } = place.step.kind;
@@ -67,9 +78,9 @@ function judgeRemoval(input: PlanInput, uid: Uid, place: Place): Verdict {
 
 /** State that would be lost: refused, unless it was named. */
 function loss({ discard }: PlanInput, uid: Uid, reason: string, state = 'lost'): Verdict {
-  if (discard.has(uid)) return { ...FREE, action: 'discarded', state, effect: 'rebuild', reasons: [reason] };
-  const refused = `${reason} Give it back as it was, or say --discard ${uid}.`;
-  return { ...FREE, action: 'discarded', state, effect: 'rebuild', refused };
+  const lost: Verdict = { ...FREE, action: 'discarded', state, effect: 'rebuild', discards: [uid] };
+  if (discard.has(uid)) return { ...lost, reasons: [reason] };
+  return { ...lost, refused: `${reason} Give it back as it was, or say --discard ${uid}.` };
 }
 
 function judge(input: PlanInput, moved: ReadonlySet<Uid>, uid: Uid, before: Place | undefined, after: Place): Verdict {
@@ -89,39 +100,56 @@ function judge(input: PlanInput, moved: ReadonlySet<Uid>, uid: Uid, before: Plac
     return { ...FREE, action: 'reconfigured', state: empty, effect: 'rebuild', reasons: [reason] };
   }
   if (snapshot && input.discard.has(uid)) return loss(input, uid, 'Asked for.', 'lost; starts empty');
-  return judgeSettings(input, moved.has(uid), uid, before.step, after.step, snapshot);
+  return judgeSettings(input, moved.has(uid), before.step, after.step, snapshot);
 }
 
 /** The same kind at the same uid in the same stream. */
 function judgeSettings(
-  { to }: PlanInput,
+  input: PlanInput,
   isMoved: boolean,
-  uid: Uid,
   before: Step,
   after: Step,
   snapshot: Snapshot | undefined,
 ): Verdict {
-  const { kind } = after;
+  const { uid, kind } = after;
   const state = snapshot ? 'kept' : kind.state === null ? 'none' : 'starts empty';
   const changed = changedKeys(before.config, after.config);
-  if (changed.length === 0 && !isMoved) return { ...FREE, state };
+  const model = modelChange(input.from, input.to);
+  const hasOtherTokens = !isDeepStrictEqual(input.from.tokenizer, input.to.tokenizer);
+  const change = { uid, from: before.config, to: after.config, model, hasOtherTokens };
+  const migration = snapshot ? kind.migrationOf({ ...change, snapshot }) : null;
+  const isRecoded = before.kind.code !== kind.code;
+  if (changed.length === 0 && !isMoved && !isRecoded && !migration) return { ...FREE, state };
   const reasons = [
     ...(isMoved ? ['Moved; its state follows the uid.'] : []),
+    ...(isRecoded ? [`Its code changed (${before.kind.code} → ${kind.code}).`] : []),
     ...changed.map(({ key, from, to: value }) => `${key}: ${shown(from)} → ${shown(value)}`),
   ];
-  const { batchRows, model } = presets[to.model.preset];
+  const { batchRows, model: size } = presets[input.to.model.preset];
   const misfit =
-    snapshot && kind.refusalOf(snapshot.state, after.config, { rows: batchRows, context: model.maxContext });
+    snapshot && kind.refusalOf(snapshot.state, after.config, { rows: batchRows, context: size.maxContext });
   const compiles = changed.some(({ key }) => kind.kind === 'batch' && COMPILED.has(key));
-  const isMigrated = snapshot !== undefined && changed.some(({ key }) => kind.kind === 'ingest' && key === 'topics');
   return {
-    action: isMigrated ? 'migrated' : changed.length > 0 ? 'reconfigured' : 'kept',
-    state: isMigrated ? 'kept for the topics that stay' : state,
+    action: migration ? 'migrated' : changed.length > 0 || isRecoded ? 'reconfigured' : 'kept',
+    state: migration?.does ?? state,
     effect: 'rebuild',
     reasons,
+    discards: (migration?.loses ?? []).map(({ part }) => `${uid}.${part}`),
     warmUp: compiles ? 'the training step, for batches of another shape' : null,
-    refused: misfit ? `Its state can't go on: ${misfit}. Set it back, or try again a moment later.` : null,
+    refused: misfit
+      ? `Its state can't go on: ${misfit}. Set it back, or try again a moment later.`
+      : migration
+        ? refusalOf(input, uid, migration)
+        : null,
   };
+}
+
+function refusalOf({ discard }: PlanInput, uid: Uid, { refused, loses }: Migration): string | null {
+  const lost = loses.filter(({ part }) => !discard.has(`${uid}.${part}`));
+  if (refused !== null || lost.length === 0) return refused;
+  const what = lost.map((each) => each.what).join(', ');
+  const flags = lost.map(({ part }) => `--discard ${uid}.${part}`).join(' ');
+  return `${what} would be lost. Give it back as it was, or say ${flags}.`;
 }
 
 function warmUpOf(kindName: string): Pick<Verdict, 'warmUp'> {
@@ -173,7 +201,7 @@ function offsetsOf(
   snapshot: Snapshot | undefined,
 ): readonly OffsetRow[] {
   const wanted = after?.step.kind.kind === 'ingest' ? ingestSchema.parse(after.step.config) : null;
-  const known = before?.step.kind.kind === 'ingest' && snapshot ? positionsIn(before.step.uid, snapshot) : [];
+  const known = before && snapshot ? before.step.kind.positionsIn(before.step.uid, snapshot) : [];
   const goesOn = before?.stream === after?.stream;
   const rows = known.map(({ topic, partition, offset }): OffsetRow => {
     const isKept = goesOn && wanted?.topics.includes(topic);

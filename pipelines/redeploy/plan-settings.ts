@@ -2,6 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Graph } from '../spec/graph.ts';
 import { has } from '../spec/streams.ts';
 import type { TopicSpec } from '../spec/topics.ts';
+import { modelChange } from './model-change.ts';
 import type { Effect, PlanInput } from './plan.ts';
 import { shown } from './plan-operators.ts';
 
@@ -29,14 +30,14 @@ const restart: Rule = () => ({ effect: 'restart', note: RESTART });
 /** What it takes to change a setting of the graph, where that is less than a restart, or refused. */
 const RULES: Readonly<Record<string, Rule>> = {
   name: () => ({ effect: 'live' }),
+  kafka: () => ({ note: 'The same graph: where its log is found is read at each start (millrace up GRAPH).' }),
   control: () => ({ effect: 'live' }),
-  tokenizer: () => ({
-    note: 'No effect: the job keeps its vocabulary, which the weights belong to. Only --fresh makes another.',
-  }),
-  'model.preset': (input) =>
-    hasTrained(input)
-      ? { refused: 'The weights are of another size of model. Set it back, or start a new job with --fresh.' }
-      : restart(input),
+  tokenizer: () => ({ effect: 'restart', note: `${RESTART} The vocabulary is made then.` }),
+  'model.preset': resized,
+  'model.layers': resized,
+  'model.hiddenSize': resized,
+  'model.heads': resized,
+  'model.intermediateSize': resized,
   'model.seed': (input) =>
     hasTrained(input) ? { note: 'No effect any more: the first weights are made.' } : restart(input),
   sampler: samplerAnew,
@@ -47,6 +48,11 @@ const RULES: Readonly<Record<string, Rule>> = {
       ? { note: 'No effect: the job goes on with the engine that it has.' }
       : trainerAnew(input),
 };
+
+/** Whether the job's tokens become others. */
+export function changesVocabulary({ settings }: { readonly settings: readonly SettingRow[] }): boolean {
+  return settings.some(({ path, effect }) => path === 'tokenizer' && effect === 'restart');
+}
 
 /** Settings that differ, each with what becomes of it. */
 export function planSettings(input: PlanInput): readonly SettingRow[] {
@@ -81,6 +87,11 @@ function planTopics({ from, to }: PlanInput): readonly SettingRow[] {
     const note = 'No effect: a topic keeps the retention that it was made with.';
     return [{ ...row, effect: 'none', note, refused: null }];
   });
+}
+
+/** The operator that has the weights says whether they can grow. */
+function resized(input: PlanInput): ReturnType<Rule> {
+  return hasTrained(input) && modelChange(input.from, input.to) ? trainerAnew(input) : restart(input);
 }
 
 function trainerAnew({ to }: PlanInput): ReturnType<Rule> {
@@ -124,7 +135,13 @@ function uses({ streams }: Graph, name: string, kindName: string): boolean {
 }
 
 /** What a graph says outside of its topics and streams, by path. */
-function settingsOf({ topics: _topics, streams: _streams, model, ...head }: Graph): ReadonlyMap<string, unknown> {
+function settingsOf({
+  topics: _topics,
+  streams: _streams,
+  operators: _modules,
+  model,
+  ...head
+}: Graph): ReadonlyMap<string, unknown> {
   const ofModel = Object.entries(model).map(([key, value]) => [`model.${key}`, value] as const);
   return new Map<string, unknown>([...Object.entries(head), ...ofModel]);
 }

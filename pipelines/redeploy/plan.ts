@@ -41,7 +41,7 @@ export interface PlanInput {
   readonly from: Graph;
   readonly to: Graph;
   readonly states: States;
-  /** Uids whose state may be lost. */
+  /** Uids whose state may be lost, and `UID.PART` where it is a part of it. */
   readonly discard: ReadonlySet<Uid>;
 }
 
@@ -58,13 +58,13 @@ export function planRedeploy(input: PlanInput): Plan {
   const operators = planOperators(input);
   const settings = planSettings(input);
   const rows = [...operators, ...settings];
-  const used = new Set(operators.filter(({ action }) => action === 'discarded').map(({ uid }) => uid));
+  const used = new Set(operators.flatMap(({ discards }) => discards));
   const refusals = [
     ...operators.flatMap(({ uid, refused }) => (refused === null ? [] : [`${uid}: ${refused}`])),
     ...settings.flatMap(({ path, refused }) => (refused === null ? [] : [`${path}: ${refused}`])),
     ...[...discard]
-      .filter((uid) => !used.has(uid))
-      .map((uid) => `--discard ${uid}: it has no state that would be lost.`),
+      .filter((name) => !used.has(name))
+      .map((name) => `--discard ${name}: it has no state that would be lost.`),
   ];
   const effect = most(rows.map((row) => row.effect));
   const changed = effect !== 'none';

@@ -8,6 +8,7 @@ import { kinds } from './registry.ts';
  */
 export function graphJsonSchema(): object {
   const { properties = {}, ...head } = jsonSchema(graphHeadSchema);
+  const file = { type: 'string', minLength: 1 };
   const steps = kinds.map(({ kind, summary, config }) => ({
     type: 'object',
     description: summary,
@@ -18,20 +19,37 @@ export function graphJsonSchema(): object {
     required: ['uid', kind],
     additionalProperties: false,
   }));
+  /** An operator of one's own, of which editors know nothing but that it is there. */
+  const ownStep = {
+    type: 'object',
+    properties: { uid: { type: 'string', minLength: 1 } },
+    propertyNames: { not: { enum: kinds.map(({ kind }) => kind) } },
+    required: ['uid'],
+    minProperties: 2,
+    maxProperties: 2,
+  };
   const { propertyNames } = z.looseObject({ propertyNames: z.unknown() }).parse(properties['streams']);
   return {
     ...head,
     title: 'Millrace graph',
     properties: {
       ...properties,
-      streams: {
-        type: 'object',
-        description: 'By name: operators in the order of the flow.',
-        propertyNames,
-        additionalProperties: { type: 'array', minItems: 2, items: { anyOf: steps } },
+      operators: {
+        description: 'Modules with operators of your own, beside this file.',
+        anyOf: [file, { type: 'array', items: file }],
       },
+      streams: { type: 'object', description: 'By name: operators in the order of the flow.', propertyNames },
     },
+    if: { required: ['operators'] },
+    // oxlint-disable-next-line unicorn/no-thenable -- a keyword of JSON Schema
+    then: { properties: { streams: streamsOf([{ $ref: '#/$defs/step' }, ownStep]) } },
+    else: { properties: { streams: streamsOf([{ $ref: '#/$defs/step' }]) } },
+    $defs: { step: { anyOf: steps } },
   };
+}
+
+function streamsOf(steps: readonly object[]): object {
+  return { additionalProperties: { type: 'array', minItems: 2, items: { anyOf: steps } } };
 }
 
 /** `decode:` with nothing behind it is as good as `decode: {}`. */

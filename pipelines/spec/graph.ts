@@ -4,6 +4,7 @@ import type { OperatorKind } from '../../operators/kind.ts';
 import type { Json } from '../../operators/types.ts';
 import { byteSizeSchema, durationSchema } from '../../operators/units.ts';
 import type { ByteSize, Duration } from '../../operators/units.ts';
+import type { OperatorModule } from '../own-operators/pack-module.ts';
 import { kafkaSchema } from './kafka.ts';
 import type { KafkaSpec } from './kafka.ts';
 import { promoteSchema } from './promote.ts';
@@ -19,6 +20,8 @@ import type { EngineSettings } from '../../model/settings.ts';
 /** A graph: the model, the topics, and the streams of operators between them, as data. */
 export interface Graph {
   readonly name: string;
+  /** Modules with operators of one's own. */
+  readonly operators?: readonly OperatorModule[] | undefined;
   readonly model: ModelSpec;
   readonly tokenizer: TokenizerSpec;
   readonly topics: Readonly<Record<string, TopicSpec>>;
@@ -48,6 +51,11 @@ export interface Step {
 
 export interface ModelSpec {
   readonly preset: PresetName;
+  /** Sizes that are not the preset's; see `presetOf`. */
+  readonly layers?: number | undefined;
+  readonly hiddenSize?: number | undefined;
+  readonly heads?: number | undefined;
+  readonly intermediateSize?: number | undefined;
   readonly seed: number;
   readonly learningRate?: number | undefined;
   /** Parts that a batch is worked off in, to save memory. */
@@ -87,7 +95,9 @@ export interface ControlSpec {
 }
 
 /** A graph whose streams have not been looked into yet. */
-export interface GraphHead extends Omit<Graph, 'streams'> {
+export interface GraphHead extends Omit<Graph, 'streams' | 'operators'> {
+  /** A file each, or what `graphDocument` has made of it. */
+  readonly operators?: readonly (string | OperatorModule)[] | undefined;
   readonly streams: Readonly<Record<string, readonly unknown[]>>;
 }
 
@@ -99,6 +109,9 @@ export const tokenizerSpecSchema: z.ZodType<TokenizerSpec> = z.discriminatedUnio
   z.strictObject({ kind: z.literal('file'), path: z.string() }),
 ]);
 
+const modulePath = z.string().min(1);
+const moduleSchema = z.union([modulePath, z.strictObject({ path: modulePath, code: z.string() })]);
+
 const eagerWord = z.literal('eager').transform(() => ({ mode: 'eager' }) as const);
 
 /** All of a graph but its streams, whose operators each have a schema of their own. */
@@ -107,6 +120,10 @@ export const graphHeadSchema: z.ZodType<GraphHead> = z.strictObject({
   model: z
     .strictObject({
       preset: z.enum(['nano', 'small', 'base']).default('small'),
+      layers: z.int().positive().optional(),
+      hiddenSize: z.int().positive().optional(),
+      heads: z.int().positive().optional(),
+      intermediateSize: z.int().positive().optional(),
       seed: z.int().default(1),
       learningRate: z.number().positive().optional(),
       accumulate: z.int().positive().default(1),
@@ -120,6 +137,9 @@ export const graphHeadSchema: z.ZodType<GraphHead> = z.strictObject({
     })
     .prefault({}),
   tokenizer: tokenizerSpecSchema.prefault({ kind: 'bpe' }),
+  operators: z
+    .union([modulePath.transform((path) => [path]), z.array(moduleSchema)], 'must name a file, or a list of files')
+    .optional(),
   topics: z.record(topicName, topicSchema.prefault({})),
   kafka: kafkaSchema.optional(),
   schemaRegistry: schemaRegistrySchema.optional(),
@@ -152,11 +172,19 @@ export function graphDocument({ streams, ...head }: Graph): Json {
   return z.json().parse(JSON.parse(JSON.stringify({ ...head, streams: Object.fromEntries(steps) })));
 }
 
-/** Identifies what a graph says: the same for the same graph, whatever its text looks like. */
-export function graphHash({ streams, ...head }: Graph): string {
+/**
+ * Identifies what a graph says: the same for the same graph, whatever its text looks like, and wherever its log is. The
+ * code of operators of one's own is part of it.
+ */
+export function graphHash({ streams, kafka: _place, operators: _modules, ...head }: Graph): string {
   const steps = Object.entries(streams).map(([name, stream]) => [
     name,
-    stream.map(({ uid, kind, config }) => ({ uid, kind: kind.kind, config })),
+    stream.map(({ uid, kind, config }) => ({
+      uid,
+      kind: kind.kind,
+      config,
+      ...(kind.code === null ? {} : { code: kind.code }),
+    })),
   ]);
   return createHash('sha256')
     .update(JSON.stringify([head, steps]))

@@ -7,15 +7,17 @@ import { graphHeadSchema } from './graph.ts';
 import type { Graph, GraphHead, Step } from './graph.ts';
 import { answerProblems } from './lint-answers.ts';
 import { operatorConflicts } from './lint-conflicts.ts';
+import { knownKinds } from './lint-modules.ts';
+import type { KnownKinds, LintOptions } from './lint-modules.ts';
 import { promoteProblems } from './lint-promote.ts';
 import { topicConflicts } from './lint-topics.ts';
-import { kindNamed, kinds } from './registry.ts';
 
 export type FindingCode =
   | 'yaml-invalid'
   | 'unknown-key'
   | 'value-invalid'
   | 'kind-unknown'
+  | 'operators-invalid'
   | 'kind-missing'
   | 'uid-missing'
   | 'uid-duplicate'
@@ -49,8 +51,11 @@ export interface LintResult {
 type Path = readonly PropertyKey[];
 export type Problem = Omit<Finding, 'path' | 'line' | 'column'> & { readonly path: Path };
 
-/** Reads a graph from YAML (or JSON, which is YAML too) and finds all that is wrong with it. */
-export function lintGraph(text: string): LintResult {
+/**
+ * Reads a graph from YAML (or JSON, which is YAML too) and finds all that is wrong with it. Modules of operators are run,
+ * where the options let them.
+ */
+export function lintGraph(text: string, options: LintOptions = {}): LintResult {
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines });
   const [broken] = document.errors;
@@ -59,7 +64,7 @@ export function lintGraph(text: string): LintResult {
     const [message = 'not YAML'] = broken.message.split('\n');
     return { graph: null, findings: [{ code: 'yaml-invalid', path: '', message, line, column: col }] };
   }
-  const { graph, problems } = readGraph(document.toJS());
+  const { graph, problems } = readGraph(document.toJS(), options);
   const findings = problems.map((problem) => ({
     ...problem,
     path: z.core.toDotPath(problem.path),
@@ -68,14 +73,17 @@ export function lintGraph(text: string): LintResult {
   return { graph: findings.length === 0 ? graph : null, findings };
 }
 
-function readGraph(json: unknown): { graph: Graph | null; problems: Problem[] } {
+function readGraph(json: unknown, options: LintOptions): { graph: Graph | null; problems: Problem[] } {
   const head = graphHeadSchema.safeParse(json);
   if (!head.success) return { graph: null, problems: problemsOf(head.error, graphHeadSchema, []) };
-  const problems: Problem[] = [];
+  const known = knownKinds(head.data, options);
+  const problems: Problem[] = [...known.problems];
   const uids = new Set<string>();
   const streams: Record<string, Step[]> = {};
   for (const [name, steps] of Object.entries(head.data.streams)) {
-    const read = steps.map((step, index) => readStep(step, ['streams', name, index], head.data, uids, problems));
+    const read = steps.map((step, index) =>
+      readStep(step, ['streams', name, index], { ...head.data, known, uids, problems }),
+    );
     streams[name] = read.filter((step) => step !== null);
     problems.push(...mismatches(read, ['streams', name]), ...behindCheckpoint(read, ['streams', name]));
   }
@@ -89,16 +97,20 @@ function readGraph(json: unknown): { graph: Graph | null; problems: Problem[] } 
   if (standingPrompts) requireTopic(standingPrompts.topic, topics, ['standingPrompts', 'topic'], problems);
   const heldOut = promote?.heldOut;
   if (heldOut && 'topic' in heldOut) requireTopic(heldOut.topic, topics, ['promote', 'heldOut', 'topic'], problems);
-  return { graph: { ...head.data, streams }, problems };
+  const { operators: _files, ...rest } = head.data;
+  const own = known.modules.length > 0 ? { operators: known.modules } : {};
+  return { graph: { ...rest, ...own, streams }, problems };
 }
 
-function readStep(
-  json: unknown,
-  path: Path,
-  { topics }: GraphHead,
-  uids: Set<string>,
-  problems: Problem[],
-): Step | null {
+/** What steps are read with. */
+interface Reading extends Pick<GraphHead, 'topics'> {
+  readonly known: KnownKinds;
+  /** Those that were met so far. */
+  readonly uids: Set<string>;
+  readonly problems: Problem[];
+}
+
+function readStep(json: unknown, path: Path, { topics, known, uids, problems }: Reading): Step | null {
   const object = z.looseObject({}).safeParse(json);
   if (!object.success) {
     problems.push({
@@ -110,7 +122,7 @@ function readStep(
   }
   const { uid, ...rest } = object.data;
   checkUid(uid, path, uids, problems);
-  const kind = onlyKind(Object.keys(rest), path, problems);
+  const kind = onlyKind(Object.keys(rest), path, known, problems);
   if (!kind) return null;
   const config = kind.config.safeParse(rest[kind.kind] ?? {});
   if (!config.success) {
@@ -133,9 +145,16 @@ function checkUid(uid: unknown, path: Path, uids: Set<string>, problems: Problem
   uids.add(uid);
 }
 
-function onlyKind(names: readonly string[], path: Path, problems: Problem[]): OperatorKind | undefined {
-  const known = kinds.map(({ kind }) => kind);
+function onlyKind(
+  names: readonly string[],
+  path: Path,
+  { kinds, problems: unread }: KnownKinds,
+  problems: Problem[],
+): OperatorKind | undefined {
+  const known = [...kinds.keys()];
   for (const name of names.filter((candidate) => !known.includes(candidate))) {
+    // It may be of a module that can't be read, which is said already.
+    if (unread.length > 0) continue;
     const message = `There is no operator "${name}".${suggestion(name, known)}`;
     problems.push({ code: 'kind-unknown', path: [...path, name], message });
   }
@@ -147,7 +166,7 @@ function onlyKind(names: readonly string[], path: Path, problems: Problem[]): Op
     const message = `One operator a step: "${name}" and "${others.join('", "')}" stand here together.`;
     problems.push({ code: 'kind-missing', path, message });
   }
-  return name === undefined ? undefined : kindNamed(name);
+  return name === undefined ? undefined : kinds.get(name);
 }
 
 /** Neighbours that do not fit; a stream begins at topics. */

@@ -29,7 +29,3 @@ export const kinds: readonly OperatorKind[] = [
   detokenizeKind,
   publishAnswersKind,
 ];
-
-export function kindNamed(name: string): OperatorKind | undefined {
-  return kinds.find(({ kind }) => kind === name);
-}

@@ -5,11 +5,12 @@ import { printable, table } from './format.ts';
 
 /** A graph as people read it: what it is made of, then each operator with what its settings mean. */
 export function graphLines(graph: Graph): string {
-  const { name, model, tokenizer, topics, streams } = graph;
+  const { name, model, tokenizer, topics, streams, operators = [] } = graph;
   const facts: (readonly [string, string])[] = [
     ['graph', name],
     ['model', `preset ${model.preset}, seed ${model.seed}`],
     ['tokenizer', tokenizer.kind],
+    ...operators.map(({ path }): [string, string] => ['operators', printable(path)]),
     [
       'topics',
       Object.entries(topics)

@@ -46,12 +46,19 @@ describe('the packed package, installed in an empty folder', () => {
         'LICENSE',
       ]),
     );
-    expect(files.filter((path) => /(?<!\.d)\.ts$|^tests|\.test\./.test(path))).toEqual([]);
+    const sources = files.filter((path) => /(?<!\.d)\.ts$|^tests|\.test\./.test(path));
+    expect(sources).toEqual(['examples/drop-duplicates/drop-duplicates.ts']);
   });
 
   test('doctor finds all well', async () => {
     const { stdout } = await run('npx', '--no-install', 'millrace', 'doctor');
     expect(stdout).toContain('All is well.');
+  });
+
+  test('runs operators of one’s own, in TypeScript', async () => {
+    const example = 'node_modules/millrace/examples/drop-duplicates/graph.yaml';
+    const { stdout } = await run('npx', '--no-install', 'millrace', 'lint', example);
+    expect(stdout).toContain('graph.yaml: fine');
   });
 
   test('the command line runs from it', async () => {

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { z } from 'zod';
-import { openEmbeddedLog } from '../../infra/index.ts';
+import { askControl, openEmbeddedLog } from '../../infra/index.ts';
 import type { LogRecord } from '../../operators/index.ts';
 import type { PromotionEvent } from '../../pipelines/job/events.ts';
 import { dataFolder } from '../../pipelines/job/job-folder.ts';
@@ -55,6 +55,7 @@ const modelsSchema = z.object({
   verdict: z.string().nullable(),
 });
 const recordSchema = z.object({
+  answers: z.array(z.object({ prompt: z.string() })),
   sequence: z.number(),
   verdict: z.string(),
   by: z.string(),
@@ -110,6 +111,8 @@ test('promotes what is better, refuses what is worse, falls back, and tells of e
   const ended = await again.finished;
   expect(ended.code, ended.stderr).toBe(0);
 
+  const replayed = await command('deadletters', 'replay', '--all');
+  expect(replayed.stderr).toContain('meant for a webhook');
   const { records, letters } = await kept();
   const decisions = records.map((record) => recordSchema.parse(JSON.parse(record)));
   expect(decisions.map(({ sequence }) => sequence)).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8]);
@@ -117,6 +120,9 @@ test('promotes what is better, refuses what is worse, falls back, and tells of e
   const ids = ruled.map((each) => each.snapshot.id);
   expect([...new Set(ids)].toSorted()).toEqual(ids);
   expect(decisions.at(-1)).toMatchObject({ by: 'hand', verdict: 'demoted', snapshot: { id: good } });
+
+  // Whoever asked over HTTP meanwhile, the candidates have answered too.
+  expect(decisions.findLast(({ verdict }) => verdict === 'refused')?.answers[0]).toMatchObject({ prompt: 'the' });
 
   // The first was taken at the second try; the second is refused for good, so it is a dead letter.
   const [first = '', second = ''] = records;
@@ -164,10 +170,10 @@ async function stepsMore(job: Millrace, count: number): Promise<void> {
   await job.line((line) => line.includes(`"event":"step","step":${last + count},`));
 }
 
+/** Asks the job itself, which is quicker than by a command. */
 async function savepoint(): Promise<string> {
-  const { stdout, stderr } = await command('savepoint', 'create', '--json');
-  expect(stdout, stderr).not.toBe('');
-  return z.object({ id: z.string() }).parse(JSON.parse(stdout)).id;
+  const asked = await askControl(dataDir, 'savepoint', null);
+  return z.object({ id: z.string() }).parse(asked?.output).id;
 }
 
 /** The n-th decision that the job tells of. */

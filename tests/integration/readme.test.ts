@@ -14,12 +14,12 @@ const ROOT = new URL('../../', import.meta.url);
 const README = readFileSync(new URL('README.md', ROOT), 'utf8');
 
 test('the composition by hand runs as it stands there', async () => {
-  const stdout = await runBlock(0);
+  const stdout = await runBlock(1);
   expect(stdout.split('\n').filter((line) => line.startsWith('step '))).toHaveLength(5);
 });
 
 test('the compiled function learns what stands there', async () => {
-  const lines = (await runBlock(1)).trim().split('\n');
+  const lines = (await runBlock(2)).trim().split('\n');
   expect(lines).toHaveLength(101);
   expect(Number(lines[99])).toBeLessThan(1e-3);
   const weights: number[][] = JSON.parse(lines[100] ?? '');
@@ -49,6 +49,18 @@ test('the graph has nothing to be found', () => {
   const graphs = blocks('yaml');
   expect(graphs.length).toBeGreaterThan(0);
   expect(graphs.flatMap((graph) => lintGraph(graph).findings)).toEqual([]);
+});
+
+test('the operator of one’s own is what its graph asks for', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'millrace-readme-'));
+  try {
+    await writeFile(join(folder, 'drop-duplicates.ts'), blocks('ts')[0] ?? '');
+    const example = readFileSync(new URL('examples/drop-duplicates/graph.yaml', ROOT), 'utf8');
+    const graph = example.replace('dropDuplicates: { remember: 1000 }', 'dropDuplicates: {}');
+    expect(lintGraph(graph, { directory: folder }).findings).toEqual([]);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
 });
 
 test('the reference of operators is what their schemas say; npm run docs renews it', async () => {

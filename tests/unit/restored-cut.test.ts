@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import type { Checkpoint, Snapshot } from '../../operators/index.ts';
 import { reachedIn, requireOwners } from '../../pipelines/job/restored-cut.ts';
 import { Progress } from '../../pipelines/job/progress.ts';
-import { kindNamed } from '../../pipelines/spec/registry.ts';
+import { kinds } from '../../pipelines/spec/registry.ts';
 import type { Step } from '../../pipelines/spec/graph.ts';
 import { MemoryLog } from '../support/memory-log.ts';
 
@@ -25,7 +25,7 @@ const cut: Checkpoint = {
 };
 
 function step(uid: string, kindName: string): Step {
-  const kind = kindNamed(kindName);
+  const kind = kinds.find((each) => each.kind === kindName);
   if (!kind) throw new Error(`no kind ${kindName}`);
   return { uid, kind, config: {} };
 }

@@ -1,0 +1,16 @@
+import { growthBetween } from '../../model/growth.ts';
+import type { StateChange } from '../../operators/kind.ts';
+import type { Graph } from '../spec/graph.ts';
+import { presetOf } from '../spec/preset-of.ts';
+
+/** What becomes of a model's weights where one graph takes the other's place; null where its size stays. */
+export function modelChange(from: Graph, to: Graph): StateChange<never>['model'] {
+  // The vocabulary is the job's, whatever either graph says.
+  const { vocabSize } = presetOf(from.model).model;
+  const { changes, refused } = growthBetween(presetOf(from.model).model, { ...presetOf(to.model).model, vocabSize });
+  if (changes.length === 0) return null;
+  return {
+    does: `grown: ${changes.join(', ')}`,
+    refused: refused === null ? null : `${refused}. Set it back, or start a new job with --fresh.`,
+  };
+}

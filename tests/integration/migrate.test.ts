@@ -1,0 +1,126 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { z } from 'zod';
+import { openEmbeddedLog } from '../../infra/index.ts';
+import { dataFolder } from '../../pipelines/job/job-folder.ts';
+import { Millrace, millrace } from '../support/millrace.ts';
+import { readTopic } from '../support/read-topic.ts';
+
+const GRAPH = `
+name: migrate
+model: { preset: nano, engine: eager }
+tokenizer: { kind: bytes }
+topics: { text: {}, metrics: {} }
+streams:
+  learn:
+    - { uid: text, ingest: { topics: [text], window: 8KB, tickEvery: 200ms } }
+    - { uid: decode, decode: {} }
+    - { uid: tokenize, tokenize: {} }
+    - { uid: pack, batch: {} }
+    - { uid: train, trainStep: {} }
+    - { uid: metrics, publish: { topic: metrics } }
+    - { uid: checkpoint, checkpoint: { every: 2s } }
+`;
+const LARGER = GRAPH.replace('preset: nano', 'preset: nano, layers: 5, hiddenSize: 160, intermediateSize: 400');
+const WORDS = LARGER.replace('kind: bytes', 'kind: bpe, sample: 64KB');
+
+const stepSchema = z.object({
+  step: z.number(),
+  loss: z.number(),
+  skipped: z.boolean(),
+  totals: z.object({ bytes: z.number() }),
+  spans: z.array(z.object({ from: z.number(), to: z.number() })),
+});
+type Step = z.output<typeof stepSchema>;
+
+let folder: string;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'millrace-migrate-'));
+  const graphs = { small: GRAPH, larger: LARGER, words: WORDS };
+  await Promise.all(Object.entries(graphs).map(([name, text]) => writeFile(file(name), text)));
+});
+
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+function file(name: string): string {
+  return join(folder, `${name}.yaml`);
+}
+
+test('a running job grows its model at one cut, where its loss stays; stopped, it takes another vocabulary; no byte is lost', async () => {
+  const dataDir = join(folder, 'grown');
+  await produce(dataDir);
+  const at = ['--data-dir', dataDir];
+  const job = new Millrace(['up', file('small'), ...at, '--json']);
+  await job.line((line) => line.includes('"step":12,'));
+  const deployed = await millrace(['deploy', file('larger'), '--yes', ...at]);
+  expect(deployed.code, deployed.stderr).toBe(0);
+  expect(deployed.stdout).toMatch(/train +trainStep +migrated +grown: layers 4 → 5, hiddenSize 128 → 160/);
+  const [cut = 0] = job.lines.flatMap((line) => (line.includes('"reason":"deploy"') ? [stepIn(line)] : []));
+  await job.line((line) => line.includes(`"step":${cut + 20},`));
+  const online = await millrace(['deploy', file('words'), '--yes', ...at]);
+  expect(online.stderr).toContain("A job that runs can't change tokenizer");
+  // At any moment: what it goes on from is grown again, alike.
+  job.kill('SIGKILL');
+  await job.finished;
+  const smaller = await millrace(['plan', file('small'), ...at]);
+  expect(smaller.code).toBe(1);
+  expect(smaller.stdout).toContain('would throw away what was learnt');
+  const grown = await millrace(['up', ...at, '--max-steps', String(cut + 30)]);
+  expect(grown.code, grown.stderr).toBe(0);
+
+  const words = await millrace(['up', file('words'), ...at, '--max-steps', String(cut + 40)]);
+  expect(words.code, words.stderr).toBe(0);
+  expect(words.stdout).toMatch(/pack +batch +migrated +spelled in the new vocabulary/);
+  const on = await millrace(['up', ...at, '--max-steps', String(cut + 50)]);
+  expect(on.code, on.stderr).toBe(0);
+
+  const steps = await stepsOf(dataDir);
+  expect(steps.map(({ step }) => step)).toEqual(steps.map((_, index) => index + 1));
+  expect(steps.every(({ loss, skipped }) => Number.isFinite(loss) && !skipped)).toBe(true);
+  const mean = (from: number, to: number): number =>
+    steps.slice(from, to).reduce((sum, { loss }) => sum + loss, 0) / (to - from);
+  expect(mean(cut + 10, cut + 20)).toBeLessThan(mean(0, 8));
+  // Records follow one another across both migrations; a long one goes on in the next step.
+  const spans = steps.flatMap((step) => step.spans);
+  const gaps = spans.slice(1).map(({ from }, index) => from - (spans[index]?.to ?? 0));
+  expect(gaps.filter((gap) => gap !== 0 && gap !== -1)).toEqual([]);
+
+  // The exam of the first step of the larger model is that of the small one on the same batch.
+  const stayed = join(folder, 'stayed');
+  await produce(stayed);
+  expect((await millrace(['up', file('small'), '--data-dir', stayed, '--max-steps', String(cut + 1)])).code).toBe(0);
+  const small = await stepsOf(stayed);
+  expect(small.slice(0, cut)).toEqual(steps.slice(0, cut));
+  expect(Math.abs((small[cut]?.loss ?? NaN) - (steps[cut]?.loss ?? NaN))).toBeLessThan(1e-3);
+});
+
+function stepIn(line: string): number {
+  return z.object({ step: z.number() }).parse(JSON.parse(line)).step;
+}
+
+/** About 180 steps of bytes. */
+async function produce(dataDir: string): Promise<void> {
+  const log = await openEmbeddedLog(dataFolder(dataDir).log);
+  await log.createTopic('text');
+  const texts = Array.from({ length: 300 }, (_, index) => `document ${index} of the mill, ${index * 7919}. `.repeat(9));
+  await log.produce(
+    'text',
+    texts.map((value) => ({ value })),
+  );
+  await log.close();
+}
+
+async function stepsOf(dataDir: string): Promise<readonly Step[]> {
+  const log = await openEmbeddedLog(dataFolder(dataDir).log);
+  try {
+    const records = await readTopic(log, 'metrics');
+    return records
+      .map(({ value }): unknown => JSON.parse(Buffer.from(value ?? []).toString()))
+      .map((report) => stepSchema.parse(report));
+  } finally {
+    await log.close();
+  }
+}

@@ -1,0 +1,121 @@
+import { copyFile, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { z } from 'zod';
+import { openEmbeddedLog } from '../../infra/index.ts';
+import { dataFolder } from '../../pipelines/job/job-folder.ts';
+import { Millrace, millrace } from '../support/millrace.ts';
+import { readTopic } from '../support/read-topic.ts';
+
+const EXAMPLE = fileURLToPath(new URL('../../examples/drop-duplicates/', import.meta.url));
+const MODULE = 'drop-duplicates.ts';
+
+const stepSchema = z.object({
+  step: z.number(),
+  loss: z.number(),
+  spans: z.array(z.object({ from: z.number(), to: z.number() })),
+});
+type Step = z.output<typeof stepSchema>;
+
+let folder: string;
+let graph: string;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'millrace-own-'));
+  graph = join(folder, 'graph.yaml');
+  const text = await readFile(join(EXAMPLE, 'graph.yaml'), 'utf8');
+  await writeFile(
+    graph,
+    text.replace('every: 60s', 'every: 1s').replace('topics: [text]', 'topics: [text], window: 8KB'),
+  );
+  await copyFile(join(EXAMPLE, MODULE), join(folder, MODULE));
+});
+
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+/** Each text three times; the second and third are behind others. */
+const TEXTS = Array.from({ length: 240 }, (_, index) => {
+  const number = Math.floor(index / 12) * 4 + (index % 4);
+  return `document ${number} of the mill, ${number * 7919}. `.repeat(14);
+});
+
+test('the example of README drops duplicates once and for all, however often it is killed, by the code that the job took', async () => {
+  const [calm, killed] = [join(folder, 'calm'), join(folder, 'killed')];
+  await Promise.all([produce(calm), produce(killed)]);
+  const whole = await millrace(['up', graph, '--data-dir', calm, '--until-idle', '2s']);
+  expect(whole.code, whole.stderr).toBe(0);
+  const steps = await stepsOf(calm);
+  const trained = steps.flatMap(({ spans }) => spans).flatMap(({ from, to }) => TEXTS.slice(from, to));
+  const again = trained.filter((text, at) => text !== trained[at - 1] && trained.indexOf(text) < at);
+  expect(again).toEqual([]);
+  expect(new Set(trained).size).toBeGreaterThan(60);
+
+  for (const argument of [[graph], []]) {
+    const job = new Millrace(['up', ...argument, '--data-dir', killed, '--json']);
+    await job.line((line) => line.includes('"event":"checkpoint"') && !line.includes('"step":1,'));
+    job.kill('SIGKILL');
+    await job.finished;
+    // What the file says from now on is not what the job has.
+    await writeFile(join(folder, MODULE), 'export const nothing = 1;\n');
+  }
+  const last = await millrace(['up', '--data-dir', killed, '--until-idle', '2s']);
+  expect(last.code, last.stderr).toBe(0);
+  expect(last.stderr).toContain(`${MODULE} has changed since the job took it`);
+  expect(await stepsOf(killed)).toEqual(steps);
+});
+
+test('a running job takes new code at one cut, refuses what can not be used, and goes back to the code of a version', async () => {
+  const dataDir = join(folder, 'live');
+  await produce(dataDir);
+  const source = await readFile(join(EXAMPLE, MODULE), 'utf8');
+  const say = (text: string): Promise<void> => writeFile(join(folder, MODULE), text);
+  await say(source);
+  const at = ['--data-dir', dataDir];
+  const job = new Millrace(['up', graph, ...at, '--json']);
+  await job.line((line) => line.includes('"step":3,'));
+
+  await say(source.replace('add(digest);', 'add(digest;'));
+  const broken = await millrace(['deploy', graph, '--yes', ...at]);
+  expect(broken.code).toBe(1);
+  expect(broken.stderr).toMatch(/operators-invalid at operators\[0\]: drop-duplicates\.ts:\d+:\d+: Expected "\)"/);
+
+  await say(source.replace('digests.has(digest)', "document.text.startsWith('new ') || digests.has(digest)"));
+  const planned = await millrace(['plan', graph, ...at]);
+  expect(planned.code, planned.stderr).toBe(2);
+  expect(planned.stdout).toMatch(/fresh +dropDuplicates +reconfigured +kept +Its code changed/);
+  expect((await millrace(['deploy', graph, '--yes', ...at])).stdout).toContain('Version 2 is live');
+  const graphs = await millrace(['graphs', ...at, '--json']);
+  expect(graphs.stdout.split('\n')[0]).toContain('dropDuplicates = ');
+
+  await rm(join(folder, MODULE));
+  const back = await millrace(['rollback', '--yes', ...at]);
+  expect(back.stdout, back.stderr).toContain('Version 3 is live');
+  job.kill('SIGINT');
+  expect((await job.finished).code).toBe(0);
+  const steps = await stepsOf(dataDir);
+  expect(steps.map(({ step }) => step)).toEqual(steps.map((_, index) => index + 1));
+});
+
+async function produce(dataDir: string): Promise<void> {
+  const log = await openEmbeddedLog(dataFolder(dataDir).log);
+  await log.createTopic('text');
+  await log.produce(
+    'text',
+    TEXTS.map((value) => ({ value })),
+  );
+  await log.close();
+}
+
+async function stepsOf(dataDir: string): Promise<readonly Step[]> {
+  const log = await openEmbeddedLog(dataFolder(dataDir).log);
+  try {
+    const records = await readTopic(log, 'metrics');
+    return records
+      .map(({ value }): unknown => JSON.parse(Buffer.from(value ?? []).toString()))
+      .map((report) => stepSchema.parse(report));
+  } finally {
+    await log.close();
+  }
+}
