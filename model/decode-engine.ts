@@ -18,6 +18,9 @@ export interface DecodeEngine {
   load(weights: Values): void;
   prefill(chunk: Chunk): Prefilled;
   decode(memory: Memory, ids_B: Tensor): Decoded;
+  /** Another one, for other weights of the same model, that runs the same graphs. */
+  sibling(): DecodeEngine;
+  /** Lets go of the weights, and of the graphs where no sibling is left. */
   dispose(): void;
 }
 
@@ -37,6 +40,7 @@ export function eagerDecoding(config: ModelConfig): DecodeEngine {
     },
     prefill: (chunk) => prefill(parameters, config, chunk),
     decode: (memory, ids_B) => decodeNext(parameters, config, memory, ids_B),
+    sibling: () => eagerDecoding(config),
     dispose,
   };
 }
@@ -46,21 +50,56 @@ export function eagerDecoding(config: ModelConfig): DecodeEngine {
  * multiplied in bfloat16, which halves what each token must read.
  */
 export function compiledDecoding(precision: 'f32' | 'bf16'): DecodeEngineFactory {
-  return (config) => new CompiledDecoding(config, precision);
+  return (config) => new CompiledDecoding(config, precision, new Graphs());
 }
 
 /** A rough bound: rooms and rows grow by steps of a half, so that a sampler meets fewer shapes than this. */
 const MOST_GRAPHS = 64;
+
+type Graph = Compiled<string, string>;
+
+/** Graphs by what they do and the shapes that they do it with, for engines that differ in their weights only. */
+class Graphs {
+  readonly #users = new Set<DecodeEngine>();
+  readonly #graphs = new Map<string, Graph>();
+
+  /** Makes a graph when it is first asked for; of too many, the one that was not used for longest goes away. */
+  of(key: string, make: () => Graph): Graph {
+    const graph = this.#graphs.get(key) ?? make();
+    this.#graphs.delete(key);
+    this.#graphs.set(key, graph);
+    const [oldest] = this.#graphs;
+    if (oldest && this.#graphs.size > MOST_GRAPHS) {
+      oldest[1].dispose();
+      this.#graphs.delete(oldest[0]);
+    }
+    return graph;
+  }
+
+  join(user: DecodeEngine): void {
+    this.#users.add(user);
+  }
+
+  /** Behind the last one that leaves the graphs go too. */
+  leave(user: DecodeEngine): void {
+    this.#users.delete(user);
+    if (this.#users.size > 0) return;
+    for (const graph of this.#graphs.values()) graph.dispose();
+    this.#graphs.clear();
+  }
+}
 
 class CompiledDecoding implements DecodeEngine {
   readonly #config: ModelConfig;
   readonly #precision: 'f32' | 'bf16';
   /** What the graphs take as weights, by name. */
   readonly #specs: Readonly<Record<string, InputSpec>>;
-  readonly #graphs = new Map<string, Compiled<string, string>>();
+  readonly #graphs: Graphs;
   #weights: Tensors = {};
 
-  constructor(config: ModelConfig, precision: 'f32' | 'bf16') {
+  constructor(config: ModelConfig, precision: 'f32' | 'bf16', graphs: Graphs) {
+    this.#graphs = graphs;
+    graphs.join(this);
     this.#config = config;
     this.#precision = precision;
     const specs = [...fusedShapes(config)].map(([name, shape]): [string, InputSpec] => [
@@ -117,11 +156,14 @@ class CompiledDecoding implements DecodeEngine {
     return packed ? { shape: unpackedShape(shape), dtype: 'float32', packed } : { shape, dtype };
   }
 
+  sibling(): DecodeEngine {
+    return new CompiledDecoding(this.#config, this.#precision, this.#graphs);
+  }
+
   dispose(): void {
     tf.dispose(this.#weights);
     this.#weights = {};
-    for (const graph of this.#graphs.values()) graph.dispose();
-    this.#graphs.clear();
+    this.#graphs.leave(this);
   }
 
   /**
@@ -130,24 +172,15 @@ class CompiledDecoding implements DecodeEngine {
    */
   #run(name: string, inputs: Tensors, remembered: readonly string[], fn: (given: Tensors) => Tensors): Tensors {
     const key = [name, ...Object.values(inputs).map(({ shape }) => shape.join('x'))].join(' ');
-    let graph = this.#graphs.get(key);
-    if (!graph) {
+    const graph = this.#graphs.of(key, () => {
       const types = Object.entries(inputs).map(([input, tensor]) => [input, this.#specOf(input, tensor)] as const);
-      graph = compile((given) => ({ outputs: fn(given) }), {
+      return compile((given) => ({ outputs: fn(given) }), {
         name,
         inputs: { ...this.#specs, ...Object.fromEntries(types) },
         packedOutputs: this.#precision === 'bf16' ? remembered : [],
         precision: this.#precision,
       });
-    }
-    // The one that was used last goes to the end, and the one that was not used for longest goes away.
-    this.#graphs.delete(key);
-    this.#graphs.set(key, graph);
-    const [oldest] = this.#graphs;
-    if (oldest && this.#graphs.size > MOST_GRAPHS) {
-      oldest[1].dispose();
-      this.#graphs.delete(oldest[0]);
-    }
+    });
     return graph({ ...this.#weights, ...inputs });
   }
 }

@@ -3,28 +3,31 @@ import type { ModelConfig } from './config.ts';
 import type { DecodeEngine } from './decode-engine.ts';
 import { blankPosition, foldTail, joinCaches, mapCache, pickRows, withRoom } from './kv-cache.ts';
 import type { KvCache } from './kv-cache.ts';
+import { PromptReader } from './prompt-reader.ts';
+import type { DecodedPrompt } from './prompt-reader.ts';
 import type { Values } from './step-runner.ts';
 import { tf } from './tf.ts';
 
 /** Positions beside the past: a fold copies the whole past, so it shouldn't come often; and every step joins all of these. */
 const RECENT = 16;
-/** Tokens of a prompt that run at once, and the shorter lengths that the last of them are padded to. */
-const CHUNKS = [16, 32, 64, 128, 256] as const;
-const LONGEST_CHUNK = 256;
 /** Room of a past is this at least. */
 const SMALLEST_ROOM = 32;
 
-export interface DecodedPrompt {
-  readonly tokens: Int32Array;
-  /** Whether logits are wanted behind each of its tokens, and not only behind the last. */
-  readonly isScored: boolean;
-}
+/** Contexts whose keys and values are remembered beside those of the rows, for prompts that begin alike. */
+const REMEMBERED_CONTEXTS = 4;
 
 export interface StartedRow {
   /** Of the next token. */
   readonly logits: Float32Array;
   /** Of each token of a scored prompt but the first. */
   readonly within: readonly Float32Array[];
+  /** Tokens of the prompt that had been read before. */
+  readonly reused: number;
+}
+
+export interface DecoderOptions {
+  /** Positions that are remembered beside those of the rows; four contexts when absent. */
+  readonly remembered?: number | undefined;
 }
 
 interface Row {
@@ -41,6 +44,8 @@ interface Row {
 export class Decoder {
   readonly #config: ModelConfig;
   readonly #engine: DecodeEngine;
+  readonly #options: DecoderOptions;
+  readonly #reader: PromptReader;
   #rows: readonly Row[] = [];
   #past: KvCache = [];
   /** The positions since the last fold, of all rows alike; then blank ones. */
@@ -48,14 +53,22 @@ export class Decoder {
   /** How many of them are not blank. */
   #used = 0;
 
-  constructor(config: ModelConfig, engine: DecodeEngine) {
+  constructor(config: ModelConfig, engine: DecodeEngine, options: DecoderOptions = {}) {
     this.#config = config;
     this.#engine = engine;
+    this.#options = options;
+    this.#reader = new PromptReader(config, engine, options.remembered ?? REMEMBERED_CONTEXTS * config.maxContext);
+  }
+
+  /** One for other weights of the same model, on the same graphs. */
+  sibling(): Decoder {
+    return new Decoder(this.#config, this.#engine.sibling(), this.#options);
   }
 
   /** Takes weights. What the rows remember came from the old ones, so there are no rows afterwards. */
   load(weights: Values): void {
     this.keep([]);
+    this.#reader.forget();
     this.#engine.load(weights);
   }
 
@@ -63,13 +76,14 @@ export class Decoder {
   start(prompts: readonly DecodedPrompt[]): readonly StartedRow[] {
     if (prompts.length === 0) return [];
     return untracked(() => {
-      const fresh = prompts.map((prompt) => this.#prefill(prompt));
+      const fresh = prompts.map((prompt) => this.#reader.read(prompt));
       const lengths = [...this.#lengths(), ...prompts.map(({ tokens }) => tokens.length)];
       const room = roomFor(lengths);
       const old = this.#rows.length > 0 ? [pickRows(this.#folded(room), this.#slots())] : [];
       const news = fresh.map(({ cache }, at) => withRoom(cache, prompts[at]?.tokens.length ?? 0, room));
       this.#place(joinCaches([...old, ...news], 0), lengths);
-      return fresh;
+      this.#reader.trim();
+      return fresh.map(({ logits, within, reused }) => ({ logits, within, reused }));
     });
   }
 
@@ -111,29 +125,8 @@ export class Decoder {
 
   dispose(): void {
     this.keep([]);
+    this.#reader.forget();
     this.#engine.dispose();
-  }
-
-  #prefill({ tokens: prompt, isScored }: DecodedPrompt): StartedRow & { readonly cache: KvCache } {
-    let cache: KvCache = [];
-    const rows: Float32Array[] = [];
-    for (let start = 0; start < prompt.length; start += LONGEST_CHUNK) {
-      const tokens = prompt.subarray(start, start + LONGEST_CHUNK);
-      const ids = new Int32Array(CHUNKS.find((size) => size >= tokens.length) ?? LONGEST_CHUNK);
-      ids.set(tokens);
-      const wanted = isScored ? ids.map((_, at) => at) : Int32Array.of(tokens.length - 1);
-      const chunk = {
-        ids_T: tf.tensor1d(ids, 'int32'),
-        past: cache,
-        start: tf.tensor1d([start], 'int32'),
-        wanted: tf.tensor1d(wanted, 'int32'),
-      };
-      const prefilled = this.#engine.prefill(chunk);
-      cache = start === 0 ? prefilled.cache : joinCaches([cache, prefilled.cache], 2);
-      rows.push(...this.#eachOf(read(prefilled.logits)).slice(0, isScored ? tokens.length : 1));
-    }
-    const logits = rows.at(-1) ?? new Float32Array();
-    return { logits, within: isScored ? rows.slice(0, -1) : [], cache };
   }
 
   /** Logits of one token after the other. */

@@ -29,6 +29,7 @@ export type ErrorCode =
   | 'process-died'
   | 'producer-fenced'
   | 'prompt-invalid'
+  | 'prompt-oversized'
   | 'record-empty'
   | 'record-not-avro'
   | 'record-not-json'

@@ -1,12 +1,14 @@
 import { Observable, Subscription, defer } from 'rxjs';
 import type { OperatorFunction, Subscriber } from 'rxjs';
 import { z } from 'zod';
+import { dueAt } from './due-at.ts';
 import type { Barrier, Element, Item, Restore, Uid } from './flow.ts';
 import { listen } from './listen.ts';
 import type { Listener } from './listen.ts';
-import type { AnswerBook, Sampler } from './ports.ts';
+import { NumberedAnswer } from './numbered-answer.ts';
+import type { AnswerBook, Clock, FinishReason, Sampler } from './ports.ts';
 import { readState } from './stateful.ts';
-import type { TokenDelta, TokenizedPrompt } from './types.ts';
+import type { Cancellation, OnNewWeights, TokenDelta, TokenizedPrompt } from './types.ts';
 import { SPELLED_ANEW, defineKind } from './kind.ts';
 import type { OperatorKind } from './kind.ts';
 
@@ -16,8 +18,12 @@ export interface GenerateOptions {
   readonly concurrency?: number;
   /** Tokens that end an answer. */
   readonly stopTokens: readonly number[];
+  /** What becomes of answers under way when new weights come, where their prompts do not say; `switch` when absent. */
+  readonly onNewWeights?: OnNewWeights;
   /** Prompts that have an answer there are passed over. Without, each is answered at least once. */
   readonly answers?: Pick<AnswerBook, 'begin'>;
+  /** The time of day when absent. */
+  readonly clock?: Clock;
 }
 
 const stateSchema = z.object({
@@ -25,28 +31,33 @@ const stateSchema = z.object({
     z.object({
       id: z.string(),
       at: z.object({ topic: z.string(), partition: z.number().int(), offset: z.number().int() }),
+      key: z.string().nullable().default(null),
       tokens: z.array(z.number().int()),
       maxTokens: z.number().int(),
       temperature: z.number(),
       topK: z.number().int(),
       topP: z.number(),
       seed: z.number().int(),
+      deadlineAtMs: z.number().nullable().default(null),
+      onNewWeights: z.enum(['switch', 'finish']).nullable().default(null),
     }),
   ),
 });
 
 /**
- * Emits the answers to prompts as token deltas, as they come from the sampler.
+ * Emits the answers to prompts as token deltas, as they come from the sampler. A prompt whose time is over, or that is taken
+ * back, ends with what it has so far, and with a last delta that says so; also when it was still waiting.
  *
  * Order: within an answer; answers mingle. Backpressure: a prompt keeps its bytes until it is answered; they go on with
- * the last delta of its answer, the other deltas have none. Errors: the sampler's end the flow. Completion: after the last answer. Unsubscribing cancels all.
+ * the last delta of its answer, the other deltas have none. Errors: the sampler's end the flow. Completion: after the last
+ * answer. Unsubscribing cancels all.
  * Snapshot: the prompts without a whole answer yet; after a restart each is answered again from its first delta. Barriers
  * therefore never wait for an answer.
  */
 export function generate(
   sampler: Sampler,
   options: GenerateOptions,
-): OperatorFunction<Element<TokenizedPrompt>, Element<TokenDelta>> {
+): OperatorFunction<Element<TokenizedPrompt | Cancellation>, Element<TokenDelta>> {
   return (flow) =>
     // Barriers overtake the answers under way, which mergeMap with a limit cannot let them do.
     new Observable((subscriber) => {
@@ -56,15 +67,25 @@ export function generate(
     });
 }
 
-class AnswerDesk implements Listener<TokenizedPrompt> {
+/** A prompt whose last delta is to come. */
+interface Asked {
+  readonly item: Item<TokenizedPrompt>;
+  readonly answer: NumberedAnswer;
+  /** What is under way for it: its answer, once that has begun, and what watches its deadline. */
+  readonly underWay: Subscription;
+}
+
+class AnswerDesk implements Listener<TokenizedPrompt | Cancellation> {
   readonly #sampler: Sampler;
   readonly #options: GenerateOptions;
   readonly #uid: Uid;
+  readonly #clock: Clock;
   readonly #subscriber: Subscriber<Element<TokenDelta>>;
-  readonly #waiting: Item<TokenizedPrompt>[] = [];
-  readonly #answering = new Map<Item<TokenizedPrompt>, Subscription>();
-  /** Prompts whose last delta is to come, those that wait included, in order. */
-  readonly #unfinished = new Set<Item<TokenizedPrompt>>();
+  #waiting: Asked[] = [];
+  /** With an answer that has not completed. */
+  readonly #answering = new Set<Asked>();
+  /** Those that wait included, in order. */
+  readonly #unfinished = new Set<Asked>();
   #advancing = false;
   #sourceCompleted = false;
 
@@ -72,12 +93,16 @@ class AnswerDesk implements Listener<TokenizedPrompt> {
     this.#sampler = sampler;
     this.#options = options;
     this.#uid = options.uid ?? 'generate';
+    this.#clock = options.clock ?? { nowMs: () => Date.now() };
     this.#subscriber = subscriber;
   }
 
-  take(element: Element<TokenizedPrompt>): void {
-    if (element.kind === 'item') this.#expect(element);
-    else {
+  take(element: Element<TokenizedPrompt | Cancellation>): void {
+    if (element.kind === 'item') {
+      const { value, ...rest } = element;
+      if ('cancels' in value) this.#takeBack({ ...rest, value });
+      else this.#expect({ ...rest, value });
+    } else {
       if (element.kind === 'restore') this.#restore(element);
       if (element.kind === 'barrier') this.#snapshot(element);
       this.#subscriber.next(element);
@@ -91,53 +116,79 @@ class AnswerDesk implements Listener<TokenizedPrompt> {
   }
 
   cancel(): void {
-    for (const answer of this.#answering.values()) answer.unsubscribe();
+    for (const asked of [...this.#unfinished, ...this.#answering]) asked.underWay.unsubscribe();
   }
 
-  #expect(prompt: Item<TokenizedPrompt>): void {
-    if (this.#options.answers?.begin(prompt.value.at) === false) {
-      prompt.source.window.give(prompt.bytes);
+  #expect(item: Item<TokenizedPrompt>): void {
+    if (this.#options.answers?.begin(item.value.at) === false) {
+      item.source.window.give(item.bytes);
       return;
     }
-    this.#unfinished.add(prompt);
-    this.#waiting.push(prompt);
+    const asked = { item, answer: new NumberedAnswer(item.value, this.#clock), underWay: new Subscription() };
+    this.#unfinished.add(asked);
+    this.#waiting.push(asked);
+    const { deadlineAtMs } = item.value;
+    if (deadlineAtMs === null) return;
+    asked.underWay.add(dueAt(deadlineAtMs, this.#clock).subscribe(() => this.#end(asked, 'deadline')));
+  }
+
+  #takeBack({ value: { cancels, at }, source, bytes }: Item<Cancellation>): void {
+    for (const asked of this.#unfinished) {
+      const { key, at: promptAt } = asked.item.value;
+      if (key === cancels && promptAt.topic === at.topic) this.#end(asked, 'cancelled');
+    }
+    source.window.give(bytes);
+  }
+
+  /** Ends an answer that has begun or waits, with what it has so far. */
+  #end(asked: Asked, finish: FinishReason): void {
+    if (!this.#unfinished.has(asked)) return;
+    asked.underWay.unsubscribe();
+    this.#waiting = this.#waiting.filter((each) => each !== asked);
+    this.#answering.delete(asked);
+    this.#emit(asked, asked.answer.end(finish));
+    this.#advance();
   }
 
   #advance(): void {
     if (this.#advancing) return;
     this.#advancing = true;
     while (!this.#subscriber.closed && this.#answering.size < (this.#options.concurrency ?? 8)) {
-      const prompt = this.#waiting.shift();
-      if (!prompt) break;
-      this.#answer(prompt);
+      const asked = this.#waiting.shift();
+      if (!asked) break;
+      this.#answer(asked);
     }
     this.#advancing = false;
     if (this.#sourceCompleted && this.#answering.size === 0) this.#subscriber.complete();
   }
 
-  #answer(item: Item<TokenizedPrompt>): void {
-    const { id, at, tokens, ...settings } = item.value;
-    let index = 0;
-    const request = { ...settings, prompt: tokens, stopTokens: this.#options.stopTokens };
+  #answer(asked: Asked): void {
+    const { id: _id, at: _at, key: _key, deadlineAtMs: _deadline, tokens, ...settings } = asked.item.value;
+    const { stopTokens } = this.#options;
+    const onNewWeights = settings.onNewWeights ?? this.#options.onNewWeights ?? 'switch';
+    const request = { ...settings, prompt: tokens, stopTokens, onNewWeights };
     // Known before it begins: its first delta may already make the subscriber leave, or a barrier come.
-    const answer = new Subscription();
-    this.#answering.set(item, answer);
-    answer.add(
+    this.#answering.add(asked);
+    asked.underWay.add(
       defer(() => this.#sampler.sample(request)).subscribe({
-        next: (delta) => {
-          const value: TokenDelta = { ...delta, id, at, index: index++ };
-          const isLast = delta.finish !== null && this.#unfinished.delete(item);
-          this.#subscriber.next({ kind: 'item', value, bytes: isLast ? item.bytes : 0, source: item.source });
-        },
+        next: (delta) => this.#emit(asked, asked.answer.part(delta)),
         error: (error: unknown) => this.#subscriber.error(error),
         complete: () => {
-          this.#answering.delete(item);
+          asked.underWay.unsubscribe();
+          this.#answering.delete(asked);
+          const { source, bytes } = asked.item;
           // A sampler that ends without a last delta leaves the prompt without an answer.
-          if (this.#unfinished.delete(item)) item.source.window.give(item.bytes);
+          if (this.#unfinished.delete(asked)) source.window.give(bytes);
           this.#advance();
         },
       }),
     );
+  }
+
+  #emit(asked: Asked, value: TokenDelta): void {
+    const { source, bytes } = asked.item;
+    const isLast = value.finish !== null && this.#unfinished.delete(asked);
+    this.#subscriber.next({ kind: 'item', value, bytes: isLast ? bytes : 0, source });
   }
 
   #restore({ states, source }: Restore): void {
@@ -151,7 +202,7 @@ class AnswerDesk implements Listener<TokenizedPrompt> {
   }
 
   #snapshot({ basket }: Barrier): void {
-    const unfinished = [...this.#unfinished].map(({ value }) => ({
+    const unfinished = [...this.#unfinished].map(({ item: { value } }) => ({
       ...value,
       at: { ...value.at },
       tokens: Array.from(value.tokens),
@@ -168,6 +219,10 @@ export const generateKind: OperatorKind = defineKind({
   state: 'the prompts without a whole answer yet',
   config: z.strictObject({
     concurrency: z.int().positive().default(8).describe('Prompts that are answered at once.'),
+    onNewWeights: z
+      .enum(['switch', 'finish'])
+      .default('switch')
+      .describe('An answer under way goes on with new weights, or ends on its old ones; a prompt may say otherwise.'),
   }),
   migrationOf: ({ hasOtherTokens }) => (hasOtherTokens ? SPELLED_ANEW : null),
   respelled: ({ state }, { spelled }) => {
@@ -178,6 +233,6 @@ export const generateKind: OperatorKind = defineKind({
     }));
     return { state: { unfinished: anew } };
   },
-  build: (uid, config, { sampler, tokenizer, answers }) =>
-    generate(sampler, { uid, ...config, stopTokens: [tokenizer.endOfText], ...(answers ? { answers } : {}) }),
+  build: (uid, config, { sampler, tokenizer, answers, clock }) =>
+    generate(sampler, { uid, ...config, clock, stopTokens: [tokenizer.endOfText], ...(answers ? { answers } : {}) }),
 });

@@ -36,6 +36,7 @@ export type {
   Cut,
   DeadLetter,
   DeadLetters,
+  FinishReason,
   GroupMembership,
   GroupOptions,
   Ledger,
@@ -59,6 +60,7 @@ export type {
   Trainer,
   Transaction,
   Transactions,
+  Watermark,
   WeightsFile,
   WeightsVersion,
 } from './ports.ts';
@@ -76,13 +78,17 @@ export { tokenizePrompt } from './tokenize-prompt.ts';
 export { trainStep } from './train-step.ts';
 export type { TrainStepOptions } from './train-step.ts';
 export type {
+  AnswerUsage,
+  Cancellation,
   CheckpointReport,
   Coordinates,
   CutReason,
   Document,
+  Freshness,
   Json,
   LogRecord,
   NewRecord,
+  OnNewWeights,
   Prompt,
   Report,
   Snapshot,

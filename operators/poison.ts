@@ -9,6 +9,7 @@ const POISON: ReadonlySet<ErrorCode> = new Set([
   'document-too-large',
   'field-missing',
   'prompt-invalid',
+  'prompt-oversized',
   'record-empty',
   'record-not-avro',
   'record-not-json',

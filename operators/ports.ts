@@ -1,7 +1,7 @@
 import type { Observable } from 'rxjs';
 import type { ChosenProbability } from '../model/log-probabilities.ts';
+import type { ReadCounts, SamplerRequest } from '../model/sampler.ts';
 import type { OldTokens } from '../model/tokenizer/respelling.ts';
-import type { SamplerRequest } from '../model/sampler.ts';
 import type { StepInput, StepResult, Tokenizer } from '../model/types.ts';
 import type { Coordinates, CutReason, LogRecord, NewRecord, Snapshot } from './types.ts';
 import type { Uid } from './flow.ts';
@@ -209,16 +209,36 @@ export interface SampleDelta {
   readonly logProbabilities?: readonly ChosenProbability[];
   /** Of each token of the prompt but the first, on the first delta, when the request asks for them. */
   readonly promptLogProbabilities?: readonly ChosenProbability[];
+  /** How much of the prompt was read, on the first delta. */
+  readonly read?: ReadCounts;
   readonly weights: WeightsVersion;
-  /** Set on the last delta only: a stop token, the length limit, or the context is full. */
-  readonly finish: 'stop' | 'length' | null;
+  /** Set on the last delta only. */
+  readonly finish: FinishReason | null;
 }
 
-/** Which weights speak. */
+/**
+ * Why an answer ends: a stop token or string; the length limit, or the context is full; its time is over; or whoever asked
+ * takes the prompt back.
+ */
+export type FinishReason = 'stop' | 'length' | 'deadline' | 'cancelled';
+
+/**
+ * How far text was learnt: by `topic/partition` the offset behind the last record that a step has trained on. Those below
+ * it were trained on too, or passed over.
+ */
+export type Watermark = Readonly<Record<string, number>>;
+
+/** Which weights speak, and what they have seen. */
 export interface WeightsVersion {
   /** Id of the checkpoint that they come from. */
   readonly id: string;
   readonly step: number;
+  /** Absent where nobody has said. */
+  readonly seen?: Watermark;
+  /** When the newest record that they have seen was appended, in milliseconds since the epoch. */
+  readonly textAtMs?: number;
+  /** When their last step was done; absent for weights that an earlier run has trained. */
+  readonly trainedAtMs?: number;
 }
 
 export interface WeightsFile extends WeightsVersion {
@@ -227,7 +247,11 @@ export interface WeightsFile extends WeightsVersion {
 }
 
 export interface Sampler {
-  /** Takes new weights between two tokens. Rejects, and speaks on with the old ones, when the file is bad. */
+  /**
+   * Takes new weights between two tokens, and resolves when they speak. Answers that `finish` end on their old ones; while
+   * such are under way two sets are held, and weights that come then wait, the newest of them only: for those that it has
+   * overtaken this resolves too. Rejects, and speaks on with the old ones, when the file is bad.
+   */
   load(weights: WeightsFile): Promise<void>;
   /** Emits deltas and completes; unsubscribing cancels. Waits for the first weights. */
   sample(request: SampleRequest): Observable<SampleDelta>;

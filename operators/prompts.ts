@@ -9,19 +9,26 @@ import { plainFormat, textIn, withoutMark } from './formats.ts';
 import type { Formats, TopicFormat } from './formats.ts';
 import { orDeadLetter } from './poison.ts';
 import type { DeadLetters } from './ports.ts';
-import type { LogRecord, Prompt } from './types.ts';
+import type { Cancellation, LogRecord, OnNewWeights, Prompt } from './types.ts';
+import { byteSizeSchema, toBytes } from './units.ts';
+import type { ByteSize } from './units.ts';
 import { defineKind } from './kind.ts';
 import type { OperatorKind } from './kind.ts';
+
+/** A context is a few thousand tokens; what goes far beyond that is a mistake, or worse. */
+export const MOST_PROMPT_BYTES = '64KB';
 
 export interface PromptsOptions {
   readonly deadLetters: DeadLetters;
   /** Used where a prompt does not say. */
   readonly defaults?: Partial<Settings>;
+  /** Longer values are dead letters; 64 KB when absent. */
+  readonly maxBytes?: ByteSize;
   /** Values are UTF-8 text when absent. */
   readonly formats?: Formats;
 }
 
-type Settings = Omit<Prompt, 'id' | 'at' | 'text'>;
+type Settings = Pick<Prompt, 'maxTokens' | 'temperature' | 'topK' | 'topP' | 'seed'>;
 
 const settingsSchema = z.strictObject({
   maxTokens: z.int().min(1).max(100_000).default(64).describe('Tokens that an answer has at most.'),
@@ -40,24 +47,30 @@ const settingsSchema = z.strictObject({
 const promptSchema = z.strictObject({
   prompt: z.string().min(1),
   id: z.string().min(1).optional(),
+  deadlineMs: z.int().min(1).optional(),
+  deadline: z.iso.datetime({ offset: true }).optional(),
+  onNewWeights: z.enum(['switch', 'finish']).optional(),
   ...settingsSchema.shape,
 });
 
 /**
  * Emits a prompt for each record: in a topic without a format a JSON object or bare text, in others what the format holds;
  * where the topic names a field, its text is the prompt and nothing else is looked at. A prompt's id is the one that it
- * carries, else the record's key, else its coordinates.
+ * carries, else the record's key, else its coordinates. A tombstone with a key is a cancellation, another is passed over.
  *
- * Order: kept. Backpressure: goes on under the record's bytes. Poison: what is no prompt goes to the dead letters; a
- * tombstone is passed over. Errors: what a format needs and can't have now ends the flow. No state.
+ * Order: kept. Backpressure: goes on under the record's bytes. Poison: what is no prompt, or too long, goes to the dead
+ * letters. Errors: what a format needs and can't have now ends the flow. No state.
  */
-export function prompts(options: PromptsOptions): OperatorFunction<Element<LogRecord>, Element<Prompt>> {
+export function prompts(options: PromptsOptions): OperatorFunction<Element<LogRecord>, Element<Prompt | Cancellation>> {
   const { deadLetters, formats = { of: () => plainFormat } } = options;
   const defaults = settingsSchema.parse(options.defaults ?? {});
-  return each((record) => {
-    const { value } = record;
-    if (value === null) return null;
+  const maxBytes = toBytes(options.maxBytes ?? MOST_PROMPT_BYTES);
+  return each<LogRecord, Prompt | Cancellation>((record) => {
+    const { value, topic, partition, offset } = record;
+    const key = keyOf(record);
+    if (value === null) return key === null ? null : { cancels: key, at: { topic, partition, offset } };
     return orDeadLetter(record, deadLetters, () => {
+      requireShort(value, maxBytes);
       const format = formats.of(record.topic);
       const content = format.read(value);
       return content instanceof Promise
@@ -69,16 +82,40 @@ export function prompts(options: PromptsOptions): OperatorFunction<Element<LogRe
 
 function toPrompt(record: LogRecord, content: Content, format: TopicFormat, defaults: Settings): Prompt {
   try {
-    const { prompt: text, id, ...settings } = promptSchema.parse({ ...defaults, ...fieldsOf(record, content, format) });
-    const key = record.key === null ? undefined : new TextDecoder().decode(record.key);
-    const { topic, partition, offset } = record;
-    const at = { topic, partition, offset };
-    return { ...settings, text, at, id: id ?? key ?? `${topic}/${partition}/${offset}` };
+    const fields = promptSchema.parse({ ...defaults, ...fieldsOf(record, content, format) });
+    const { prompt: text, id, deadlineMs, deadline, onNewWeights, ...settings } = fields;
+    const { topic, partition, offset, timestampMs, key } = record;
+    const ends = [
+      ...(deadlineMs === undefined ? [] : [timestampMs + deadlineMs]),
+      ...(deadline === undefined ? [] : [Date.parse(deadline)]),
+    ];
+    return {
+      ...settings,
+      text,
+      at: { topic, partition, offset },
+      key: keyOf(record),
+      id: id ?? (key === null ? `${topic}/${partition}/${offset}` : new TextDecoder().decode(key)),
+      deadlineAtMs: ends.length > 0 ? Math.min(...ends) : null,
+      onNewWeights: onNewWeights ?? null,
+    };
   } catch (error) {
     if (error instanceof MillraceError) throw error;
     const reason = error instanceof z.ZodError ? reasons(error) : String(error);
     throw new MillraceError('prompt-invalid', `Not a prompt: ${reason}`, { cause: error });
   }
+}
+
+/** Two keys are the same when their bytes are. */
+function keyOf({ key }: LogRecord): string | null {
+  return key && Buffer.from(key).toString('latin1');
+}
+
+function requireShort({ byteLength }: Uint8Array, maxBytes: number): void {
+  if (byteLength <= maxBytes) return;
+  throw new MillraceError(
+    'prompt-oversized',
+    `The prompt has ${byteLength} bytes, more than ${maxBytes}. Ask with its last part only, or raise prompts.maxBytes.`,
+  );
 }
 
 /** What a prompt says of itself. Null is what formats put where nothing was said. */
@@ -96,6 +133,11 @@ function fieldsOf({ value }: LogRecord, content: Content, format: TopicFormat): 
 export interface PromptFields extends Partial<Settings> {
   readonly prompt: string;
   readonly id?: string;
+  /** The answer ends so long after the record's timestamp, as far as it has come. */
+  readonly deadlineMs?: number;
+  /** The same as a point in time, in ISO 8601 with its offset; the earlier of the two counts. */
+  readonly deadline?: string;
+  readonly onNewWeights?: OnNewWeights;
 }
 
 /** A prompt as a topic of this format holds it. With a field of its own there is only room for the text. */
@@ -113,6 +155,9 @@ export const promptsKind: OperatorKind = defineKind({
   summary: 'Reads each record as a prompt: fields with settings, or bare text.',
   input: 'record',
   output: 'prompt',
-  config: settingsSchema,
-  build: (_uid, defaults, { deadLetters, formats }) => prompts({ deadLetters, defaults, formats }),
+  config: settingsSchema.extend({
+    maxBytes: byteSizeSchema.default(MOST_PROMPT_BYTES).describe('Longer prompts are dead letters.'),
+  }),
+  build: (_uid, { maxBytes, ...defaults }, { deadLetters, formats }) =>
+    prompts({ deadLetters, defaults, maxBytes, formats }),
 });

@@ -1,5 +1,7 @@
 import { z } from 'zod';
-import type { Json, Span, StepTotals, TokenBatch } from './types.ts';
+import type { Json, Snapshot, Span, StepTotals, TokenBatch } from './types.ts';
+import { nothingSeen } from './watermark.ts';
+import type { Seen } from './watermark.ts';
 
 const int = z.number().int();
 
@@ -33,6 +35,8 @@ interface TrainState {
   /** Steps that the trainer has done. */
   step: number;
   totals: StepTotals;
+  /** What the weights have seen; nothing in cuts from before it was noted. */
+  seen: Seen;
   /** Batches that the barrier overtook. */
   waiting: WaitingBatch[];
   /** The trainer's own state. */
@@ -44,10 +48,21 @@ interface TrainState {
 export const trainStateSchema: z.ZodType<TrainState> = z.object({
   step: int,
   totals: z.object({ tokens: int, bytes: int, bits: z.number() }),
+  seen: z.object({ watermark: z.record(z.string(), int), textAtMs: z.number() }).default(nothingSeen),
   waiting: z.array(waitingBatchSchema),
   trainer: z.json(),
   vocabulary: z.array(z.union([int, z.array(int)])).optional(),
 });
+
+/** The snapshot for a job that goes on over another log, in which the offsets that were seen mean nothing. */
+export function withoutOffsets(snapshot: Snapshot): Snapshot {
+  const state = trainStateSchema.parse(snapshot.state);
+  return { ...snapshot, state: z.json().parse({ ...state, seen: nothingSeen }) };
+}
+
+export function seenToJson({ watermark, textAtMs }: Seen): Json {
+  return { watermark: { ...watermark }, textAtMs };
+}
 
 export function batchToJson({ ids, targets, lossMask, segments, ...rest }: TokenBatch): Json {
   return {

@@ -1,6 +1,6 @@
 import { Observable } from 'rxjs';
 import type { OperatorFunction, Subscriber } from 'rxjs';
-import { batchFromJson, batchToJson, trainStateSchema } from './train-state.ts';
+import { batchFromJson, batchToJson, seenToJson, trainStateSchema, withoutOffsets } from './train-state.ts';
 import type { Barrier, Change, Element, Item, Restore, Source, Tick, Uid } from './flow.ts';
 import { listen } from './listen.ts';
 import type { Listener } from './listen.ts';
@@ -11,6 +11,7 @@ import { readState } from './stateful.ts';
 import type { OldTokens } from '../model/tokenizer/respelling.ts';
 import type { StepResult } from '../model/types.ts';
 import type { Snapshot, StepReport, StepTotals, TokenBatch } from './types.ts';
+import { nothingSeen, seenAfter } from './watermark.ts';
 import { z } from 'zod';
 import { defineKind } from './kind.ts';
 import type { OperatorKind } from './kind.ts';
@@ -30,7 +31,7 @@ export interface TrainStepOptions {
  *
  * Order: kept. Backpressure: a batch's bytes go back when its step is done. Errors: the trainer's end the flow; a batch
  * without a finite loss is undone by the trainer, its records go to the dead letters. Completion: after the last step.
- * Snapshot: weights, optimizer and counters, and the batches that wait. A barrier overtakes those (Flink's unaligned
+ * Snapshot: weights, optimizer and counters, how far text was learnt, and the batches that wait. A barrier overtakes those (Flink's unaligned
  * barriers), so that a cut never takes longer than the steps under way, however much is in flight. Training goes on while
  * the snapshot's files are written, unless the cut is to be the last: the barrier leaves when they are, and what is done
  * meanwhile is reported behind it. A barrier for `deploy` leaves at once, and has its files when `writing` resolves; what it
@@ -80,6 +81,7 @@ class TrainLoop implements Listener<TokenBatch> {
   readonly #barriersLeaving = new Set<Barrier>();
   #stepsDone = 0;
   #totals: StepTotals = { tokens: 0, bytes: 0, bits: 0 };
+  #seen = nothingSeen;
   #finalCutWanted = false;
   #sourceCompleted = false;
   /** Another graph goes on behind a barrier that came by. */
@@ -168,6 +170,7 @@ class TrainLoop implements Listener<TokenBatch> {
     await before;
     this.#stepsDone = result.step;
     this.#stepsUnderWay -= 1;
+    this.#seen = seenAfter(this.#seen, item.value);
     item.source.window.give(item.bytes);
     const report = this.#report(item.value, result);
     this.#advance();
@@ -248,11 +251,12 @@ class TrainLoop implements Listener<TokenBatch> {
     snapshot: Snapshot,
     source: Source,
   ): { readonly trainer: Snapshot; readonly vocabulary: readonly OldTokens[] | undefined } {
-    const { step, totals, waiting, trainer, vocabulary } = readState(this.#uid, () =>
+    const { step, totals, seen, waiting, trainer, vocabulary } = readState(this.#uid, () =>
       trainStateSchema.parse(snapshot.state),
     );
     this.#stepsDone = step;
     this.#totals = totals;
+    this.#seen = seen;
     for (const value of waiting.map(batchFromJson)) {
       const bytes = packedBytes(value);
       source.window.take(bytes);
@@ -264,7 +268,7 @@ class TrainLoop implements Listener<TokenBatch> {
   /** The trainer takes the snapshot before any step that is asked for later, so that those need not wait for it. */
   #snapshot(barrier: Barrier, overtaken: readonly Item<TokenBatch>[]): void {
     const waiting = overtaken.map((item) => batchToJson(item.value));
-    const counts = { step: this.#stepsDone, totals: { ...this.#totals } };
+    const counts = { step: this.#stepsDone, totals: { ...this.#totals }, seen: seenToJson(this.#seen) };
     const writing = this.#trainer.snapshot().then(({ state: trainer, ...snapshot }) => {
       barrier.basket.set(this.#uid, { ...snapshot, state: { ...counts, waiting, trainer } });
     });
@@ -311,6 +315,7 @@ export const trainStepKind: OperatorKind = defineKind({
     const does = [...(model ? [model.does] : []), ...(hasOtherTokens ? ['rows of shared tokens kept'] : [])];
     return does.length > 0 ? { does: does.join('; '), refused: model?.refused ?? null, loses: [] } : null;
   },
+  forked: (_uid, snapshot, keepsOffsets) => (keepsOffsets ? snapshot : withoutOffsets(snapshot)),
   respelled: (snapshot, respelling) => {
     const { waiting, ...state } = trainStateSchema.parse(snapshot.state);
     const anew = waiting.flatMap((batch) => respellBatch(batch, respelling));

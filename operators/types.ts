@@ -1,5 +1,5 @@
 import type { StepInput } from '../model/types.ts';
-import type { WeightsVersion } from './ports.ts';
+import type { FinishReason, WeightsVersion } from './ports.ts';
 
 /** A record as a log holds it. Offsets count from 0 per partition and never repeat. */
 export interface LogRecord {
@@ -119,12 +119,28 @@ export interface Prompt {
   readonly id: string;
   /** The record that it came in. */
   readonly at: Coordinates;
+  /** The record's key, by which it can be taken back; a character for each byte. */
+  readonly key: string | null;
   readonly text: string;
   readonly maxTokens: number;
   readonly temperature: number;
   readonly topK: number;
   readonly topP: number;
   readonly seed: number;
+  /** In milliseconds since the epoch: the answer ends then, as far as it has come. */
+  readonly deadlineAtMs: number | null;
+  /** What becomes of the answer when new weights come; null for what the graph says. */
+  readonly onNewWeights: OnNewWeights | null;
+}
+
+/** See `SamplerRequest.onNewWeights`. */
+export type OnNewWeights = 'switch' | 'finish';
+
+/** A tombstone among the prompts: those before it with its key are taken back. */
+export interface Cancellation {
+  readonly cancels: string;
+  /** The record that it came in. */
+  readonly at: Coordinates;
 }
 
 export interface TokenizedPrompt extends Omit<Prompt, 'text'> {
@@ -139,9 +155,31 @@ export interface TokenDelta {
   /** 0 for the first delta of an answer, then rising by one. */
   readonly index: number;
   readonly tokens: Int32Array;
+  /** Their id is empty where an answer ended before any had spoken. */
   readonly weights: WeightsVersion;
   /** Set on the last delta of an answer. */
-  readonly finish: 'stop' | 'length' | null;
+  readonly finish: FinishReason | null;
+  /** On the last delta. */
+  readonly usage?: AnswerUsage;
+  /** On the last delta, where it is known of its weights. */
+  readonly freshness?: Freshness;
+}
+
+/** What an answer took, in tokens. */
+export interface AnswerUsage {
+  /** Of the prompt, as far as it was read; an end-of-text token in front of it counts too. */
+  readonly promptTokens: number;
+  readonly completionTokens: number;
+  /** Of the prompt's, those that had been read before, for another answer. */
+  readonly cachedTokens: number;
+}
+
+/** How long the newest text that weights have seen has taken, in milliseconds from when it was appended to its topic. */
+export interface Freshness {
+  /** Until a step had trained on it. */
+  readonly trainedMs: number;
+  /** Until the first token that those weights spoke in the answer. */
+  readonly spokenMs: number;
 }
 
 /** A part of an answer, as text; whole characters only. */

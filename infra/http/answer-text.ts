@@ -2,7 +2,7 @@ import { TextDecoder } from 'node:util';
 import { Observable } from 'rxjs';
 import type { OperatorFunction, Subscriber } from 'rxjs';
 import type { ChosenProbability } from '../../model/log-probabilities.ts';
-import type { SampleDelta, Tokenizer } from '../../operators/ports.ts';
+import type { FinishReason, SampleDelta, Tokenizer } from '../../operators/ports.ts';
 
 /** A token as it stands in an answer; or the one that ended it, which has no text. */
 export interface SpokenToken {
@@ -18,7 +18,7 @@ export interface TextPiece {
   readonly tokens: readonly SpokenToken[];
   /** Tokens that were made so far, those included that are not shown. */
   readonly made: number;
-  readonly finish: 'stop' | 'length' | null;
+  readonly finish: FinishReason | null;
 }
 
 /**

@@ -6,6 +6,7 @@ import type { TextPiece } from './answer-text.ts';
 import { ApiError } from './api-error.ts';
 import { givenTokens } from './given-tokens.ts';
 import type { Asked } from './openai-requests.ts';
+import { untilDeadline } from './until-deadline.ts';
 
 /** The model that speaks. */
 export interface SpeakingModel {
@@ -38,6 +39,8 @@ export interface AnswerPiece extends TextPiece {
   /** On an answer's first part, of each token of the prompt but the end-of-text one, when they were asked for. */
   readonly promptProbabilities: readonly ChosenProbability[] | null;
   readonly weights: WeightsVersion;
+  /** Tokens of the prompt that had been read before. */
+  readonly reused: number;
 }
 
 /** Parts of an answer that one reader has let wait, as one. */
@@ -107,6 +110,7 @@ export class Answering {
       prompt: prompt.tokens,
       maxTokens: maxTokens ?? model.maxContext - prompt.tokens.length,
       seed: asked.seed + at,
+      onNewWeights: asked.onNewWeights,
       stopTokens: [tokenizer.endOfText],
       topLogProbabilities: top ?? undefined,
       topPromptLogProbabilities: isScored ? (top ?? undefined) : undefined,
@@ -114,10 +118,13 @@ export class Answering {
     return new Observable<AnswerPiece>((subscriber) => {
       let promptProbabilities: readonly ChosenProbability[] | null = null;
       let weights: WeightsVersion = { id: '', step: 0 };
+      let reused = 0;
       const deltas = sampler.sample({ ...request, maxTokens: Math.max(1, request.maxTokens) }).pipe(
+        untilDeadline(asked.deadlineMs),
         map((delta) => {
           promptProbabilities = delta.promptLogProbabilities ?? null;
           weights = delta.weights;
+          reused = delta.read?.reused ?? reused;
           return delta;
         }),
         answerText(tokenizer, isSilent ? [] : stop),
@@ -126,6 +133,7 @@ export class Answering {
           index,
           promptProbabilities,
           weights,
+          reused,
         })),
       );
       return deltas.subscribe(subscriber);

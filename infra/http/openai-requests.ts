@@ -1,10 +1,11 @@
 import { randomInt } from 'node:crypto';
 import { z } from 'zod';
+import type { OnNewWeights } from '../../operators/types.ts';
 import { ApiError } from './api-error.ts';
 
 /*
- * What `/v1/completions` and `/v1/chat/completions` take: OpenAI's fields, and vLLM's names for settings that OpenAI does
- * not have. Fields that say nothing about the answer, such as `user`, are passed over; those that would change it and
+ * What `/v1/completions` and `/v1/chat/completions` take: OpenAI's fields, vLLM's names for settings that OpenAI does not
+ * have, and names of ours for what only a model that is learning needs. Fields that say nothing about the answer, such as `user`, are passed over; those that would change it and
  * can't be followed are refused.
  */
 
@@ -36,6 +37,8 @@ const shared = {
   logit_bias: z.record(z.string().regex(/^\d+$/), z.number().min(-100).max(100)).nullish(),
   seed: z.int().nullish(),
   stop,
+  deadline_ms: z.int().min(1).nullish(),
+  on_new_weights: z.enum(['switch', 'finish']).nullish(),
 };
 
 const tokens = z.array(z.int().min(0)).min(1);
@@ -87,6 +90,9 @@ export interface Asked {
   /** Of the first answer; the others have the numbers behind it. */
   readonly seed: number;
   readonly settings: Settings;
+  /** The answers end then, as far as they have come. Null for no deadline. */
+  readonly deadlineMs: number | null;
+  readonly onNewWeights: OnNewWeights;
   /** Null for as many as there is room for. */
   readonly maxTokens: number | null;
   /** Likeliest tokens to tell with each one, or null to tell no probabilities. */
@@ -144,6 +150,8 @@ function sharedOf(request: z.output<z.ZodObject<typeof shared>>): Omit<Asked, 'm
     isStream: request.stream ?? false,
     includesUsage: request.stream_options?.include_usage ?? false,
     stop: request.stop ?? [],
+    deadlineMs: request.deadline_ms ?? null,
+    onNewWeights: request.on_new_weights ?? 'switch',
     seed: Math.abs(request.seed ?? randomInt(2 ** 31)),
     settings: {
       temperature: request.temperature ?? 1,

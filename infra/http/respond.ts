@@ -39,30 +39,30 @@ function whole({ asked, prompts, form }: Exchange, pieces: readonly AnswerPiece[
   const count = prompts.length * asked.n;
   const answers = Array.from({ length: count }, (_, at) => pieces.filter(({ index }) => index === at));
   const choices = answers.map((own) => form.whole(own));
-  const made = answers.map((own) => own.at(-1)?.made ?? 0);
+  const last = answers.flatMap((own) => own.at(-1) ?? []);
   const [first] = pieces;
   return {
     ...form.head,
     object: form.object,
     ...(first && { system_fingerprint: fingerprint(first) }),
     choices,
-    usage: usageOf(prompts, made),
+    usage: usageOf(asked, prompts, last),
   };
 }
 
 /** Server-sent events as OpenAI's API has them: chunks, the usage where it is asked for, and `[DONE]`. */
 async function* events({ asked, prompts, answers, form, over }: Exchange): AsyncGenerator<string> {
-  const made = new Map<number, number>();
+  const last = new Map<number, AnswerPiece>();
   const head = { ...form.head, object: form.chunkObject };
   const usage = asked.includesUsage ? { usage: null } : {};
   try {
     for await (const piece of asyncValues(answers.pipe(takeUntil(over)), waiting)) {
-      const isFirst = !made.has(piece.index);
-      made.set(piece.index, piece.made);
+      const isFirst = !last.has(piece.index);
+      last.set(piece.index, piece);
       if (!isFirst && showsNothing(piece, asked)) continue;
       yield event({ ...head, system_fingerprint: fingerprint(piece), choices: [form.chunk(piece, isFirst)], ...usage });
     }
-    if (asked.includesUsage) yield event({ ...head, choices: [], usage: usageOf(prompts, made.values()) });
+    if (asked.includesUsage) yield event({ ...head, choices: [], usage: usageOf(asked, prompts, last.values()) });
     yield 'data: [DONE]\n\n';
   } catch (error) {
     // The status has been sent long ago; clients look for an error in the events.

@@ -2,12 +2,13 @@ import { randomUUID } from 'node:crypto';
 import type { Tokenizer } from '../../operators/ports.ts';
 import type { AnswerPiece, Prompt } from './answering.ts';
 import { chatLogprobs, completionLogprobs, promptAsSpoken } from './choice-logprobs.ts';
-import type { AskedChat, AskedCompletion } from './openai-requests.ts';
+import type { Asked, AskedChat, AskedCompletion } from './openai-requests.ts';
 
 export interface Usage {
   readonly prompt_tokens: number;
   readonly completion_tokens: number;
   readonly total_tokens: number;
+  readonly prompt_tokens_details: { readonly cached_tokens: number };
 }
 
 /** What one kind of request makes of the parts of its answers. */
@@ -75,15 +76,23 @@ export function chatForm(asked: AskedChat, tokenizer: Tokenizer): ResponseForm {
   };
 }
 
-/** Counts what was read and said. The end-of-text token in front of a prompt counts too: the model reads it. */
-export function usageOf(prompts: readonly Prompt[], made: Iterable<number>): Usage {
+/**
+ * Counts what was read and said. The end-of-text token in front of a prompt counts too: the model reads it. Of each answer
+ * its last part is given, in any order; of a prompt's tokens, those are cached that its first answer found so.
+ */
+export function usageOf({ n }: Asked, prompts: readonly Prompt[], last: Iterable<AnswerPiece>): Usage {
   const promptTokens = prompts.reduce((sum, { tokens }) => sum + tokens.length, 0);
   let completionTokens = 0;
-  for (const count of made) completionTokens += count;
+  let cachedTokens = 0;
+  for (const { index, made, reused } of last) {
+    completionTokens += made;
+    if (index % n === 0) cachedTokens += reused;
+  }
   return {
     prompt_tokens: promptTokens,
     completion_tokens: completionTokens,
     total_tokens: promptTokens + completionTokens,
+    prompt_tokens_details: { cached_tokens: cachedTokens },
   };
 }
 

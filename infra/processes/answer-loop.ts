@@ -2,6 +2,13 @@ import type { ModelSampler } from '../../model/sampler.ts';
 import type { WeightsFile, WeightsVersion } from '../../operators/ports.ts';
 import type { AnswerRequest, SamplerEvent } from './sampler-protocol.ts';
 
+/** Weights that wait for their turn. */
+interface NextWeights {
+  readonly weights: WeightsFile;
+  readonly taken: () => void;
+  readonly refused: (error: unknown) => void;
+}
+
 interface OpenAnswer extends AnswerRequest {
   readonly finish: () => void;
   readonly fail: (error: unknown) => void;
@@ -20,7 +27,9 @@ export class AnswerLoop {
   readonly #emit: (event: SamplerEvent) => void;
   readonly #share: number;
   readonly #open = new Map<string, OpenAnswer>();
-  #weights: WeightsVersion | null = null;
+  /** By the numbers that the sampler gave them: those that may still speak. */
+  readonly #weights = new Map<number, WeightsVersion>();
+  #next: NextWeights | null = null;
   #running = false;
   /** Rest that is due. */
   #restMs = 0;
@@ -31,19 +40,24 @@ export class AnswerLoop {
     this.#share = share;
   }
 
-  /** Throws, and speaks on with the old weights, when the file is bad. */
-  load({ path, id, step }: WeightsFile): void {
-    this.#sampler.load(path);
-    const isFirst = this.#weights === null;
-    this.#weights = { id, step };
-    if (isFirst) for (const answer of this.#open.values()) this.#submit(answer);
+  /**
+   * Resolves when the weights speak, which is at once but where answers still end on the weights before the last: those
+   * come first. Meanwhile newer ones take the place of these, and this resolves too. Rejects, and speaks on with the old
+   * ones, when the file is bad.
+   */
+  load(weights: WeightsFile): Promise<void> {
+    return new Promise((taken, refused) => {
+      this.#next?.taken();
+      this.#next = { weights, taken, refused };
+      this.#takeNext();
+    });
   }
 
   answer(request: AnswerRequest): Promise<void> {
     return new Promise((finish, fail) => {
       const answer: OpenAnswer = { ...request, finish, fail };
       this.#open.set(request.id, answer);
-      if (this.#weights) this.#submit(answer);
+      if (this.#hasWeights) this.#submit(answer);
     });
   }
 
@@ -51,6 +65,29 @@ export class AnswerLoop {
     this.#sampler.cancel(id);
     this.#open.get(id)?.finish();
     this.#open.delete(id);
+    this.#takeNext();
+  }
+
+  get #hasWeights(): boolean {
+    return this.#weights.size > 0;
+  }
+
+  #takeNext(): void {
+    const next = this.#next;
+    if (!next || !this.#sampler.mayLoad) return;
+    this.#next = null;
+    try {
+      const { path, ...weights } = next.weights;
+      const isFirst = !this.#hasWeights;
+      const { version } = this.#sampler.load(path);
+      // No more than the ones before these can still speak.
+      for (const old of this.#weights.keys()) if (old < version - 1) this.#weights.delete(old);
+      this.#weights.set(version, weights);
+      if (isFirst) for (const answer of this.#open.values()) this.#submit(answer);
+      next.taken();
+    } catch (error) {
+      next.refused(error);
+    }
   }
 
   #submit({ id, request, fail }: OpenAnswer): void {
@@ -67,17 +104,21 @@ export class AnswerLoop {
   }
 
   #step(): void {
-    this.#running = this.#sampler.busy && this.#weights !== null;
-    if (!this.#running || !this.#weights) return;
+    this.#running = this.#sampler.busy && this.#hasWeights;
+    if (!this.#running) return;
     const startMs = performance.now();
     const deltas = this.#sampler.step();
     this.#restMs += (performance.now() - startMs) * (1 / this.#share - 1);
-    this.#emit({ weights: this.#weights, deltas });
+    for (const [version, weights] of this.#weights) {
+      const spoken = deltas.filter((delta) => delta.version === version);
+      if (spoken.length > 0) this.#emit({ weights, deltas: spoken });
+    }
     for (const { id, finish } of deltas) {
       if (!finish) continue;
       this.#open.get(id)?.finish();
       this.#open.delete(id);
     }
+    this.#takeNext();
     this.#goOn();
   }
 

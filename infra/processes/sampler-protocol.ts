@@ -17,13 +17,14 @@ export interface AnswerRequest {
 /** What the sampler process is asked for. `start` comes first, once. */
 export type SamplerMethods = {
   readonly start: (settings: SamplerSettings) => Promise<void>;
-  readonly load: (weights: WeightsFile) => void;
+  /** Done when the weights speak, or newer ones do. */
+  readonly load: (weights: WeightsFile) => Promise<void>;
   /** Done when the answer is, or cancelled; its tokens come as events before that. */
   readonly answer: (request: AnswerRequest) => Promise<void>;
   readonly cancel: (id: string) => void;
 };
 
-/** Of all answers under way, what one step of the model brought. */
+/** Of the answers under way, what one step of the model brought with these weights. */
 export interface SamplerEvent {
   readonly weights: WeightsVersion;
   readonly deltas: readonly SamplerDelta[];

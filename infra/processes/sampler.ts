@@ -37,7 +37,7 @@ export async function startSampler(options: SamplerProcessOptions): Promise<Samp
     env: { ...oneThread, ...env },
     logger,
     onEvent: ({ weights, deltas }) => {
-      for (const { id, ...delta } of deltas) answers.get(id)?.next({ ...delta, weights });
+      for (const { id, version: _version, ...delta } of deltas) answers.get(id)?.next({ ...delta, weights });
     },
   });
   try {
@@ -63,8 +63,8 @@ class ChildSampler implements SamplerProcess {
     return this.#host.pid;
   }
 
-  load({ id, step, path }: WeightsFile): Promise<void> {
-    return this.#host.call('load', { id, step, path });
+  load(weights: WeightsFile): Promise<void> {
+    return this.#host.call('load', weights);
   }
 
   sample(request: SampleRequest): Observable<SampleDelta> {

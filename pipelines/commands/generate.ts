@@ -4,12 +4,14 @@ import { Command, Option } from 'commander';
 import { MillraceError } from '../../operators/errors.ts';
 import type { TopicLog } from '../../operators/ports.ts';
 import type { Formats } from '../../operators/formats.ts';
-import { promptContent } from '../../operators/prompts.ts';
+import { MOST_PROMPT_BYTES, promptContent } from '../../operators/prompts.ts';
 import type { PromptFields } from '../../operators/prompts.ts';
 import type { LogRecord } from '../../operators/types.ts';
+import { toBytes } from '../../operators/units.ts';
 import { AnswerParts, GENERATIONS, GENERATIONS_LIVE } from '../topics/answer-parts.ts';
 import { follow, positionsFrom } from '../topics/follow.ts';
-import { duration, printable } from '../terminal/format.ts';
+import { answerFooter } from '../terminal/answer-footer.ts';
+import { duration, printable, size } from '../terminal/format.ts';
 import { currentJob, dataFolder } from '../job/job-folder.ts';
 import { nameOf } from '../job/open-log.ts';
 import type { LogPlace } from '../job/open-log.ts';
@@ -25,13 +27,15 @@ import type { Session } from './session.ts';
 
 interface GenerateFlags extends Settings, TopicFlags {
   readonly timeout: number;
+  /** In milliseconds. */
+  readonly deadline?: number;
   readonly json?: true;
 }
 
-type Settings = Omit<PromptFields, 'prompt' | 'id'>;
+type Settings = Omit<PromptFields, 'prompt' | 'id' | 'deadline'>;
 
 const PROMPTS = 'prompts';
-const MAX_PROMPT_BYTES = 1024 * 1024;
+const MAX_PROMPT_BYTES = toBytes(MOST_PROMPT_BYTES);
 
 const EXAMPLES = `
 Needs a job that runs on the same data folder (millrace up). Settings that are not given are the graph's.
@@ -55,6 +59,9 @@ export function generateCommand(): Command {
     .option('--top-p <p>', 'only the likeliest tokens that together reach this probability', decimal(1e-6, 1))
     .option('--seed <n>', 'same seed, same weights, same prompt: same answer', integer(0))
     .addOption(
+      new Option('--deadline <duration>', 'end the answer then, as far as it has come').argParser(milliseconds),
+    )
+    .addOption(
       new Option('--timeout <duration>', 'give up when nothing has come for so long')
         .argParser(milliseconds)
         .default(60_000, '60s'),
@@ -70,13 +77,14 @@ export function generateCommand(): Command {
 }
 
 async function generate(session: Session, argument: string | undefined, flags: GenerateFlags): Promise<void> {
-  const { graph, dataDir, brokers, timeout, json, ...settings } = flags;
+  const { graph, dataDir, brokers, timeout, json, deadline, ...settings } = flags;
   const { place, formats } = topicsOf({ dataDir, brokers, ...(graph === undefined ? {} : { graph }) });
   if (argument === undefined && process.stdin.isTTY) {
     throw new MillraceError('bad-usage', 'Give the model a prompt: millrace generate "The people of the"');
   }
   const prompt = argument === undefined || argument === '-' ? await readPrompt(session.signal) : argument;
   if (prompt.trim() === '') throw new MillraceError('bad-usage', 'The prompt is empty. Give the model some text.');
+  requireShort(Buffer.byteLength(prompt));
   if (!place.brokers && !currentJob(dataFolder(dataDir))) {
     throw new MillraceError(
       'no-answer',
@@ -88,7 +96,10 @@ async function generate(session: Session, argument: string | undefined, flags: G
     const positions = await positionsFrom(log, GENERATIONS, 'latest', null);
     const hasLive = (await log.topics()).some(({ name }) => name === GENERATIONS_LIVE);
     if (hasLive) positions.push(...(await positionsFrom(log, GENERATIONS_LIVE, 'latest', null)));
-    const id = await ask(log, formats, prompt, settings);
+    const id = await ask(log, formats, prompt, {
+      ...settings,
+      ...(deadline === undefined ? {} : { deadlineMs: deadline }),
+    });
     const answer = deltasOf(id, follow(log, positions, session), formats, timeout, place);
     if (!json) await printAnswer(session, prompt, answer);
     else for await (const delta of answer) await session.print(`${JSON.stringify(delta)}\n`);
@@ -102,8 +113,11 @@ async function printAnswer(session: Session, prompt: string, answer: AsyncIterab
   const isLive = isTerminal(process.stdout);
   if (isLive) await session.print(styleFor(process.stdout).bold(printable(prompt)));
   let hasBegun = false;
+  let last: PublishedDelta | null = null;
   try {
-    for await (const { index, text } of answer) {
+    for await (const delta of answer) {
+      const { index, text } = delta;
+      last = delta;
       if (index === 0 && hasBegun) console.error('\nmillrace: the job started again, and so does the answer:');
       hasBegun = true;
       await session.print(isLive ? printable(text) : text);
@@ -111,6 +125,7 @@ async function printAnswer(session: Session, prompt: string, answer: AsyncIterab
   } finally {
     if (isLive || hasBegun) await session.print('\n');
   }
+  if (isLive && last && last.finish !== null) console.error(styleFor(process.stderr).dim(answerFooter(last)));
 }
 
 /**
@@ -155,13 +170,19 @@ async function readPrompt(signal: AbortSignal): Promise<string> {
   for await (const chunk of stdin) {
     chunks.push(chunk);
     bytes += chunk.length;
-    if (bytes > MAX_PROMPT_BYTES) {
-      throw new MillraceError('bad-usage', 'The prompt is longer than 1 MB. Give the model its last part only.');
-    }
+    requireShort(bytes);
   }
   return Buffer.concat(chunks)
     .toString('utf8')
     .replace(/\r?\n$/, '');
+}
+
+function requireShort(bytes: number): void {
+  if (bytes <= MAX_PROMPT_BYTES) return;
+  throw new MillraceError(
+    'bad-usage',
+    `The prompt is longer than ${size(MAX_PROMPT_BYTES)}. Ask with its last part only.`,
+  );
 }
 
 function unanswered(place: LogPlace, timeoutMs: number): MillraceError {

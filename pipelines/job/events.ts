@@ -1,5 +1,5 @@
 import type { EngineSettings } from '../../model/settings.ts';
-import type { CutReason, WeightsVersion } from '../../operators/index.ts';
+import type { AnswerUsage, CutReason, FinishReason, Freshness, WeightsVersion } from '../../operators/index.ts';
 import type { Results } from '../promotion/judge.ts';
 import type { Verdict } from '../promotion/promotion-state.ts';
 import type { Plan } from '../redeploy/plan.ts';
@@ -15,6 +15,8 @@ export type JobEvent =
   | LagEvent
   | CheckpointEvent
   | GenerationEvent
+  | FreshnessEvent
+  | WeightsEvent
   | PromotionEvent
   | DeadLetterEvent
   | DeploymentEvent
@@ -100,8 +102,26 @@ export interface GenerationEvent {
   readonly id: string;
   readonly prompt: string | null;
   readonly text: string;
-  readonly finish: 'stop' | 'length';
-  readonly weights: { readonly id: string; readonly step: number };
+  readonly finish: FinishReason;
+  readonly weights: WeightsVersion;
+  readonly usage?: AnswerUsage;
+  readonly freshness?: Freshness;
+}
+
+/** Weights of this run have spoken their first token. */
+export interface FreshnessEvent extends Freshness {
+  readonly event: 'freshness';
+  readonly weights: WeightsVersion;
+}
+
+/** Weights do not speak, and the ones before them go on. */
+export interface WeightsEvent {
+  readonly event: 'weights';
+  readonly outcome: 'refused';
+  readonly weights: WeightsVersion;
+  /** One of README's codes, where the fault has one. */
+  readonly code: string | null;
+  readonly reason: string;
 }
 
 /** It was decided whether a snapshot speaks. */

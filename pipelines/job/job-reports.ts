@@ -1,17 +1,17 @@
-import { EMPTY, catchError, exhaustMap, from, interval } from 'rxjs';
-import type { Subscription } from 'rxjs';
+import { EMPTY, Subscription, catchError, exhaustMap, from, interval } from 'rxjs';
 import { countParameters } from '../../model/config.ts';
-import type { MillraceError } from '../../operators/errors.ts';
+import { MillraceError } from '../../operators/errors.ts';
 import type { Source } from '../../operators/flow.ts';
-import type { Checkpoint, DeadLetters, Logger } from '../../operators/index.ts';
+import type { Checkpoint, DeadLetters, Logger, WeightsVersion } from '../../operators/index.ts';
+import { freshnessOf } from '../../operators/numbered-answer.ts';
 import type { CheckpointReport, Report } from '../../operators/types.ts';
 import { trainingStream } from '../spec/streams.ts';
 import type { JobEvent, ListeningEvent, SummaryEvent } from './events.ts';
 import type { OpenJob } from './open-job.ts';
 import { Progress } from './progress.ts';
-import type { Trained } from './saved-checkpoints.ts';
+import type { Reached } from './restored-cut.ts';
 import { spokenWeights } from './spoken-weights.ts';
-import type { Voice } from './voice.ts';
+import type { RefusedWeights, Voice } from './voice.ts';
 
 export interface JobReportsOptions {
   readonly job: OpenJob;
@@ -31,7 +31,9 @@ export class JobReports {
   #job: OpenJob;
   readonly #progress: Progress;
   readonly #startedMs = performance.now();
-  readonly #lag: Subscription;
+  readonly #listening = new Subscription();
+  /** The newest weights that have been heard. */
+  #spokenId = '';
   #checkpoint: string | null = null;
   #hasCut = false;
   #isReady = false;
@@ -54,10 +56,13 @@ export class JobReports {
         onEvent({ event: 'deadletter', ...letter.at, code: letter.code, message: letter.message });
       },
     };
-    this.#lag = interval(LAG_EVERY_MS)
+    const lag = interval(LAG_EVERY_MS)
       // A log that fails here fails the streams too, and they say so better.
       .pipe(exhaustMap(() => from(this.#refreshLag()).pipe(catchError(() => EMPTY))))
       .subscribe(() => (this.#heardAtMs = performance.now()));
+    this.#listening.add(lag);
+    this.#listening.add(options.voice.refused.subscribe((refused) => this.#refused(refused)));
+    this.#listening.add(options.voice.spoke.subscribe((weights) => this.#heard(weights)));
   }
 
   /** When the log was last known to answer, by `performance.now()`. */
@@ -77,14 +82,14 @@ export class JobReports {
   }
 
   /** The training stream is about to go on from a cut, or to begin without one. */
-  restored(checkpoint: Checkpoint | null, reached: Trained | null): void {
+  restored(checkpoint: Checkpoint | null, reached: Reached | null): void {
     this.#progress.goOnFrom(reached);
     this.#hasCut = checkpoint !== null;
-    if (checkpoint) this.#speakWith(checkpoint, this.#step);
+    if (checkpoint) this.#speakWith(checkpoint, reached);
   }
 
   /** The training stream of another graph goes on where this one is. */
-  handedOver(reached: Trained | null): void {
+  handedOver(reached: Reached | null): void {
     this.#progress.goOnFrom(reached);
     this.#hasCut = true;
   }
@@ -125,19 +130,20 @@ export class JobReports {
       if (!this.#hasCut) source.requestCut('timer');
       this.#hasCut = true;
     }
-    if (report.event === 'checkpoint') this.stored(report, this.#step);
+    if (report.event === 'checkpoint') this.stored(report, this.#progress.reached);
   }
 
-  /** A cut of the training stream is stored, which was made at a step. */
-  stored(report: CheckpointReport, step: number): void {
+  /** A cut of the training stream is stored, which was so far. */
+  stored(report: CheckpointReport, reached: Reached | null): void {
     this.#checkpoint = report.id;
-    this.#options.onEvent({ ...report, step });
-    this.#speakWith(report, step);
+    this.#options.onEvent({ ...report, step: reached?.step ?? 0 });
+    this.#speakWith(report, reached);
   }
 
   /** A report of a stream beside the training. */
   spoken(report: Report): void {
     if (report.event !== 'generation') return;
+    this.#heard(report.weights);
     const answer = this.#options.voice.answered(report);
     if (answer) this.#options.onEvent(answer);
   }
@@ -165,7 +171,7 @@ export class JobReports {
   }
 
   close(): void {
-    this.#lag.unsubscribe();
+    this.#listening.unsubscribe();
   }
 
   async #refreshLag(): Promise<void> {
@@ -177,8 +183,22 @@ export class JobReports {
     return this.#progress.reached.step;
   }
 
-  #speakWith({ id, path }: Pick<CheckpointReport, 'id' | 'path'>, step: number): void {
+  #heard(weights: WeightsVersion): void {
+    // Ids rise; and at each swap, some answers may end on older weights.
+    if (weights.id <= this.#spokenId) return;
+    this.#spokenId = weights.id;
+    const freshness = freshnessOf(weights, Date.now());
+    if (freshness) this.#options.onEvent({ event: 'freshness', weights, ...freshness });
+  }
+
+  #refused({ weights: { path: _path, ...weights }, error }: RefusedWeights): void {
+    const code = error instanceof MillraceError ? error.code : null;
+    const reason = error instanceof Error ? error.message : String(error);
+    this.#options.onEvent({ event: 'weights', outcome: 'refused', weights, code, reason });
+  }
+
+  #speakWith({ id, path }: Pick<CheckpointReport, 'id' | 'path'>, reached: Reached | null): void {
     const weights = spokenWeights(path, this.#job.graph.model);
-    this.#taker.offer({ id, step, path: weights });
+    this.#taker.offer({ id, ...this.#progress.weightsAt(reached), path: weights });
   }
 }

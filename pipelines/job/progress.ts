@@ -1,9 +1,9 @@
-import type { Reading, TopicLog } from '../../operators/index.ts';
-import type { StepReport } from '../../operators/types.ts';
+import type { Reading, StepReport, TopicLog, WeightsVersion } from '../../operators/index.ts';
+import { nothingSeen, seenAfter } from '../../operators/watermark.ts';
 import type { PartitionLag, StepEvent } from './events.ts';
-import type { Trained } from './saved-checkpoints.ts';
+import type { Reached } from './restored-cut.ts';
 
-const NOTHING: Trained = { step: 0, totals: { tokens: 0, bytes: 0, bits: 0 } };
+const NOTHING: Reached = { step: 0, totals: { tokens: 0, bytes: 0, bits: 0 }, seen: nothingSeen };
 const RATE_WINDOW_MS = 10_000;
 /** The first steps come in pairs, since two are under way at once. */
 const LEAST_RATE_MS = 500;
@@ -11,10 +11,11 @@ const LEAST_RATE_MS = 500;
 /** Makes events of step reports: adds what only time and the log can tell, the rate and the lag. */
 export class Progress {
   readonly #log: TopicLog;
-  readonly #trained = new Map<string, number>();
   readonly #recent: { readonly atMs: number; readonly tokens: number }[] = [];
   #lags: readonly PartitionLag[] = [];
-  #reached: Trained = NOTHING;
+  #reached: Reached = NOTHING;
+  /** When the newest step of this run was done. */
+  #trainedAtMs: number | null = null;
   #runSteps = 0;
   #runTokens = 0;
 
@@ -23,8 +24,20 @@ export class Progress {
   }
 
   /** How far the job's training is. */
-  get reached(): Trained {
+  get reached(): Reached {
     return this.#reached;
+  }
+
+  /** What weights say of themselves that come from a cut which was so far. */
+  weightsAt(reached: Reached | null): Omit<WeightsVersion, 'id'> {
+    const { step, seen } = reached ?? NOTHING;
+    const trainedAtMs = step === this.#reached.step ? this.#trainedAtMs : null;
+    return {
+      step,
+      seen: seen.watermark,
+      ...(seen.textAtMs > 0 ? { textAtMs: seen.textAtMs } : {}),
+      ...(trainedAtMs === null ? {} : { trainedAtMs }),
+    };
   }
 
   /** Over all partitions, as last looked up. */
@@ -43,19 +56,20 @@ export class Progress {
   }
 
   /** Training goes on from a cut, or begins when there is none: how far it was. */
-  goOnFrom(reached: Trained | null): void {
+  goOnFrom(reached: Reached | null): void {
+    const before = this.#reached.step;
     this.#reached = reached ?? NOTHING;
-    this.#trained.clear();
+    if (this.#reached.step !== before) this.#trainedAtMs = null;
   }
 
   step(report: StepReport): StepEvent {
     const atMs = performance.now();
-    this.#reached = report;
+    this.#reached = { step: report.step, totals: report.totals, seen: seenAfter(this.#reached.seen, report) };
+    this.#trainedAtMs = Date.now();
     this.#runSteps += 1;
     this.#runTokens += report.tokens;
     this.#recent.push({ atMs, tokens: report.tokens });
     while (this.#recent.length > 2 && atMs - (this.#recent[0]?.atMs ?? 0) > RATE_WINDOW_MS) this.#recent.shift();
-    for (const { topic, partition, to } of report.spans) this.#trained.set(`${topic}/${partition}`, to);
     const { step, loss, bitsPerByte, tokens, bytes, lr, gradNorm, skipped, totals } = report;
     return {
       event: 'step',
@@ -83,7 +97,7 @@ export class Progress {
     this.#lags = reads.map(({ topic, partition, from }) => {
       const key = `${topic}/${partition}`;
       // Others may have read on since this job has last trained on records of the partition.
-      const offset = Math.max(from, this.#trained.get(key) ?? from);
+      const offset = Math.max(from, this.#reached.seen.watermark[key] ?? from);
       const end = ends.get(key) ?? offset;
       return { topic, partition, offset, end, lag: Math.max(0, end - offset) };
     });

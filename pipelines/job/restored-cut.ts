@@ -2,6 +2,7 @@ import { MillraceError } from '../../operators/errors.ts';
 import type { Checkpoint, Snapshot } from '../../operators/index.ts';
 import { readState } from '../../operators/stateful.ts';
 import { trainStateSchema } from '../../operators/train-state.ts';
+import type { Seen } from '../../operators/watermark.ts';
 import type { Step } from '../spec/graph.ts';
 import type { Trained } from './saved-checkpoints.ts';
 
@@ -24,8 +25,13 @@ export function requireOwners(
   );
 }
 
+/** How far a training was, and in which text. */
+export interface Reached extends Trained {
+  readonly seen: Seen;
+}
+
 /** How far the training in a cut was. */
-export function reachedIn(cut: Pick<Checkpoint, 'states'> | null, steps: readonly Step[]): Trained | null {
+export function reachedIn(cut: Pick<Checkpoint, 'states'> | null, steps: readonly Step[]): Reached | null {
   return stateOf(cut, steps, 'trainStep', (uid, { state }) => readState(uid, () => trainStateSchema.parse(state)));
 }
 

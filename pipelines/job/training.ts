@@ -242,7 +242,7 @@ export class Training {
     const [, steps = []] = trainingStream(this.#job.graph) ?? [];
     if (!this.#store) throw new MillraceError('job-busy', 'The stream that this cut is of does not run any more.');
     const report = await storeCut(barrier, this.#store);
-    this.#options.reports.stored(report, reachedIn({ states: barrier.basket }, steps)?.step ?? 0);
+    this.#options.reports.stored(report, reachedIn({ states: barrier.basket }, steps));
     return report;
   }
 

@@ -2,6 +2,7 @@ import {
   BehaviorSubject,
   EMPTY,
   ReplaySubject,
+  Subject,
   Subscription,
   catchError,
   combineLatest,
@@ -11,9 +12,11 @@ import {
   mergeMap,
   switchMap,
   take,
+  tap,
   timer,
 } from 'rxjs';
 import type { Observable } from 'rxjs';
+import { MillraceError } from '../../operators/errors.ts';
 import { promptContent } from '../../operators/prompts.ts';
 import type {
   Formats,
@@ -23,6 +26,7 @@ import type {
   Sampler,
   TopicLog,
   WeightsFile,
+  WeightsVersion,
 } from '../../operators/index.ts';
 import { LivePrompts } from '../promotion/live-prompts.ts';
 import type { TextDelta } from '../../operators/types.ts';
@@ -40,6 +44,12 @@ export interface VoiceJob {
 /** A standing prompt that is not answered for so long is given up. */
 const PATIENCE_MS = 60_000;
 
+/** Weights that do not speak. */
+export interface RefusedWeights {
+  readonly weights: WeightsFile;
+  readonly error: unknown;
+}
+
 /** Keeps whichever sampler is running on the newest weights, asks the standing prompts, and puts answers together. */
 export class Voice {
   /** What it was asked last. */
@@ -50,6 +60,8 @@ export class Voice {
   /** The sampler that runs now; null while there is none. */
   readonly #sampler = new BehaviorSubject<Sampler | null>(null);
   #hasWeights = false;
+  readonly #refused = new Subject<RefusedWeights>();
+  readonly #spoke = new Subject<WeightsVersion>();
   readonly #asking = new Subscription();
   /** Standing prompts without an answer yet, by id. */
   readonly #asked = new Map<string, { readonly prompt: string; readonly atMs: number }>();
@@ -72,16 +84,29 @@ export class Voice {
     this.#newest.next(weights);
   }
 
+  /** Emits what a sampler has refused; it speaks on with what it had. */
+  get refused(): Observable<RefusedWeights> {
+    return this.#refused;
+  }
+
+  /** Emits the weights of each part of an answer to `sample`. */
+  get spoke(): Observable<WeightsVersion> {
+    return this.#spoke;
+  }
+
   /** Loads the newest weights into a sampler, now and whenever there are newer ones; a bad file is only reported. */
   keepCurrent(sampler: Sampler): Subscription {
     const load = (weights: WeightsFile): Observable<void> =>
       from(sampler.load(weights)).pipe(
         catchError((error: unknown) => {
-          this.#onWarning(`The weights of checkpoint ${weights.id} do not speak: ${String(error)}`);
+          // A sampler that died says nothing of the weights; its successor takes them.
+          const hasDied = error instanceof MillraceError && error.code === 'process-died';
+          if (!hasDied) this.#refused.next({ weights, error });
           return EMPTY;
         }),
       );
-    const listening = this.#newest.pipe(concatMap(load)).subscribe();
+    // Not one after the other: where some have to wait, newer ones take their place.
+    const listening = this.#newest.pipe(mergeMap(load)).subscribe();
     this.#sampler.next(sampler);
     listening.add(() => {
       if (this.#sampler.value === sampler) this.#sampler.next(null);
@@ -101,11 +126,12 @@ export class Voice {
       filter((sampler) => sampler !== null),
       take(1),
       switchMap((sampler) => sampler.sample(request)),
+      tap(({ weights }) => this.#spoke.next(weights)),
     );
   }
 
   /** The whole answer when this delta is its last, else null. */
-  answered({ id, index, text, finish, weights }: TextDelta): GenerationEvent | null {
+  answered({ id, index, text, finish, weights, usage, freshness }: TextDelta): GenerationEvent | null {
     const whole = (index === 0 ? '' : (this.#texts.get(id) ?? '')) + text;
     if (finish === null) {
       this.#texts.set(id, whole);
@@ -114,13 +140,16 @@ export class Voice {
     const prompt = this.#asked.get(id)?.prompt ?? null;
     this.#asked.delete(id);
     this.#texts.delete(id);
-    return { event: 'generation', id, prompt, text: whole, finish, weights };
+    const took = { ...(usage ? { usage } : {}), ...(freshness ? { freshness } : {}) };
+    return { event: 'generation', id, prompt, text: whole, finish, weights, ...took };
   }
 
   close(): void {
     this.#asking.unsubscribe();
     this.#newest.complete();
     this.#sampler.complete();
+    this.#refused.complete();
+    this.#spoke.complete();
     this.#heard.complete();
   }
 

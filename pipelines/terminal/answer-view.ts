@@ -14,6 +14,8 @@ interface Answer {
   /** What has not been shown yet. */
   text: string;
   isFinished: boolean;
+  /** Why, where it was not said to its end. */
+  ending: string;
 }
 
 /**
@@ -40,11 +42,12 @@ export class AnswerView {
       // After a restart, an answer that was under way begins again.
       if (answer && answer === this.#streaming) broken = this.#stop();
       const note = index > 0 ? 'goes on' : answer ? 'begins again' : '';
-      answer = { id, step: weights.step, note, text: '', isFinished: false };
+      answer = { id, step: weights.step, note, text: '', isFinished: false, ending: '' };
       this.#answers.set(id, answer);
     }
     answer.text += text;
     answer.isFinished = finish !== null;
+    answer.ending = finish === 'deadline' || finish === 'cancelled' ? this.#style.dim(` (${finish})`) : '';
     return broken + this.#flush();
   }
 
@@ -70,7 +73,7 @@ export class AnswerView {
       answer.text = '';
       if (answer.isFinished) {
         this.#answers.delete(answer.id);
-        out += this.#stop();
+        out += answer.ending + this.#stop();
       } else if (this.#isSilent() && this.#anotherHasText(answer)) {
         // To the end of the queue.
         this.#answers.delete(answer.id);

@@ -2,6 +2,7 @@ import type {
   CheckpointEvent,
   DeadLetterEvent,
   DeploymentEvent,
+  FreshnessEvent,
   GenerationEvent,
   JobEvent,
   LagEvent,
@@ -10,6 +11,7 @@ import type {
   ReadyEvent,
   StepEvent,
   SummaryEvent,
+  WeightsEvent,
 } from '../job/events.ts';
 import { describeEngine } from '../job/describe-engine.ts';
 import { count, counted, duration, figure, figures, oneLine, printable, rate, size, worstLag } from './format.ts';
@@ -36,6 +38,10 @@ export function eventLine(event: JobEvent, windowBitsPerByte: number | null, sty
       return `${checkpointLine(event)} at step ${count(event.step)}`;
     case 'generation':
       return sampleLine(event, style);
+    case 'freshness':
+      return freshnessLine(event, style);
+    case 'weights':
+      return weightsLine(event, style);
     case 'promotion':
       return promotionLine(event, style);
     case 'deadletter':
@@ -94,6 +100,16 @@ function sampleLine({ id, prompt, text, weights }: GenerationEvent, style: Style
   const said = oneLine(text);
   const shown = said.length > SAMPLE_LENGTH ? `${said.slice(0, SAMPLE_LENGTH)}…` : said;
   return `${style.dim(`step ${count(weights.step)} says`)}  ${style.bold(oneLine(prompt ?? id))} ▸ ${shown}`;
+}
+
+function freshnessLine({ weights, trainedMs, spokenMs }: FreshnessEvent, style: Style): string {
+  const since = `${duration(spokenMs)} after the newest text that it has read came in`;
+  return style.dim(`step ${count(weights.step)} speaks, ${since} (trained on after ${duration(trainedMs)})`);
+}
+
+function weightsLine({ weights, reason }: WeightsEvent, style: Style): string {
+  const what = `The weights of step ${count(weights.step)} (${weights.id}) do not speak; those before them go on`;
+  return style.warn(`${what}: ${printable(reason)}`);
 }
 
 function promotionLine({ verdict, snapshot, champion, reasons }: PromotionEvent, style: Style): string {

@@ -1,5 +1,5 @@
 import type { JobEvent, PartitionLag, StepEvent } from '../job/events.ts';
-import { age, count, figures, rate, worstLag } from './format.ts';
+import { age, count, duration, figures, rate, worstLag } from './format.ts';
 
 /** Steps over which the newest bits per byte are taken: few enough to be news, enough to be steady. */
 const WINDOW_STEPS = 100;
@@ -13,6 +13,7 @@ export class JobStatus {
   #steppedAtMs = 0;
   #savedAtMs: number | null = null;
   #speakingStep: number | null = null;
+  #freshMs: number | null = null;
   #lags: readonly PartitionLag[] = [];
   #awayFromMs: number | null = null;
   readonly #window: { readonly bits: number; readonly bytes: number }[] = [];
@@ -35,12 +36,16 @@ export class JobStatus {
       case 'generation':
         this.#speakingStep = event.weights.step;
         return;
+      case 'freshness':
+        this.#freshMs = event.spokenMs;
+        return;
       case 'outage':
         this.#awayFromMs = event.state === 'waiting' ? nowMs : null;
         return;
       case 'plan':
       case 'ready':
       case 'listening':
+      case 'weights':
       case 'promotion':
       case 'deadletter':
       case 'deployment':
@@ -95,6 +100,7 @@ export class JobStatus {
       this.#speakingStep === null
         ? ['nobody speaks yet', 'voice none']
         : [`step ${speaking} speaks`, `voice ${speaking}`],
+      ...freshness(this.#freshMs),
     ];
   }
 
@@ -102,4 +108,11 @@ export class JobStatus {
     const stepMs = tokensPerSecond > 0 ? (tokens * 1000) / tokensPerSecond : 0;
     return sinceMs > Math.max(IDLE_MS, IDLE_STEPS * stepMs);
   }
+}
+
+/** How long the newest text took to be spoken of, once that is known. */
+function freshness(ms: number | null): readonly (readonly [words: string, short: string])[] {
+  if (ms === null) return [];
+  const took = duration(ms);
+  return [[`${took} from text to speech`, `fresh ${took}`]];
 }

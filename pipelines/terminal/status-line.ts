@@ -119,6 +119,7 @@ function isShownAbove(event: JobEvent): boolean {
     case 'step':
       return event.skipped;
     case 'lag':
+    case 'freshness':
       return false;
     case 'checkpoint':
       return event.reason === 'savepoint' || event.reason === 'stop';
@@ -128,6 +129,7 @@ function isShownAbove(event: JobEvent): boolean {
     case 'ready':
     case 'listening':
     case 'generation':
+    case 'weights':
     case 'promotion':
     case 'deadletter':
     case 'outage':

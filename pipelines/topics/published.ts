@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { CheckpointReport } from '../../operators/index.ts';
+import type { AnswerUsage, CheckpointReport, FinishReason, Freshness, Watermark } from '../../operators/index.ts';
 
 /** Reports as the operator `publish` writes them, read back from a topic. Unknown fields are ignored. */
 
@@ -8,8 +8,20 @@ export interface PublishedDelta {
   readonly id: string;
   readonly index: number;
   readonly text: string;
-  readonly finish: 'stop' | 'length' | null;
-  readonly weights: { readonly id: string; readonly step: number };
+  readonly finish: FinishReason | null;
+  readonly weights: PublishedWeights;
+  /** On the last part. */
+  readonly usage?: AnswerUsage | null | undefined;
+  readonly freshness?: Freshness | null | undefined;
+}
+
+/** What is null or absent was not known, or a version of Millrace wrote it that did not say. */
+interface PublishedWeights {
+  readonly id: string;
+  readonly step: number;
+  readonly seen?: Watermark | undefined;
+  readonly textAtMs?: number | null | undefined;
+  readonly trainedAtMs?: number | null | undefined;
 }
 
 /** JSON has no NaN: what was not finite is null. */
@@ -35,8 +47,16 @@ const publishedSchema: z.ZodType<Published> = z.discriminatedUnion('event', [
     id: z.string(),
     index: z.number(),
     text: z.string(),
-    finish: z.enum(['stop', 'length']).nullable(),
-    weights: z.object({ id: z.string(), step: z.number() }),
+    finish: z.enum(['stop', 'length', 'deadline', 'cancelled']).nullable(),
+    weights: z.object({
+      id: z.string(),
+      step: z.number(),
+      seen: z.record(z.string(), z.number()).optional(),
+      textAtMs: z.number().nullish(),
+      trainedAtMs: z.number().nullish(),
+    }),
+    usage: z.object({ promptTokens: z.number(), completionTokens: z.number(), cachedTokens: z.number() }).nullish(),
+    freshness: z.object({ trainedMs: z.number(), spokenMs: z.number() }).nullish(),
   }),
   z.object({
     event: z.literal('step'),

@@ -50,7 +50,7 @@ async function answerWith(say: (prompt: Asked) => Promise<void>): Promise<void> 
           takenBack.push(Buffer.from(key ?? []).toString());
           continue;
         }
-        const prompt = promptSchema.parse(JSON.parse(Buffer.from(value ?? []).toString()));
+        const prompt = promptSchema.parse(JSON.parse(Buffer.from(value).toString()));
         asked.push(prompt);
         await say(prompt);
       }
@@ -81,9 +81,22 @@ function generate(args: readonly string[], input?: string): ReturnType<typeof mi
 describe('millrace generate', () => {
   it('asks the running job, and prints its own answer only', async () => {
     await answerWith(sayAll);
-    const { code, stdout } = await generate(['We', '--max-tokens', '3', '--temperature', '0', '--seed', '7']);
+    const { code, stdout } = await generate([
+      'We',
+      '--max-tokens',
+      '3',
+      '--temperature',
+      '0',
+      '--seed',
+      '7',
+      '--deadline',
+      '9s',
+    ]);
     expect({ code, stdout }).toEqual({ code: 0, stdout: ' of the Union' });
-    expect(asked).toEqual([{ id: expect.any(String), prompt: 'We', maxTokens: 3, temperature: 0, seed: 7 }]);
+    expect(asked).toEqual([
+      { id: expect.any(String), prompt: 'We', maxTokens: 3, temperature: 0, seed: 7, deadlineMs: 9000 },
+    ]);
+    expect(takenBack).toEqual([]);
   });
 
   it('takes the prompt from standard input, and prints deltas as JSON', async () => {

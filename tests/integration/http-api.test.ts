@@ -57,6 +57,7 @@ function deltasFor(request: SampleRequest, text: string): SampleDelta[] {
     ...(at > 0 || request.topPromptLogProbabilities === undefined
       ? {}
       : { promptLogProbabilities: Array.from(request.prompt.slice(1), score) }),
+    ...(at === 0 ? { read: { tokens: request.prompt.length, reused: 2 } } : {}),
     weights: { id: 'c7', step: 42 },
     finish: at < bytes.length - 1 ? null : bytes.length < Buffer.byteLength(text) ? 'length' : 'stop',
   }));
@@ -297,6 +298,18 @@ test('others are not let in without a token, nor is a port taken twice', async (
   const first = server;
   await expect(serve(sayer('x'), { port: taken })).rejects.toMatchObject({ code: 'bad-usage' });
   server = first;
+});
+
+test('an answer ends at its deadline with what it has so far; prompts that were read before are counted', async () => {
+  const spy = sayer('x'.repeat(60), 30);
+  const client = await serve(spy);
+  const ask = { model: 'sotu', prompt: 'Hi', max_tokens: 60, n: 2, deadline_ms: 100, on_new_weights: 'finish' };
+  const { choices, usage } = await client.completions.create(ask);
+  expect(choices.map(({ finish_reason: reason }) => reason)).toEqual(['deadline', 'deadline']);
+  expect(choices[0]?.text.length).toBeLessThan(60);
+  expect(spy.cancelled).toBe(2);
+  expect(spy.asked.map(({ onNewWeights }) => onNewWeights)).toEqual(['finish', 'finish']);
+  expect(usage).toMatchObject({ prompt_tokens: 3, prompt_tokens_details: { cached_tokens: 2 } });
 });
 
 test('limits hold: bodies, requests a minute, answers under way', async () => {

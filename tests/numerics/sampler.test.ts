@@ -1,44 +1,15 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { afterAll, describe, expect, test } from 'vitest';
+import { writeFileSync } from 'node:fs';
+import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
-import { compiledDecoding, eagerDecoding } from '../../model/decode-engine.ts';
+import { compiledDecoding } from '../../model/decode-engine.ts';
 import { createSampler, writeWeights } from '../../model/index.ts';
-import type { ModelConfig, ModelSampler, SamplerRequest } from '../../model/index.ts';
+import type { ModelConfig, SamplerRequest } from '../../model/index.ts';
 import { initialWeights } from '../../model/init.ts';
 import { tf } from '../../model/tf.ts';
 import { forward } from '../../model/transformer.ts';
+import { engines, fileOf, greedily, pathOf, request, steps } from './speaking.ts';
+import type { Answer } from './speaking.ts';
 import { tinyConfig, tinyWeights, variants } from './tiny-model.ts';
-
-const folder = mkdtempSync(join(tmpdir(), 'millrace-sampler-'));
-afterAll(() => rmSync(folder, { recursive: true }));
-
-function fileOf(name: string, config: ModelConfig = tinyConfig, seed = 7): string {
-  const path = join(folder, `${name}.safetensors`);
-  writeWeights(path, { config, weights: initialWeights(config, seed) });
-  return path;
-}
-
-function request(prompt: readonly number[], change: Partial<SamplerRequest> = {}): SamplerRequest {
-  const greedy = { temperature: 0, topK: 0, topP: 1, seed: 1, stopTokens: [] };
-  return { ...greedy, prompt: Int32Array.from(prompt), maxTokens: 6, ...change };
-}
-
-interface Answer {
-  readonly tokens: readonly number[];
-  readonly finish: string | null;
-}
-
-function steps(sampler: ModelSampler, count = Infinity): Map<string, Answer> {
-  const answers = new Map<string, Answer>();
-  for (let step = 0; step < count && sampler.busy; step++) {
-    for (const { id, tokens, finish } of sampler.step()) {
-      answers.set(id, { tokens: [...(answers.get(id)?.tokens ?? []), ...tokens], finish });
-    }
-  }
-  return answers;
-}
 
 function answerOf(path: string, asked: SamplerRequest): Answer | undefined {
   const sampler = createSampler();
@@ -48,23 +19,6 @@ function answerOf(path: string, asked: SamplerRequest): Answer | undefined {
   sampler.dispose();
   return answers.get('one');
 }
-
-/** The slow way: the whole text through the whole model for each token. */
-function greedily(config: ModelConfig, prompt: readonly number[], count: number, seed = 7): number[] {
-  const weights = tinyWeights(config, seed);
-  const tokens = [...prompt];
-  for (let i = 0; i < count; i++) {
-    const logits = tf.tidy(() => forward(weights, config, tf.tensor2d([tokens], undefined, 'int32')).dataSync());
-    const last = Array.from(logits.subarray(-config.vocabSize));
-    tokens.push(last.indexOf(Math.max(...last)));
-  }
-  return tokens.slice(prompt.length);
-}
-
-const engines = [
-  ['op by op', eagerDecoding],
-  ['compiled', compiledDecoding('f32')],
-] as const;
 
 describe.each(variants)('$name', ({ name, config }) => {
   test.each(engines)(
@@ -288,7 +242,7 @@ describe('new weights', () => {
     sampler.load(fileOf('good'));
     sampler.submit('one', request([1, 2]));
     const before = steps(sampler, 2).get('one')?.tokens ?? [];
-    const path = join(folder, `${name}.safetensors`);
+    const path = pathOf(name);
     write(path);
     expect(() => sampler.load(path)).toThrow(expect.objectContaining({ code }));
     expect([...before, ...(steps(sampler).get('one')?.tokens ?? [])]).toEqual(greedily(tinyConfig, [1, 2], 6));

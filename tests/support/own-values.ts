@@ -7,8 +7,16 @@ const delta: TextDelta = {
   id: 'p1',
   index: 0,
   text: ' people',
-  finish: null,
-  weights: { id: '000000012', step: 640 },
+  finish: 'length',
+  weights: {
+    id: '000000012',
+    step: 640,
+    seen: { 'text/1': 9 },
+    textAtMs: 1_700_000_000_000,
+    trainedAtMs: 1_700_000_000_900,
+  },
+  usage: { promptTokens: 5, completionTokens: 1, cachedTokens: 4 },
+  freshness: { trainedMs: 900, spokenMs: 1500 },
 };
 
 const step: StepReport = {
@@ -79,13 +87,26 @@ export const ownValues: readonly OwnValue[] = [
   },
   {
     schema: 'millrace.Prompt',
-    value: { prompt: 'We the', id: 'p1', maxTokens: 32, temperature: 0, topK: null, topP: 0.95, seed: 7 },
-    hex: '0c5765207468650204703102400200000000000000000002666666666666ee3f020e',
+    value: {
+      prompt: 'We the',
+      id: 'p1',
+      maxTokens: 32,
+      temperature: 0,
+      topK: null,
+      topP: 0.95,
+      seed: 7,
+      deadlineMs: 2000,
+      deadline: null,
+      onNewWeights: 'finish',
+    },
+    hex: '0c5765207468650204703102400200000000000000000002666666666666ee3f020e02a01f00020c66696e697368',
   },
   {
     schema: 'millrace.GenerationDelta',
     value: delta,
-    hex: '1467656e65726174696f6e047031020e70726f6d7074730006000e2070656f706c650012303030303030303132800a',
+    hex:
+      '1467656e65726174696f6e047031020e70726f6d7074730006000e2070656f706c65020c6c656e67746812303030303030303132800a' +
+      '020c746578742f3112000280a0abfef9620288aeabfef962020a020802880eb817',
   },
   {
     schema: 'millrace.StepReport',

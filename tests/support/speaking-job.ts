@@ -13,6 +13,8 @@ import { readTopic } from './read-topic.ts';
 
 const PROMPT_PARTITIONS = 2;
 const MAX_TOKENS = 40;
+/** Share of the prompts that a tombstone follows, early or late. */
+const TAKEN_BACK = 0.15;
 const ANSWERED_WITHIN_MS = 120_000;
 
 /** A part of an answer, as a reader has it. */
@@ -152,7 +154,7 @@ export class SpeakingJob {
     await this.#log.close();
   }
 
-  /** Prompts of several lengths, so that later ones are done first; among them some that are none, and tombstones. */
+  /** Prompts of several lengths, so that later ones are done first; some are taken back, and some are none. */
   async #ask(count: number): Promise<void> {
     for (let prompt = 0; prompt < count; prompt += 1) {
       const [id, partition] = [`p${this.#asked.size}`, Math.floor(this.#random() * PROMPT_PARTITIONS)];
@@ -162,9 +164,10 @@ export class SpeakingJob {
         await this.#log.produce('prompts', [{ value: poison < 0.1 ? null : '{"no": "prompt"}', partition }]);
       }
       const value = JSON.stringify({ prompt: 'the mill', id, maxTokens, seed: prompt });
-      const [at] = await this.#log.produce('prompts', [{ value, partition }]);
+      const [at] = await this.#log.produce('prompts', [{ key: id, value, partition }]);
       if (at) this.#asked.set(id, { at, maxTokens });
       await sleep(this.#random() * 100);
+      if (this.#random() < TAKEN_BACK) await this.#log.produce('prompts', [{ key: id, value: null, partition }]);
     }
   }
 }

@@ -33,7 +33,8 @@ afterEach(() => vi.restoreAllMocks());
 function slowSampler(stepMs: number): ModelSampler {
   const left = new Map<string, number>();
   return {
-    load: () => ({ config: presets.nano.model }),
+    load: () => ({ config: presets.nano.model, version: 1 }),
+    mayLoad: true,
     submit: (id, { maxTokens }) => void left.set(id, maxTokens),
     cancel: (id) => void left.delete(id),
     get busy() {
@@ -44,7 +45,7 @@ function slowSampler(stepMs: number): ModelSampler {
       return [...left].map(([id, tokens]): SamplerDelta => {
         if (tokens > 1) left.set(id, tokens - 1);
         else left.delete(id);
-        return { id, tokens: Int32Array.of(7), finish: tokens > 1 ? null : 'length' };
+        return { id, version: 1, tokens: Int32Array.of(7), finish: tokens > 1 ? null : 'length' };
       });
     },
     dispose: () => undefined,
@@ -53,7 +54,7 @@ function slowSampler(stepMs: number): ModelSampler {
 
 async function restsOf(stepMs: number, share?: number): Promise<readonly number[]> {
   const loop = new AnswerLoop(slowSampler(stepMs), () => undefined, share);
-  loop.load({ id: 'c1', step: 1, path: 'weights' });
+  await loop.load({ id: 'c1', step: 1, path: 'weights' });
   await Promise.all([loop.answer({ id: 'a', request }), loop.answer({ id: 'b', request })]);
   return restsMs;
 }

@@ -59,3 +59,39 @@ test('counts the lag, steps and totals of a job on from its cut, and from nothin
   expect(progress.reached.step).toBe(0);
   expect(progress.lag).toBe(3);
 });
+
+test('says what the weights of a cut, and of a run, have seen', () => {
+  const progress = new Progress(new MemoryLog());
+  const seen = { watermark: { 'text/0': 2, 'text/1': 9 }, textAtMs: 50 };
+  const states = new Map(cut.states).set('train', {
+    state: { step: 7, totals: TOTALS, seen, waiting: [], trainer: null },
+  });
+  const reached = reachedIn({ ...cut, states }, STEPS);
+  progress.goOnFrom(reached);
+  expect(progress.weightsAt(reached)).toEqual({ step: 7, seen: seen.watermark, textAtMs: 50 });
+  progress.step({
+    event: 'step',
+    step: 8,
+    loss: 1,
+    bitsPerByte: 1,
+    gradNorm: 1,
+    lr: 1,
+    tokens: 4,
+    bytes: 8,
+    totals: TOTALS,
+    skipped: false,
+    spans: [{ topic: 'text', partition: 0, from: 2, to: 4 }],
+    timestampMs: 60,
+  });
+  const watermark = { 'text/0': 4, 'text/1': 9 };
+  expect(progress.weightsAt(progress.reached)).toEqual({
+    step: 8,
+    seen: watermark,
+    textAtMs: 60,
+    trainedAtMs: expect.any(Number),
+  });
+  // A cut whose storing took longer than the next step.
+  expect(progress.weightsAt(reached)).not.toHaveProperty('trainedAtMs');
+  progress.goOnFrom(reachedIn(cut, STEPS));
+  expect(progress.weightsAt(progress.reached)).toEqual({ step: 7, seen: {} });
+});

@@ -1,11 +1,11 @@
-import { Observable, Subject, of, take } from 'rxjs';
+import { Observable, Subject, asyncScheduler, of, take } from 'rxjs';
 import type { Subscription } from 'rxjs';
 import { describe, expect, it } from 'vitest';
 import type { Element } from '../../../operators/flow.ts';
 import { generate } from '../../../operators/generate.ts';
 import type { GenerateOptions } from '../../../operators/generate.ts';
 import type { SampleDelta, Sampler } from '../../../operators/ports.ts';
-import type { TokenizedPrompt } from '../../../operators/types.ts';
+import type { Cancellation, TokenDelta, TokenizedPrompt } from '../../../operators/types.ts';
 import { TestSource, asStored, promptAt } from '../../support/elements.ts';
 import { ManualSampler, manualWeights } from '../../support/manual-model.ts';
 import { marbles } from '../../support/marbles.ts';
@@ -13,9 +13,12 @@ import { MemoryAnswers } from '../../support/memory-stores.ts';
 
 const settings = { maxTokens: 5, temperature: 0, topK: 0, topP: 1, seed: 3 };
 const END = 9;
+/** Of an answer of two tokens by a sampler that does not say what it read. */
+const usage = { promptTokens: 0, completionTokens: 2, cachedTokens: 0 };
 
-function prompt(id: string): TokenizedPrompt {
-  return { ...settings, id, at: promptAt(id), tokens: Int32Array.of(1, 2) };
+function prompt(id: string, change: Partial<TokenizedPrompt> = {}): TokenizedPrompt {
+  const unsaid = { key: id, deadlineAtMs: null, onNewWeights: null };
+  return { ...settings, ...unsaid, id, at: promptAt(id), tokens: Int32Array.of(1, 2), ...change };
 }
 
 function delta(token: number, finish: SampleDelta['finish'] = null): SampleDelta {
@@ -29,9 +32,10 @@ function samplerOf(sample: Sampler['sample']): Sampler {
 /** An operator at work on a subject, with all that came out of it as short words. */
 class Bench {
   readonly source = new TestSource();
-  readonly input = new Subject<Element<TokenizedPrompt>>();
+  readonly input = new Subject<Element<TokenizedPrompt | Cancellation>>();
   readonly sampler = new ManualSampler();
   readonly seen: string[] = [];
+  readonly values: TokenDelta[] = [];
   readonly errors: unknown[] = [];
   readonly subscription: Subscription;
 
@@ -41,6 +45,7 @@ class Bench {
       next: (element) => {
         if (element.kind !== 'item') this.seen.push(element.kind);
         else {
+          this.values.push(element.value);
           this.seen.push(`${element.value.id}${element.value.index}${element.value.finish ?? ''}`);
           element.source.window.give(element.bytes);
         }
@@ -50,12 +55,16 @@ class Bench {
     });
   }
 
-  give(...elements: readonly Element<TokenizedPrompt>[]): void {
+  give(...elements: readonly Element<TokenizedPrompt | Cancellation>[]): void {
     for (const element of elements) this.input.next(element);
   }
 
   ask(...ids: readonly string[]): void {
     for (const id of ids) this.give(this.source.taken(prompt(id), 10));
+  }
+
+  takeBack(key: string): void {
+    this.give(this.source.taken({ cancels: key, at: promptAt('z') }, 1));
   }
 
   /** The next part of the answer to the n-th request; the last one ends it. */
@@ -86,7 +95,7 @@ describe('generate', () => {
         r: source.restore(),
         x: source.item({ ...delta(4), id: 'a', at: promptAt('a'), index: 0 }),
         t: source.tick(1),
-        y: source.item({ ...delta(5, 'stop'), id: 'a', at: promptAt('a'), index: 1 }, 10),
+        y: source.item({ ...delta(5, 'stop'), id: 'a', at: promptAt('a'), index: 1, usage }, 10),
         b: source.barrier({ generate: { state: { unfinished: [] } } }),
       });
       expectSubscriptions(flow.subscriptions).toBe('^--------!');
@@ -205,6 +214,133 @@ describe('generate', () => {
   });
 });
 
+describe('generate, at the end of an answer', () => {
+  const clock = { nowMs: () => 1000 };
+
+  it('says what it took, and how fresh the text was that its last weights had seen', () => {
+    const bench = new Bench({ clock });
+    bench.ask('a');
+    const weights = { id: 'w2', step: 2, seen: { 'text/0': 7 }, textAtMs: 400, trainedAtMs: 900 };
+    const [answer] = bench.sampler.answers;
+    answer?.next({ ...delta(4), read: { tokens: 9, reused: 8 } });
+    answer?.next({ ...delta(5), weights });
+    answer?.next({ tokens: new Int32Array(), weights, finish: 'stop' });
+    expect(bench.values.map((value) => [value.usage, value.freshness, value.weights.id])).toEqual([
+      [undefined, undefined, 'w1'],
+      [undefined, undefined, 'w2'],
+      [{ promptTokens: 9, completionTokens: 2, cachedTokens: 8 }, { trainedMs: 500, spokenMs: 600 }, 'w2'],
+    ]);
+    expect(bench.values.at(-1)?.weights).toEqual(weights);
+  });
+
+  it('tells the sampler what becomes of it when new weights come: as the prompt says, else the graph', () => {
+    const bench = new Bench({ onNewWeights: 'finish' });
+    bench.ask('a');
+    bench.give(bench.source.taken(prompt('b', { onNewWeights: 'switch' }), 1));
+    expect(bench.sampler.requests.map(({ onNewWeights }) => onNewWeights)).toEqual(['finish', 'switch']);
+  });
+
+  it('ends what is taken back, whether it has begun or waits, and lets the next one begin', () => {
+    const bench = new Bench({ concurrency: 1 });
+    bench.ask('a', 'b', 'c');
+    bench.speak(0);
+    for (const key of ['b', 'a', 'a', 'nobody']) bench.takeBack(key);
+    bench.speak(1, 'stop');
+    bench.takeBack('c');
+    expect(bench.seen).toEqual(['a0', 'b0cancelled', 'a1cancelled', 'c0stop']);
+    expect(bench.values.map(({ usage: took, weights }) => [took?.completionTokens, weights.id])).toEqual([
+      [undefined, 'w1'],
+      [0, ''],
+      [1, 'w1'],
+      [1, 'w1'],
+    ]);
+    expect([bench.sampler.open, bench.source.window.inFlightBytes]).toEqual([0, 0]);
+  });
+
+  it('takes back all prompts of a key that came before, of the same topic only', () => {
+    const bench = new Bench();
+    const elsewhere = { ...promptAt('d'), topic: 'other' };
+    for (const [id, change] of [
+      ['a', {}],
+      ['b', { key: 'a' }],
+      ['c', { key: null }],
+      ['d', { key: 'a', at: elsewhere }],
+    ] as const) {
+      bench.give(bench.source.taken(prompt(id, change), 10));
+    }
+    bench.takeBack('a');
+    bench.ask('a');
+    expect(bench.seen).toEqual(['a0cancelled', 'b0cancelled']);
+    expect(bench.sampler.open).toBe(3);
+  });
+
+  it('ends at its deadline with what it has so far, also when it has not begun; never twice', () => {
+    marbles(({ cold, expectObservable, expectSubscriptions }) => {
+      const source = new TestSource();
+      const answer = cold('x---y', { x: delta(4), y: delta(5) });
+      const sampler = samplerOf(() => answer);
+      const flow = cold<Element<TokenizedPrompt>>('abr--|', {
+        a: source.item(prompt('a', { deadlineAtMs: 3 }), 10),
+        b: source.item(prompt('b', { deadlineAtMs: 1 }), 10),
+        r: source.tick(1),
+      });
+      const ended = { tokens: new Int32Array(), finish: 'deadline' as const };
+      const virtual = { nowMs: () => asyncScheduler.now() };
+      const output = flow.pipe(generate(sampler, { stopTokens: [], concurrency: 1, clock: virtual }));
+      expectObservable(output).toBe('abrc-|', {
+        a: source.item({ ...delta(4), id: 'a', at: promptAt('a'), index: 0 }),
+        b: source.item(
+          {
+            ...ended,
+            weights: { id: '', step: 0 },
+            id: 'b',
+            at: promptAt('b'),
+            index: 0,
+            usage: { ...usage, completionTokens: 0 },
+          },
+          10,
+        ),
+        r: source.tick(1),
+        c: source.item(
+          {
+            ...ended,
+            weights: manualWeights,
+            id: 'a',
+            at: promptAt('a'),
+            index: 1,
+            usage: { ...usage, completionTokens: 1 },
+          },
+          10,
+        ),
+      });
+      expectSubscriptions(answer.subscriptions).toBe('^--!');
+    });
+  });
+
+  it('does not end at a deadline what has ended before', () => {
+    marbles(({ cold, expectObservable }) => {
+      const source = new TestSource();
+      const whole = cold<SampleDelta>('(x)--|', { x: delta(4, 'stop') });
+      const flow = cold('a-----|', { a: source.item(prompt('a', { deadlineAtMs: 2 })) });
+      const virtual = { nowMs: () => asyncScheduler.now() };
+      const output = flow.pipe(
+        generate(
+          samplerOf(() => whole),
+          { stopTokens: [], clock: virtual },
+        ),
+      );
+      const value = {
+        ...delta(4, 'stop'),
+        id: 'a',
+        at: promptAt('a'),
+        index: 0,
+        usage: { ...usage, completionTokens: 1 },
+      };
+      expectObservable(output).toBe('x-----|', { x: source.item(value) });
+    });
+  });
+});
+
 describe('generate at a barrier', () => {
   it('lets it overtake the answers, and notes the prompts without a whole one, in order', () => {
     const bench = new Bench({ concurrency: 2 });
@@ -243,7 +379,8 @@ describe('generate at a barrier', () => {
     again.ask('d');
     for (const request of [0, 1, 2, 3]) again.speak(request, 'stop');
     expect(again.seen).toEqual(['restore', 'a0stop', 'b0stop', 'c0stop', 'd0stop']);
-    expect(again.sampler.requests[0]).toEqual({ ...settings, prompt: Int32Array.of(1, 2), stopTokens: [END] });
+    const asked = { ...settings, prompt: Int32Array.of(1, 2), stopTokens: [END], onNewWeights: 'switch' };
+    expect(again.sampler.requests[0]).toEqual(asked);
     expect(again.source.window.inFlightBytes).toBe(0);
   });
 
@@ -261,6 +398,27 @@ describe('generate at a barrier', () => {
     for (const request of [0, 1]) again.speak(request, 'stop');
     expect(again.seen).toEqual(['restore', 'b0stop', 'd0stop']);
     expect(again.source.window.inFlightBytes).toBe(0);
+  });
+
+  it('keeps keys, deadlines and policies, so that after a restart prompts are taken back and end as before', () => {
+    const bench = new Bench();
+    const barrier = bench.source.barrier();
+    const late = { deadlineAtMs: 5, onNewWeights: 'finish' as const };
+    bench.give(bench.source.taken(prompt('a', late), 10), barrier);
+    const again = new Bench();
+    again.give(again.source.restore(asStored(barrier.basket)));
+    expect(again.sampler.requests).toMatchObject([{ onNewWeights: 'finish' }]);
+    again.takeBack('a');
+    expect(again.seen).toEqual(['restore', 'a0cancelled']);
+  });
+
+  it('reads the state of a version that knew neither keys nor deadlines', () => {
+    const { id, at, tokens } = prompt('a');
+    const bench = new Bench();
+    const unfinished = [{ ...settings, id, at: { ...at }, tokens: Array.from(tokens) }];
+    bench.give(bench.source.restore({ generate: { state: { unfinished } } }));
+    bench.speak(0, 'stop');
+    expect(bench.seen).toEqual(['restore', 'a0stop']);
   });
 
   it('ends with state-invalid when the state cannot be read', () => {

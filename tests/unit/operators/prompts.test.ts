@@ -2,14 +2,16 @@ import { from, lastValueFrom, toArray } from 'rxjs';
 import { describe, expect, it } from 'vitest';
 import { jsonFormat, plainFormat, textFormat } from '../../../operators/formats.ts';
 import { promptContent, prompts } from '../../../operators/prompts.ts';
-import type { LogRecord, Prompt } from '../../../operators/types.ts';
+import type { DeadLetters } from '../../../operators/ports.ts';
+import type { Cancellation, LogRecord, Prompt } from '../../../operators/types.ts';
 import { TestSource, valuesOf } from '../../support/elements.ts';
 import { marbles } from '../../support/marbles.ts';
 import { MemoryDeadLetters, deadLettersThatFail } from '../../support/memory-stores.ts';
 
 const source = new TestSource();
 const at = { topic: 'ask', partition: 2, offset: 5 };
-const defaults = { maxTokens: 64, temperature: 0.8, topK: 0, topP: 0.95, seed: 0 };
+const unsaid = { key: null, deadlineAtMs: null, onNewWeights: null };
+const defaults = { maxTokens: 64, temperature: 0.8, topK: 0, topP: 0.95, seed: 0, ...unsaid };
 
 function record(value: string | Uint8Array | null, key: string | null = null): LogRecord {
   const bytes = typeof value === 'string' ? Buffer.from(value) : value;
@@ -17,9 +19,13 @@ function record(value: string | Uint8Array | null, key: string | null = null): L
   return { topic: 'ask', partition: 2, offset: 5, key: keyBytes, value: bytes, headers: {}, timestampMs: 1 };
 }
 
-async function promptsOf(records: readonly LogRecord[], deadLetters = deadLettersThatFail): Promise<Prompt[]> {
+async function valuesFor(records: readonly LogRecord[], deadLetters: DeadLetters): Promise<(Prompt | Cancellation)[]> {
   const flow = from(records.map((each) => source.item(each)));
   return valuesOf(await lastValueFrom(flow.pipe(prompts({ deadLetters }), toArray())));
+}
+
+async function promptsOf(records: readonly LogRecord[], deadLetters = deadLettersThatFail): Promise<Prompt[]> {
+  return (await valuesFor(records, deadLetters)).filter((value) => 'text' in value);
 }
 
 const elements = {
@@ -35,7 +41,7 @@ const expected = {
 };
 
 describe('prompts', () => {
-  it('emits a prompt per record, under its bytes, none for a tombstone, and lets marks pass', () => {
+  it('emits a prompt per record, under its bytes, none for a tombstone without a key, and lets marks pass', () => {
     marbles(({ cold, expectObservable, expectSubscriptions }) => {
       const flow = cold('   rp-ntb-|', elements);
       const output = flow.pipe(prompts({ deadLetters: deadLettersThatFail }));
@@ -58,7 +64,7 @@ describe('prompts', () => {
   it('takes settings from the JSON, else from the defaults', async () => {
     const json = ' {"prompt": "Hi", "maxTokens": 3, "temperature": 0, "topK": 4, "topP": 1, "seed": 8}';
     expect(await promptsOf([record(json)])).toEqual([
-      { id: 'ask/2/5', at, text: 'Hi', maxTokens: 3, temperature: 0, topK: 4, topP: 1, seed: 8 },
+      { ...unsaid, id: 'ask/2/5', at, text: 'Hi', maxTokens: 3, temperature: 0, topK: 4, topP: 1, seed: 8 },
     ]);
     const flow = from([source.item(record('{"prompt": "Hi", "seed": 1}'))]);
     const own = prompts({ deadLetters: deadLettersThatFail, defaults: { maxTokens: 9, seed: 7 } });
@@ -70,6 +76,44 @@ describe('prompts', () => {
   it('takes the id from the prompt, else from the key, else from where the record is', async () => {
     const found = await promptsOf([record('{"prompt": "a", "id": "mine"}', 'k'), record('a', 'k'), record('a')]);
     expect(found.map(({ id }) => id)).toEqual(['mine', 'k', 'ask/2/5']);
+  });
+
+  it('makes a cancellation of a tombstone with a key, of whatever bytes', async () => {
+    const key = Buffer.of(0xff, 0x61);
+    const records = [
+      { ...record('Hi'), key },
+      { ...record(null), key },
+    ];
+    const [prompt, cancellation] = await valuesFor(records, deadLettersThatFail);
+    expect(prompt).toMatchObject({ text: 'Hi', key: '\u00ffa' });
+    expect(cancellation).toEqual({ cancels: '\u00ffa', at });
+  });
+
+  it.each([
+    ['{"prompt": "Hi", "deadlineMs": 250}', 251],
+    ['{"prompt": "Hi", "deadline": "1970-01-01T00:00:01+00:00"}', 1000],
+    ['{"prompt": "Hi", "deadline": "1970-01-01T00:00:01Z", "deadlineMs": 10}', 11],
+    ['{"prompt": "Hi"}', null],
+  ])('takes a deadline that counts from the record, or is a point in time: %s', async (json, deadlineAtMs) => {
+    expect(await promptsOf([record(json)])).toMatchObject([{ deadlineAtMs }]);
+  });
+
+  it('takes what is to become of the answer when new weights come', async () => {
+    expect(await promptsOf([record('{"prompt": "Hi", "onNewWeights": "finish"}')])).toMatchObject([
+      { onNewWeights: 'finish' },
+    ]);
+  });
+
+  it('puts what is too long to the dead letters, without looking into it', async () => {
+    const deadLetters = new MemoryDeadLetters();
+    const sizes = [64 * 1024, 64 * 1024 + 1].map((size) => record('x'.repeat(size)));
+    expect(await promptsOf(sizes, deadLetters)).toHaveLength(1);
+    expect(deadLetters.letters).toEqual([
+      expect.objectContaining({
+        code: 'prompt-oversized',
+        message: expect.stringMatching(/65537 bytes, more than 65536/),
+      }),
+    ]);
   });
 
   it('takes text of any kind that is no JSON object', async () => {
@@ -85,6 +129,9 @@ describe('prompts', () => {
     ['{"prompt": "a", "maxTokens": 0}', /maxTokens/],
     ['{"prompt": "a", "temperature": "hot"}', /temperature/],
     ['{"prompt": "a", "topP": 0}', /topP/],
+    ['{"prompt": "a", "deadlineMs": 0}', /deadlineMs/],
+    ['{"prompt": "a", "deadline": "tomorrow"}', /deadline/],
+    ['{"prompt": "a", "onNewWeights": "wait"}', /onNewWeights/],
     ['{"prompt": ', /JSON/],
   ])('puts %j to the dead letters, saying why, and goes on', async (value, why) => {
     const deadLetters = new MemoryDeadLetters();

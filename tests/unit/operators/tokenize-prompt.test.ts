@@ -2,13 +2,24 @@ import { Subject, from, lastValueFrom, throwError, toArray } from 'rxjs';
 import { describe, expect, it } from 'vitest';
 import type { Element } from '../../../operators/flow.ts';
 import { tokenizePrompt } from '../../../operators/tokenize-prompt.ts';
-import type { Prompt } from '../../../operators/types.ts';
+import type { Cancellation, Prompt } from '../../../operators/types.ts';
 import { byteTokenizer } from '../../support/byte-tokenizer.ts';
 import { TestSource, promptAt, valuesOf } from '../../support/elements.ts';
 import { settle } from '../../support/settle.ts';
 
 const source = new TestSource();
-const settings = { id: 'p', at: promptAt('p'), maxTokens: 3, temperature: 1, topK: 0, topP: 1, seed: 9 };
+const settings = {
+  id: 'p',
+  at: promptAt('p'),
+  key: 'p',
+  maxTokens: 3,
+  temperature: 1,
+  topK: 0,
+  topP: 1,
+  seed: 9,
+  deadlineAtMs: null,
+  onNewWeights: null,
+};
 
 function prompt(text: string): Prompt {
   return { ...settings, text };
@@ -22,19 +33,23 @@ describe('tokenizePrompt', () => {
 
   it('takes a prompt of any length', async () => {
     const output = from([source.item(prompt('x'.repeat(1_000_000)))]).pipe(tokenizePrompt(byteTokenizer), toArray());
-    expect(valuesOf(await lastValueFrom(output)).map(({ tokens }) => tokens.length)).toEqual([1_000_001]);
+    expect(valuesOf(await lastValueFrom(output)).map((value) => 'tokens' in value && value.tokens.length)).toEqual([
+      1_000_001,
+    ]);
   });
 
-  it('keeps items and marks in their order', async () => {
-    const flow: Element<Prompt>[] = [
+  it('keeps items, cancellations among them, and marks in their order', async () => {
+    const flow: Element<Prompt | Cancellation>[] = [
       source.restore(),
       source.item(prompt('a')),
+      source.item({ cancels: 'p', at: promptAt('q') }),
       source.tick(1),
       source.barrier(),
       source.item(prompt('b')),
     ];
     const output = await lastValueFrom(from(flow).pipe(tokenizePrompt(byteTokenizer), toArray()));
     expect(output.map(({ kind }) => kind)).toEqual(flow.map(({ kind }) => kind));
+    expect(output[2]).toEqual(flow[2]);
   });
 
   it("ends with the tokenizer's error and with the source's, and lets go when unsubscribed", async () => {

@@ -2,7 +2,7 @@ import { EMPTY, Observable, Subject, from, lastValueFrom, take, toArray } from '
 import type { Subscription } from 'rxjs';
 import { describe, expect, it } from 'vitest';
 import type { Element } from '../../../operators/flow.ts';
-import { trainStep } from '../../../operators/train-step.ts';
+import { trainStep, trainStepKind } from '../../../operators/train-step.ts';
 import type { TrainStepOptions } from '../../../operators/train-step.ts';
 import type { Trainer } from '../../../operators/ports.ts';
 import type { StepReport, TokenBatch } from '../../../operators/types.ts';
@@ -257,9 +257,29 @@ describe('trainStep at a barrier', () => {
     expect(trainer.calls.slice(-4)).toEqual(['step', 'snapshot', 'step', 'step']);
     await trainer.finishSnapshot();
     expect(bench.seen).toEqual(['restore', 'step 1', 'step 2', 'barrier']);
-    expect(barrier.basket.get('train')).toMatchObject({ state: { step: 2, trainer: 'weights' } });
+    const seen = { watermark: { 'text/0': 4 }, textAtMs: 2 };
+    expect(barrier.basket.get('train')).toMatchObject({ state: { step: 2, seen, trainer: 'weights' } });
     expect(waitingIds(barrier.basket)).toEqual([3, 4]);
     expect(trainer.steps.map(({ batch }) => batch.ids[0])).toEqual([3, 4]);
+  });
+
+  it('says nothing of offsets to a job that goes on from there in another log', async () => {
+    const trainer = new ManualTrainer();
+    const bench = await readyBench(trainer);
+    const barrier = bench.source.barrier();
+    bench.batches(1, 2, 3);
+    bench.give(barrier);
+    for (let step = 0; step < 2; step++) await trainer.finish();
+    await trainer.finishSnapshot();
+    const snapshot = asStored(barrier.basket).get('train') ?? { state: null };
+    expect(trainStepKind.forked('train', snapshot, true)).toBe(snapshot);
+    expect(trainStepKind.forked('train', snapshot, false)?.state).toEqual({
+      step: 2,
+      totals: { tokens: 8, bytes: 16, bits: expect.any(Number) },
+      seen: { watermark: {}, textAtMs: 0 },
+      waiting: [expect.objectContaining({ ids: [3, 1] })],
+      trainer: 'weights',
+    });
   });
 
   it('trains on while the files are written, and reports that behind it', async () => {

@@ -1,0 +1,50 @@
+import type { ReadCounts } from '../model/sampler.ts';
+import type { Clock, FinishReason, SampleDelta, WeightsVersion } from './ports.ts';
+import type { AnswerUsage, Freshness, TokenDelta, TokenizedPrompt } from './types.ts';
+
+/** Of an answer that ended before any weights had spoken. */
+export const noWeights: WeightsVersion = { id: '', step: 0 };
+
+/** Makes the parts of one answer out of what the sampler says: numbers them, and tells on the last one what it took. */
+export class NumberedAnswer {
+  readonly #prompt: Pick<TokenizedPrompt, 'id' | 'at'>;
+  readonly #clock: Clock;
+  #index = 0;
+  #completionTokens = 0;
+  #read: ReadCounts = { tokens: 0, reused: 0 };
+  #weights: WeightsVersion = noWeights;
+  /** When those weights spoke first. */
+  #spokenAtMs = 0;
+
+  constructor({ id, at }: Pick<TokenizedPrompt, 'id' | 'at'>, clock: Clock) {
+    this.#prompt = { id, at };
+    this.#clock = clock;
+  }
+
+  part({ read, ...delta }: SampleDelta): TokenDelta {
+    if (read) this.#read = read;
+    if (delta.weights.id !== this.#weights.id) this.#spokenAtMs = this.#clock.nowMs();
+    this.#weights = delta.weights;
+    this.#completionTokens += delta.tokens.length;
+    const part = { ...delta, ...this.#prompt, index: this.#index++ };
+    if (delta.finish === null) return part;
+    const freshness = freshnessOf(this.#weights, this.#spokenAtMs);
+    return { ...part, usage: this.#usage, ...(freshness ? { freshness } : {}) };
+  }
+
+  /** The last part of an answer that ends before the sampler has ended it. */
+  end(finish: FinishReason): TokenDelta {
+    return this.part({ tokens: new Int32Array(), weights: this.#weights, finish });
+  }
+
+  get #usage(): AnswerUsage {
+    const { tokens, reused } = this.#read;
+    return { promptTokens: tokens, completionTokens: this.#completionTokens, cachedTokens: reused };
+  }
+}
+
+/** Null where it is not known when the weights were trained. Clocks of producers may differ from ours. */
+export function freshnessOf({ textAtMs, trainedAtMs }: WeightsVersion, spokenAtMs: number): Freshness | null {
+  if (textAtMs === undefined || trainedAtMs === undefined) return null;
+  return { trainedMs: trainedAtMs - textAtMs, spokenMs: spokenAtMs - textAtMs };
+}
