@@ -18,13 +18,16 @@ interface WaitingBatch {
   timestampMs: number;
 }
 
+/** Of batches there may be megabytes: to look at each number would hold up what waits for them. */
+const numbers = z.custom<number[]>((value) => Array.isArray(value));
+
 export const waitingBatchSchema: z.ZodType<WaitingBatch> = z.object({
   rows: int,
   context: int,
-  ids: z.array(int),
-  targets: z.array(int),
-  lossMask: z.array(z.number()),
-  segments: z.array(int).optional(),
+  ids: numbers,
+  targets: numbers,
+  lossMask: numbers,
+  segments: numbers.optional(),
   byteCount: int,
   spans: z.array(z.object({ topic: z.string(), partition: int, from: int, to: int })),
   timestampMs: z.number(),

@@ -67,7 +67,7 @@ export function rollbackCommand(): Command {
 
 function withFlags(command: Command): Command {
   return command
-    .option('--discard <uid>', 'an operator whose state may be lost (may be given again)', collect, [])
+    .option('--discard <uid>', 'an operator whose state may be lost, or UID.TOPIC (may be given again)', collect, [])
     .option('--yes', 'do not ask')
     .addOption(dataDirOption())
     .option('--json', 'print what happens as JSON, one a line');

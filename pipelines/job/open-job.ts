@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { lockJob, logDeadLetters, logLedger } from '../../infra/index.ts';
 import type { KafkaLogOptions } from '../../infra/index.ts';
 import { MillraceError } from '../../operators/errors.ts';
@@ -27,6 +28,7 @@ import { changesVocabulary } from '../redeploy/plan-settings.ts';
 import { undoBeyond } from '../redeploy/undo-beyond.ts';
 import { Champions } from '../promotion/champions.ts';
 import { dataFolder, goOnOrBegin } from './job-folder.ts';
+import { readJobRecord } from './job-record.ts';
 import type { JobFolder } from './job-folder.ts';
 import { checkGroup, joinGroup, ledgerTopic } from './membership.ts';
 import { openLog } from './open-log.ts';
@@ -148,12 +150,14 @@ export async function openJob(options: OpenJobOptions): Promise<OpenJob | null> 
   }
 }
 
-/** The vocabulary that a changed graph asks for, learnt from the text that is there. */
+/** The vocabulary that a changed graph asks for: the one that the job began with, or one learnt from the text that is there. */
 async function makeVocabulary(
   { graph, onWarning, signal }: OpenJobOptions,
   folder: JobFolder,
   log: TopicLog,
 ): Promise<void> {
+  const first = (await readJobRecord(folder))?.tokenizer;
+  if (isDeepStrictEqual(first, graph.tokenizer)) return;
   await createTopics(log, graph, onWarning);
   const path = laterTokenizerFile(folder, graph.tokenizer);
   const made = await prepareTokenizer({ graph, log, formats: formatsOf(graph), path, onWarning, signal });

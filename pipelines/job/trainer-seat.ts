@@ -14,7 +14,8 @@ export interface BatchShape {
 
 interface Seated {
   readonly process: TrainerProcess;
-  readonly settings: TrainerSettings;
+  /** As it was told last. */
+  settings: TrainerSettings;
   readonly stagingDir: string;
 }
 
@@ -56,14 +57,17 @@ export class TrainerSeat {
     // Nobody waits for their ends, since training does.
     for (const each of [standby, kept]) if (each && each !== found) this.#closing.add(each.process.close());
     this.#seated = found ?? (await this.#start(settings, this.#stagingDirs[0]));
-    const { process } = this.#seated;
-    await process.tune(settings.optimizer.learningRate);
-    return this.#watched(process, isThere && found === kept);
+    await this.tune(settings);
+    return this.#watched(this.#seated.process, isThere && found === kept);
   }
 
   /** Tells the trainer that runs what can be told to it, for the steps that are asked for from here on. */
-  async tune({ optimizer }: TrainerSettings): Promise<void> {
-    await this.#seated?.process.tune(optimizer.learningRate);
+  async tune(settings: TrainerSettings): Promise<void> {
+    const seated = this.#seated;
+    const { learningRate } = settings.optimizer;
+    if (!seated || seated.settings.optimizer.learningRate === learningRate) return;
+    seated.settings = settings;
+    await seated.process.tune(learningRate);
   }
 
   /** Milliseconds from the last step that was done to the next one, whichever process does it; settles when that is done. */

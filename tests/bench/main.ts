@@ -3,6 +3,7 @@ import { generateBench } from './generate.ts';
 import { kafkaBench } from './kafka/kafka.ts';
 import { loadBench } from './load.ts';
 import { pipelineBench } from './pipeline.ts';
+import { redeployBench } from './redeploy.ts';
 import { snapshotBench } from './snapshot.ts';
 import { trainBench } from './train.ts';
 
@@ -11,7 +12,8 @@ const program = new Command('npm run bench --')
   .description('Measure Millrace on this machine. Nothing else should be running meanwhile.')
   .exitOverride()
   .showHelpAfterError('(add --help for what can be said here)');
-for (const bench of [trainBench(), pipelineBench(), kafkaBench(), generateBench(), loadBench(), snapshotBench()]) {
+const benches = [trainBench, pipelineBench, kafkaBench, generateBench, loadBench, snapshotBench, redeployBench];
+for (const bench of benches.map((make) => make())) {
   program.addCommand(bench.exitOverride().showHelpAfterError('(add --help for what can be said here)'));
 }
 

@@ -3,11 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { z } from 'zod';
-import { openEmbeddedLog } from '../../infra/index.ts';
-import type { LogRecord } from '../../operators/index.ts';
-import { dataFolder } from '../../pipelines/job/job-folder.ts';
+import { fillTopic, recordsOf } from '../support/embedded-topics.ts';
 import { Millrace, millrace } from '../support/millrace.ts';
-import { readTopic } from '../support/read-topic.ts';
 import { FakeSchemaRegistry } from '../support/schema-registry.ts';
 
 const STREAMS = `
@@ -58,15 +55,15 @@ standingPrompts: { topic: prompts, every: 500ms, prompts: [the], maxTokens: 5 }`
   const run = await millrace(['up', graph, '--data-dir', folder, '--json', '--until-idle', '3s']);
   expect(run.code, run.stderr).toBe(0);
 
-  const last = (await read('metrics')).at(-1);
+  const last = (await recordsOf(folder, 'metrics')).at(-1);
   const { totals } = stepSchema.parse(JSON.parse(String(last?.value)));
   expect(totals.bytes).toBe(lines.join('').length);
-  expect((await read('deadletters')).map(({ headers }) => [headers['offset'], headers['code']])).toEqual([
+  expect((await recordsOf(folder, 'deadletters')).map(({ headers }) => [headers['offset'], headers['code']])).toEqual([
     [String(bodies.length - 1), 'field-missing'],
   ]);
-  const answers = (await read('generations')).filter(({ value }) => value && value.length > 0);
+  const answers = (await recordsOf(folder, 'generations')).filter(({ value }) => value && value.length > 0);
   expect(answers.length).toBeGreaterThan(0);
-  expect(answers.filter(({ value }) => String(value).startsWith('{'))).toEqual([]);
+  expect(answers.filter(({ value }) => String(value).startsWith('{"'))).toEqual([]);
 });
 
 test('trains and answers in Avro, by the schemas of a registry, and survives its absence', async () => {
@@ -94,7 +91,7 @@ schemaRegistry: { url: "${url}", username: me, password: { env: REGISTRY_PASSWOR
     ['000000000100', 'record-empty'],
     [null, 'record-empty'],
   ] as const;
-  await produce([
+  await fillTopic(folder, 'text', [
     ...lines.map((line) => Buffer.concat([Buffer.from('0000000001', 'hex'), avroString(line)])),
     ...poison.map(([hex]) => hex && Buffer.from(hex, 'hex')),
   ]);
@@ -104,12 +101,14 @@ schemaRegistry: { url: "${url}", username: me, password: { env: REGISTRY_PASSWOR
   const without = await new Millrace(up, { env }).finished;
   expect(without.code).toBe(1);
   expect(without.stderr).toContain('[registry-unreachable]');
-  expect(await read('deadletters')).toEqual([]);
+  expect(await recordsOf(folder, 'deadletters')).toEqual([]);
 
   registry.faults = 0;
   const run = await new Millrace(up, { env }).finished;
   expect(run.code, run.stderr).toBe(0);
-  expect((await read('deadletters')).map(({ headers }) => headers['code'])).toEqual(poison.map(([, code]) => code));
+  expect((await recordsOf(folder, 'deadletters')).map(({ headers }) => headers['code'])).toEqual(
+    poison.map(([, code]) => code),
+  );
   const tail = ['tail', 'metrics', '--graph', graph, '--data-dir', folder, '--json', '--until-end'];
   const shown = await new Millrace(tail, { env }).finished;
   const steps = shown.stdout.split('\n').map((line) => shownSchema.parse(JSON.parse(line)).value);
@@ -128,23 +127,6 @@ async function graphWith(topics: string): Promise<string> {
     `name: formats\nmodel: { preset: nano }\ntokenizer: { kind: bytes }\ntopics: ${topics}\n${STREAMS}`,
   );
   return path;
-}
-
-async function read(topic: string): Promise<LogRecord[]> {
-  const log = await openEmbeddedLog(dataFolder(folder).log);
-  const records = await readTopic(log, topic);
-  await log.close();
-  return records;
-}
-
-async function produce(values: readonly (Uint8Array | null)[]): Promise<void> {
-  const log = await openEmbeddedLog(dataFolder(folder).log);
-  await log.createTopic('text');
-  await log.produce(
-    'text',
-    values.map((value) => ({ value })),
-  );
-  await log.close();
 }
 
 /** Its length, which is even as a zigzag number, and its bytes. */

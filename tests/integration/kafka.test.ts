@@ -7,6 +7,7 @@ import { kafkaClassPath } from '../../infra/kafka/broker/broker.mjs';
 import { openKafkaLog } from '../../infra/index.ts';
 import type { Coordinates, LogRecord, TopicLog } from '../../operators/index.ts';
 import { currentJob, dataFolder } from '../../pipelines/job/job-folder.ts';
+import { eventsOf } from '../support/events.ts';
 import { jobGraph } from '../support/job-graph.ts';
 import { emptyBroker } from '../support/kafka-broker.ts';
 import type { TestBroker } from '../support/kafka-broker.ts';
@@ -75,6 +76,43 @@ describe('a graph on Kafka', () => {
     expect(JSON.parse(stdout.split('\n').at(-1) ?? '')).toMatchObject({ event: 'generation', finish: 'length' });
     run.kill('SIGINT');
     expect((await run.finished).code).toBe(0);
+  });
+
+  it('is deployed and rolled back while it runs, and forked', async () => {
+    const dataDir = join(folder, 'deployed');
+    const text = jobGraph({ name: 'deployed', partitions: PARTITIONS, metrics: 'deployed', checkpointEvery: '60s' });
+    const [first, second] = [join(folder, 'first.yaml'), join(folder, 'second.yaml')];
+    await Promise.all([
+      writeFile(first, text),
+      writeFile(second, text.replace('maxBytes: 1MB', 'maxBytes: 2MB').replace('nano', 'nano, learningRate: 0.001')),
+    ]);
+    await log.createTopic('text', { partitions: PARTITIONS });
+    const more = async (): Promise<unknown> => log.produce('text', documents(0));
+    const up = ['up', '--brokers', broker.brokers, '--json'];
+    await more();
+    const job = new Millrace([...up, first, '--data-dir', dataDir]);
+    await job.line((line) => line.startsWith('{"event":"step"'));
+    for (const command of [['deploy', second], ['rollback'], ['savepoint', 'create']]) {
+      await more();
+      const done = await millrace([...command, ...(command[1] === 'create' ? [] : ['--yes']), '--data-dir', dataDir]);
+      expect(done.code, done.stderr).toBe(0);
+    }
+    job.kill('SIGINT');
+    expect((await job.finished).code).toBe(0);
+    await readTrained(log, dataDir, 'deployed');
+    const told = (await readTopic(log, 'deployments')).map(({ value }): object => JSON.parse(String(value)));
+    expect(told).toMatchObject([
+      { how: 'deploy', outcome: 'live', version: 2 },
+      { how: 'rollback', outcome: 'live', version: 3 },
+    ]);
+
+    const saved = eventsOf(job, 'checkpoint').find(({ reason }) => reason === 'savepoint');
+    await more();
+    const place = ['--from', saved?.path ?? '', '--data-dir', join(folder, 'forked')];
+    const fork = new Millrace([...up, ...place, '--max-steps', String((saved?.step ?? 0) + 2)]);
+    const { code, stderr } = await fork.finished;
+    expect([code, stderr]).toEqual([0, expect.not.stringContaining('another log')]);
+    expect(eventsOf(fork, 'step').map(({ step }) => step - (saved?.step ?? 0))).toEqual([1, 2]);
   });
 
   it('is not gone on with on another log', async () => {

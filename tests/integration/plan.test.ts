@@ -2,10 +2,8 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { openEmbeddedLog } from '../../infra/index.ts';
-import { dataFolder } from '../../pipelines/job/job-folder.ts';
+import { fillTopic, recordsOf } from '../support/embedded-topics.ts';
 import { millrace } from '../support/millrace.ts';
-import { readTopic } from '../support/read-topic.ts';
 
 const METRICS = '    - { uid: metrics, publish: { topic: metrics } }\n';
 const GRAPH = `
@@ -36,13 +34,8 @@ afterEach(() => rm(dataDir, { recursive: true, force: true }));
 
 test('a changed graph is planned, refused or taken; the job remembers it, and counts what it published anew', async () => {
   const at = ['--data-dir', dataDir];
-  const log = await openEmbeddedLog(dataFolder(dataDir).log);
-  await log.createTopic('text');
-  await log.produce(
-    'text',
-    Array.from({ length: 60 }, (_, index) => ({ value: `the mill ${index}. `.repeat(40) })),
-  );
-  await log.close();
+  const texts = Array.from({ length: 60 }, (_, index) => `the mill ${index}. `.repeat(40));
+  await fillTopic(dataDir, 'text', texts);
   expect((await millrace(['plan', graph, ...at])).stderr).toContain('No job has run');
   expect((await millrace(['up', graph, '--max-steps', '3', ...at])).code).toBe(0);
   expect((await millrace(['plan', graph, ...at])).code).toBe(0);
@@ -64,9 +57,7 @@ test('a changed graph is planned, refused or taken; the job remembers it, and co
   await writeFile(again, GRAPH);
   expect((await millrace(['up', again, '--max-steps', '7', ...at])).code).toBe(0);
   expect((await millrace(['up', '--max-steps', '8', ...at])).code).toBe(0);
-  const reading = await openEmbeddedLog(dataFolder(dataDir).log);
-  const metrics = await readTopic(reading, 'metrics');
-  await reading.close();
+  const metrics = await recordsOf(dataDir, 'metrics');
   const sequences = metrics.map(({ headers }) => headers['millrace-sequence']);
   expect(sequences).toEqual(['1', '2', '3', '1', '2', '3']);
 });

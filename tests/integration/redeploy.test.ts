@@ -3,11 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { z } from 'zod';
-import { openEmbeddedLog } from '../../infra/index.ts';
-import { dataFolder } from '../../pipelines/job/job-folder.ts';
+import { fillTopic, metricsOf } from '../support/embedded-topics.ts';
 import { Millrace, millrace } from '../support/millrace.ts';
 import type { Finished } from '../support/millrace.ts';
-import { readTopic } from '../support/read-topic.ts';
 
 const GRAPH = `
 name: redeploy
@@ -24,19 +22,9 @@ streams:
     - { uid: metrics, publish: { topic: metrics } }
     - { uid: checkpoint, checkpoint: { every: 2s } }
 `;
-const SLOWER = GRAPH.replace('0.002', '0.001');
-const TALLER = SLOWER.replace('batch: {}', 'batch: { rows: 16 }').replace('decode: {}', 'decode: { maxBytes: 1MB }');
+const SLOWER = GRAPH.replace('0.002', '0.001').replace('decode: {}', 'decode: { maxBytes: 1MB }');
+const TALLER = SLOWER.replace('batch: {}', 'batch: { rows: 16 }');
 
-const stepSchema = z.object({
-  step: z.number(),
-  loss: z.number(),
-  lr: z.number(),
-  gradNorm: z.number(),
-  tokens: z.number(),
-  totals: z.object({ tokens: z.number(), bytes: z.number(), bits: z.number() }),
-  spans: z.array(z.object({ topic: z.string(), partition: z.number(), from: z.number(), to: z.number() })),
-});
-type Step = z.output<typeof stepSchema>;
 const historySchema = z.object({ how: z.string(), outcome: z.string() });
 
 let folder: string;
@@ -71,7 +59,7 @@ test('deploys and rolls back while it trains, with the curve of a job that is st
   const { code, stderr } = await job.finished;
   expect(code, stderr).toBe(0);
   const [down = 0, up = 0] = cutsIn(job);
-  const steps = await stepsOf(live);
+  const steps = await metricsOf(live);
   expect(steps.map(({ step }) => step)).toEqual(steps.map((_, index) => index + 1));
   expect(steps.some(({ lr }, index) => index >= down && lr < (steps[index - 1]?.lr ?? 0))).toBe(true);
   expect(await historyOf(live)).toEqual(['up live', 'deploy live', 'rollback live']);
@@ -82,7 +70,7 @@ test('deploys and rolls back while it trains, with the curve of a job that is st
   await run(stopped, 'graph.yaml', down);
   await run(stopped, 'slower.yaml', up);
   await run(stopped, 'graph.yaml', steps.length);
-  expect(await stepsOf(stopped)).toEqual(steps);
+  expect(await metricsOf(stopped)).toEqual(steps);
 });
 
 test('trains every record once where batches get another shape, and stays as it was where a graph can not go on', async () => {
@@ -99,7 +87,7 @@ test('trains every record once where batches get another shape, and stays as it 
   job.kill('SIGINT');
   const { code, stderr } = await job.finished;
   expect(code, stderr).toBe(0);
-  const steps = await stepsOf(dataDir);
+  const steps = await metricsOf(dataDir);
   expect(steps.map(({ step }) => step)).toEqual(steps.map((_, index) => index + 1));
   expect(steps.some(({ tokens }) => tokens === 16 * 64)).toBe(true);
   // Records follow one another; a long one goes on in the next step, and nothing else stands twice.
@@ -124,11 +112,11 @@ test('makes savepoints of a job that runs or not, and begins new jobs from them,
   expect((await command('savepoint', home, 'list')).stdout).toContain(id);
   // The newest is the one of Ctrl-C, which is a savepoint already.
   expect((await command('savepoint', home, 'create')).stdout).toContain('-savepoint');
-  const before = await stepsOf(home);
+  const before = await metricsOf(home);
 
   // Here: a job of its own on the same offsets, with the same curve.
   await run(home, 'graph.yaml', step + 5, '--from', id);
-  const both = await stepsOf(home);
+  const both = await metricsOf(home);
   expect(both.slice(before.length)).toEqual(before.filter((each) => each.step > step && each.step <= step + 5));
   expect((await command('savepoint', home, 'list')).stdout).not.toContain(id);
 
@@ -137,7 +125,7 @@ test('makes savepoints of a job that runs or not, and begins new jobs from them,
   const fork = await millrace(['up', '--from', path, '--data-dir', away, '--max-steps', String(step + 3), '--json']);
   expect(fork.code, fork.stderr).toBe(0);
   expect(fork.stderr).toContain('of another log');
-  const [first, ...rest] = await stepsOf(away);
+  const [first, ...rest] = await metricsOf(away);
   expect(first).toMatchObject({ step: step + 1 });
   expect(rest).toHaveLength(2);
 
@@ -164,22 +152,9 @@ async function filled(name: string): Promise<string> {
 }
 
 /** About 55 steps of text. */
-async function produce(dataDir: string): Promise<void> {
-  const log = await openEmbeddedLog(dataFolder(dataDir).log);
-  await log.createTopic('text');
+function produce(dataDir: string): Promise<void> {
   const texts = Array.from({ length: 120 }, (_, index) => `document ${index} of the mill, ${index * 7919}. `.repeat(7));
-  await log.produce(
-    'text',
-    texts.map((value) => ({ value })),
-  );
-  await log.close();
-}
-
-async function stepsOf(dataDir: string): Promise<Step[]> {
-  const log = await openEmbeddedLog(dataFolder(dataDir).log);
-  const records = await readTopic(log, 'metrics');
-  await log.close();
-  return records.map(({ value }) => stepSchema.parse(JSON.parse(Buffer.from(value ?? []).toString())));
+  return fillTopic(dataDir, 'text', texts);
 }
 
 /** Steps at which a job was handed over, by its events. */
