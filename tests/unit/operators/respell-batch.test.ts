@@ -99,7 +99,7 @@ describe('a vocabulary that takes the place of another', () => {
     const snapshot = { state: { unfinished: [{ ...prompt, ...settings }] } };
     const shape = { rows: 1, context: 8 };
     const spelled = [...(await createTokenizer(bytes).encode('the mill é'))];
-    expect(generateKind.respelled(snapshot, respellingOf(words, bytes), {}, shape)).toEqual({
+    expect(generateKind.respelled(snapshot, respellingOf(words, bytes), {}, shape)).toMatchObject({
       state: { unfinished: [{ ...prompt, tokens: spelled, ...settings }] },
     });
   });
