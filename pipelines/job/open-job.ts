@@ -22,6 +22,7 @@ import { formatsOf } from '../topics/formats.ts';
 import { adoptGraph } from '../redeploy/adopt-graph.ts';
 import type { AdoptedGraph } from '../redeploy/adopt-graph.ts';
 import { beginFork } from '../redeploy/begin-fork.ts';
+import { finishGoingBack } from '../redeploy/go-back.ts';
 import { logIdentity } from '../redeploy/fork-job.ts';
 import type { Plan } from '../redeploy/plan.ts';
 import { changesVocabulary } from '../redeploy/plan-settings.ts';
@@ -109,6 +110,7 @@ export async function openJob(options: OpenJobOptions): Promise<OpenJob | null> 
       if (changesVocabulary(plan)) await makeVocabulary(options, folder, log);
       await undoBeyond({ folder, graph: from, log, ledgerOf }, plan);
     };
+    await finishGoingBack({ folder, ledgerOf, log });
     const adopted = await adoptGraph({ job: folder, graph, discard, onPlan, beforeSwitch });
     await createTopics(log, graph, onWarning);
     const formats = formatsOf(graph);
