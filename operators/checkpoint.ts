@@ -70,7 +70,8 @@ async function commit(
   const startedMs = performance.now();
   const { id, bytes, path } = await store.put({ reason, states: basket });
   await source.cutCommitted(barrier);
-  await store.prune(keep, keepStops);
+  // Only a stop adds to what stops have left.
+  await store.prune(keep, ...(reason === 'stop' ? [keepStops] : []));
   const durationMs = performance.now() - startedMs;
   const report: CheckpointReport = { event: 'checkpoint', id, reason, bytes, durationMs, path };
   return [{ kind: 'item', value: report, bytes: 0, source }, barrier];

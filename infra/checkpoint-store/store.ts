@@ -108,7 +108,7 @@ class DirectoryStore implements CheckpointStore {
   /** Damaged ones do not count among those that are kept; they go when they are older than these. */
   prune(keep: number, keepStops: number = Infinity): Promise<void> {
     return this.#inTurn(async () => {
-      await this.#pruneStops(keepStops);
+      if (keepStops < Infinity) await this.#pruneStops(keepStops);
       let kept = 0;
       const held = this.#options.held?.() ?? new Set<string>();
       for (const id of (await this.#ids()).toReversed()) {

@@ -61,7 +61,9 @@ export class Deployments {
         return { deployed, error: null, record: about('nothing', { version: deployed.version }) };
       }
       await this.tellHistory();
-      return { deployed, error: null, record: null };
+      // The version that was gone back to was told before anybody knew whose wish that was.
+      const wished = how === 'rollback' && deployed.outcome === 'rolled-back';
+      return { deployed, error: null, record: wished ? about('rolled-back', { version: deployed.version }) : null };
     } catch (error) {
       await this.tellHistory();
       const known = (await graphVersions(folder)).some((version) => version.request === request);

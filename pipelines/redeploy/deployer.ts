@@ -161,7 +161,7 @@ export class Deployer {
     const from = this.#job;
     requireVersion(from.adopted.version, asked.expectedVersion);
     const graph = checked(asked.graph);
-    if (this.#options.stability.version) return this.#endWatch(graph, how);
+    if (this.#options.stability.version) return this.#endWatch(graph, asked);
     const states = await savedStates(from.folder, from.graph);
     const plan = planRedeploy({ from: from.graph, to: graph, states, discard: new Set(discard) });
     if (plan.outcome === 'nothing') {
@@ -223,12 +223,14 @@ export class Deployer {
   }
 
   /** A graph that is watched may be gone back from before its time; nothing else may happen to it. */
-  async #endWatch(graph: Graph, how: DeployRequest['how']): Promise<Deployed> {
+  async #endWatch(graph: Graph, { how, by, request }: DeployRequest): Promise<Deployed> {
     const { stability } = this.#options;
     const { folder } = this.#job;
     const before = stability.version?.watch && (await graphVersion(folder, stability.version.watch.from));
     if (how !== 'rollback' || before?.hash !== graphHash(graph)) throw watchUnderWay(stability.version);
     await stability.giveUp('somebody asked to go back');
+    const version = await graphVersion(folder, this.#job.adopted.version);
+    await writeVersion(folder, { ...version, by: by ?? version.by, request: request ?? null });
     return { outcome: 'rolled-back', version: this.#job.adopted.version, pauseMs: null, cut: null, note: null };
   }
 

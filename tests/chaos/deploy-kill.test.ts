@@ -4,12 +4,10 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { z } from 'zod';
-import { openEmbeddedLog } from '../../infra/index.ts';
-import { dataFolder } from '../../pipelines/job/job-folder.ts';
 import { counting } from '../support/counting.ts';
+import { fillTopic, recordsOf } from '../support/embedded-topics.ts';
 import { Millrace, millrace } from '../support/millrace.ts';
 import { printedSeed, randomFrom } from '../support/random.ts';
-import { readTopic } from '../support/read-topic.ts';
 
 /** `MILLRACE_SOAK=1` asks for as many as an afternoon has. */
 const KILLS = process.env['MILLRACE_SOAK'] ? 30 : 4;
@@ -70,7 +68,11 @@ test(`SIGKILL at ${KILLS} random moments of deployments, watches and returns lea
     argument = [];
     await nthStep(job, STEPS_BEFORE);
     const watch = WATCHES[Math.floor(chance() * WATCHES.length)];
-    const target = graphs[watch ? Math.floor(chance() * RATES.length) : (kill + 1) % 2] ?? '';
+    const index = watch ? Math.floor(chance() * RATES.length) : (kill + 1) % 2;
+    const target = graphs[index] ?? '';
+    // Another decoder is built anew, and begins at once; another rate alone is told.
+    const decoder = chance() < 0.5 ? {} : { maxBytes: `${kill + 1}MB` };
+    await writeFile(target, graphOf(RATES[index] ?? 0).replace('decode: {}', `decode: ${JSON.stringify(decoder)}`));
     const flags = ['--yes', '--json', '--data-dir', killed, ...(watch ? ['--watch', watch] : [])];
     const deployment = new Millrace(['deploy', target, ...flags]);
     await Promise.race([deployment.line((line) => line.includes('planned')), deployment.finished]).catch(() => {});
@@ -128,20 +130,12 @@ function stretchesOf(steps: readonly Step[]): readonly (readonly [rate: number, 
   return rates.flatMap((rate, index) => (rate === rates[index + 1] ? [] : [[rate, index + 1] as const]));
 }
 
-async function produce(dataDir: string, random: () => number): Promise<void> {
-  const log = await openEmbeddedLog(dataFolder(dataDir).log);
-  await log.createTopic('text');
+function produce(dataDir: string, random: () => number): Promise<void> {
   const texts = Array.from({ length: 300 }, () => `${random().toString(36)} and ${random().toString(36)}. `.repeat(6));
-  await log.produce(
-    'text',
-    texts.map((value) => ({ value })),
-  );
-  await log.close();
+  return fillTopic(dataDir, 'text', texts);
 }
 
 async function stepsOf(dataDir: string): Promise<Step[]> {
-  const log = await openEmbeddedLog(dataFolder(dataDir).log);
-  const records = counting(await readTopic(log, 'metrics'));
-  await log.close();
+  const records = counting(await recordsOf(dataDir, 'metrics'));
   return records.map(({ value }) => stepSchema.parse(JSON.parse(Buffer.from(value ?? []).toString())));
 }
