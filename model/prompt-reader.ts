@@ -6,7 +6,7 @@ import type { KvCache } from './kv-cache.ts';
 import { tf } from './tf.ts';
 
 /** The lengths that a chunk is padded to: few shapes, so few graphs. */
-const CHUNKS = [16, 32, 64, 128, 256] as const;
+const CHUNKS = [16, 32, 48, 64, 96, 128, 192, 256] as const;
 const SHORTEST_CUT = 64;
 const LONGEST_CHUNK = 256;
 

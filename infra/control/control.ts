@@ -12,8 +12,8 @@ import { replaceFile } from '../durable-files.ts';
 import { fromWire, toWire } from '../processes/wire-error.ts';
 import type { WireError } from '../processes/wire-error.ts';
 
-/** Answers one kind of request; may tell the asker how far it is. */
-export type ControlHandler = (input: Json, tell: (progress: Json) => void) => Promise<Json>;
+/** Answers one kind of request; may tell the asker how far it is. The signal aborts when the asker has gone. */
+export type ControlHandler = (input: Json, tell: (progress: Json) => void, signal: AbortSignal) => Promise<Json>;
 
 export interface ControlServer {
   close(): Promise<void>;
@@ -74,12 +74,14 @@ async function answer(
   connection: Socket,
 ): Promise<void> {
   const say = (message: object): void => void connection.write(`${JSON.stringify(message)}\n`);
+  const gone = new AbortController();
+  connection.once('close', () => gone.abort());
   try {
     const { method, input } = requestSchema.parse(JSON.parse(line));
     const handle = handlers[method];
     if (!handle)
       throw new MillraceError('bad-usage', `The job that runs here knows no "${method}": is it an older version?`);
-    say({ output: await handle(input, (progress) => say({ progress })) });
+    say({ output: await handle(input, (progress) => say({ progress }), gone.signal) });
   } catch (error) {
     say({ error: toWire(error) });
   }
@@ -88,16 +90,19 @@ async function answer(
 
 /**
  * Asks the process that runs a folder's job. Resolves with null when none runs there; rejects with what its handler threw,
- * or with `process-died` when it ended before it answered.
+ * or with `process-died` when it ended before it answered. Who aborts stops waiting: what was asked for goes on.
  */
 export async function askControl(
   folder: string,
   method: string,
   input: Json,
   onProgress: (progress: Json) => void = () => {},
+  signal?: AbortSignal,
 ): Promise<{ readonly output: Json } | null> {
   const connection = await connect(folder);
   if (!connection) return null;
+  const leave = (): void => void connection.destroy();
+  signal?.addEventListener('abort', leave);
   try {
     connection.write(`${JSON.stringify({ method, input })}\n`);
     for await (const line of createInterface({ input: connection })) {
@@ -106,7 +111,9 @@ export async function askControl(
       else if ('output' in message) return message;
       else throw fromWire(message.error);
     }
+    signal?.throwIfAborted();
   } finally {
+    signal?.removeEventListener('abort', leave);
     connection.destroy();
   }
   throw new MillraceError(

@@ -51,7 +51,7 @@ export interface HttpServer {
   close(): Promise<void>;
 }
 
-const usual: HttpLimits = { bodyBytes: 1024 * 1024, requestsPerMinute: 6000, answers: 64, stalledMs: 60_000 };
+const usual: HttpLimits = { bodyBytes: 1024 * 1024, requestsPerMinute: 60_000, answers: 64, stalledMs: 60_000 };
 
 /**
  * Serves the model over HTTP as OpenAI's API does: `/v1/models`, `/v1/completions`, `/v1/chat/completions`; its tokenizer as

@@ -39,8 +39,13 @@ function toRow(each: GraphVersion, current: number | undefined): readonly string
     by,
     `${age(Date.now() - Date.parse(at))} ago`,
     how,
-    each.outcome,
+    outcomeOf(each),
     pauseMs === null ? '–' : duration(pauseMs),
     note === null ? '' : oneLine(note).slice(0, 80),
   ];
+}
+
+function outcomeOf({ outcome, watch }: GraphVersion): string {
+  if (outcome !== 'watching' || !watch) return outcome;
+  return `watching (${duration(watch.watchedMs)} of ${duration(watch.windowMs)})`;
 }

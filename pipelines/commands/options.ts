@@ -1,5 +1,7 @@
 import { InvalidArgumentError, Option } from 'commander';
 import { durationSchema, toMs } from '../../operators/units.ts';
+import { partialBarsSchema, withBars } from '../spec/deploy.ts';
+import type { Bars } from '../spec/deploy.ts';
 import { isBroker } from '../spec/kafka.ts';
 import { parseEngineWords } from '../spec/engine-words.ts';
 import type { EngineWords } from '../spec/engine-words.ts';
@@ -73,6 +75,16 @@ export function from(text: string): From {
 /** Of an option that may be given again: all of its values. */
 export function collect(value: string, previous: readonly string[]): readonly string[] {
   return [...previous, value];
+}
+
+/** A bar as `name=number`; may be given again. */
+export function bar(text: string, previous: Partial<Bars>): Partial<Bars> {
+  const [name = '', value = ''] = text.split('=');
+  const parsed = partialBarsSchema.safeParse({ ...previous, [name]: value === '' ? value : Number(value) });
+  if (parsed.success) return parsed.data;
+  throw new InvalidArgumentError(
+    `It must be one of ${Object.keys(withBars()).join(', ')} with a number, such as bitsPerByte=1.05.`,
+  );
 }
 
 function brokers(text: string): readonly string[] {

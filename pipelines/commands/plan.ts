@@ -30,7 +30,7 @@ export function planCommand(): Command {
   return new Command('plan')
     .description("Show what would become of a job's operators and their state under a changed graph.")
     .argument('<graph>', 'the changed graph, as YAML or JSON')
-    .option('--discard <uid>', 'an operator whose state may be lost (may be given again)', collect, [])
+    .option('--discard <uid>', 'an operator whose state may be lost, or UID.TOPIC (may be given again)', collect, [])
     .addOption(dataDirOption())
     .option('--json', 'print the plan as JSON')
     .addHelpText('after', EXAMPLES)

@@ -71,7 +71,12 @@ export function upCommand(): Command {
         'start a new job from a savepoint: its folder, or its id in the current job',
       ).conflicts('fresh'),
     )
-    .option('--discard <uid>', 'an operator whose state a changed graph may lose (may be given again)', collect, [])
+    .option(
+      '--discard <uid>',
+      'an operator whose state a changed graph may lose, or UID.TOPIC (may be given again)',
+      collect,
+      [],
+    )
     .option('--json', 'print events as JSON, one a line')
     .addHelpText(
       'after',

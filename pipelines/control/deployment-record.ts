@@ -47,7 +47,7 @@ const planSchema = z.object({
 /** Of a deployment that the history has, and that is over. */
 export function versionRecord(job: string, version: GraphVersion): DeploymentRecord | null {
   const { outcome, at, plan, version: number, request, how, by, hash, code, note, pauseMs } = version;
-  if (outcome === 'pending') return null;
+  if (outcome === 'pending' || outcome === 'watching') return null;
   return {
     event: 'deployment',
     id: `${job}/${number}`,

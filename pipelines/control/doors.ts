@@ -49,6 +49,7 @@ export async function openDoors(options: DoorsOptions): Promise<Doors> {
     savepoint: async () => z.json().parse({ ...(await training.savepoint()) }),
     deploy: async (input, tell) =>
       z.json().parse({ ...(await deployments.deploy(deployRequestSchema.parse(input), tell)) }),
+    shadow: (input, tell, signal) => deployer.shadow(input, tell, signal),
     ...(promotion ? promotionCommands(promotion) : {}),
   });
   const http = await openHttp(options, deployments).catch(async (error: unknown) => {

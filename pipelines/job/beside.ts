@@ -13,6 +13,8 @@ export interface BesideOptions {
   readonly reports: JobReports;
   readonly voice: Voice;
   readonly seat: TrainerSeat;
+  /** Asked of a stream that can't go on; true where somebody mends that. */
+  readonly rescue: (stream: string, error: unknown) => boolean;
 }
 
 interface Running {
@@ -84,7 +86,9 @@ export class Beside {
         reports.spoken(element.value);
         if (element.value.event === 'checkpoint' && element.value.reason === 'final') cuts.next();
       },
-      error: (error: unknown) => this.#failures.error(error),
+      error: (error: unknown) => {
+        if (!this.#options.rescue(name, error)) this.#failures.error(error);
+      },
     });
     return {
       async farewell() {

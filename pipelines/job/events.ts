@@ -149,13 +149,15 @@ export interface DeadLetterEvent {
 export interface DeploymentEvent {
   readonly event: 'deployment';
   readonly stream: string;
-  readonly outcome: 'started' | 'restarted' | 'deployed';
-  /** Why it was started again. */
+  readonly outcome: 'started' | 'restarted' | 'deployed' | 'watching' | 'stable' | 'rolled-back';
+  /** Why it was started again, or gone back from. */
   readonly reason?: string;
   /** Of the graph that was deployed. */
   readonly version?: number;
   /** From the last step of the graph before to the first of this one; null where nothing had to wait. */
   readonly pauseMs?: number | null;
+  /** For how long it is to be watched yet. */
+  readonly watchMs?: number;
 }
 
 /** No broker answers, which is borne for a while; or one does again. */

@@ -1,6 +1,8 @@
 import { availableParallelism } from 'node:os';
 import { engineSchema } from '../../model/settings.ts';
 import type { EngineSettings } from '../../model/settings.ts';
+import { versionIn } from '../redeploy/cut-version.ts';
+import { currentGraph } from '../redeploy/graph-history.ts';
 import { describeEngine } from './describe-engine.ts';
 import type { JobFolder } from './job-folder.ts';
 import { checkpointIds, inspectCheckpoint } from './saved-checkpoints.ts';
@@ -55,10 +57,12 @@ function withThreads(engine: EngineSettings): EngineSettings {
   return { ...engine, threads: engine.threads ?? availableParallelism() };
 }
 
-/** The engine that the newest checkpoint was made with; null where none says. */
+/** The engine that the newest checkpoint that counts was made with; null where none says. */
 export async function engineOfCheckpoints(job: JobFolder): Promise<EngineSettings | null> {
+  const { undone = [] } = (await currentGraph(job)) ?? {};
   for (const id of (await checkpointIds(job)).toReversed()) {
     const saved = await inspectCheckpoint(job, id, false);
+    if (saved?.manifest && undone.includes(versionIn(saved.manifest))) continue;
     const parsed = engineSchema.safeParse(saved?.manifest?.describe['engine']);
     if (parsed.success) return parsed.data;
   }

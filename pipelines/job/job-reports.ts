@@ -1,13 +1,14 @@
-import { EMPTY, Subscription, catchError, exhaustMap, from, interval } from 'rxjs';
+import { EMPTY, Subject, Subscription, catchError, exhaustMap, from, interval } from 'rxjs';
 import { countParameters } from '../../model/config.ts';
 import { MillraceError } from '../../operators/errors.ts';
 import type { Source } from '../../operators/flow.ts';
 import type { Checkpoint, DeadLetters, Logger, WeightsVersion } from '../../operators/index.ts';
 import { freshnessOf } from '../../operators/numbered-answer.ts';
-import type { CheckpointReport, Report } from '../../operators/types.ts';
-import { trainingStream } from '../spec/streams.ts';
+import type { CheckpointReport, Coordinates, Report } from '../../operators/types.ts';
 import type { JobEvent, ListeningEvent, SummaryEvent } from './events.ts';
 import type { OpenJob } from './open-job.ts';
+import { trainingStream } from '../spec/streams.ts';
+import { VitalSigns } from '../redeploy/watch/vital-signs.ts';
 import { Progress } from './progress.ts';
 import type { Reached } from './restored-cut.ts';
 import { spokenWeights } from './spoken-weights.ts';
@@ -31,6 +32,10 @@ export class JobReports {
   #job: OpenJob;
   readonly #progress: Progress;
   readonly #startedMs = performance.now();
+  /** Where the records stand that became dead letters. */
+  readonly letters: Subject<Coordinates> = new Subject();
+  /** How the stream that trains does. */
+  readonly signs: VitalSigns = new VitalSigns();
   readonly #listening = new Subscription();
   /** The newest weights that have been heard. */
   #spokenId = '';
@@ -51,8 +56,10 @@ export class JobReports {
     this.#progress = new Progress(job.log);
     this.logger = { info: () => {}, warn: onWarning };
     this.deadLetters = {
-      async put(letter) {
+      put: async (letter) => {
         await job.deadLetters.put(letter);
+        if (this.#job.trainedTopics.includes(letter.at.topic)) this.signs.deadLetter();
+        this.letters.next(letter.at);
         onEvent({ event: 'deadletter', ...letter.at, code: letter.code, message: letter.message });
       },
     };
@@ -84,6 +91,7 @@ export class JobReports {
   /** The training stream is about to go on from a cut, or to begin without one. */
   restored(checkpoint: Checkpoint | null, reached: Reached | null): void {
     this.#progress.goOnFrom(reached);
+    this.signs.interrupted();
     this.#hasCut = checkpoint !== null;
     if (checkpoint) this.#speakWith(checkpoint, reached);
   }
@@ -91,6 +99,7 @@ export class JobReports {
   /** The training stream of another graph goes on where this one is. */
   handedOver(reached: Reached | null): void {
     this.#progress.goOnFrom(reached);
+    this.signs.interrupted();
     this.#hasCut = true;
   }
 
@@ -115,16 +124,21 @@ export class JobReports {
   /** Another graph is the job's from here on. */
   deployed(job: OpenJob): void {
     this.#job = job;
+    this.signs.begin();
   }
 
   restarted(stream: string, { message }: MillraceError): void {
-    this.#source = null;
+    if (stream === trainingStream(this.#job.graph)?.[0]) {
+      this.#source = null;
+      this.signs.restarted();
+    }
     this.#options.onEvent({ event: 'deployment', stream, outcome: 'restarted', reason: message });
   }
 
   /** A report of the training stream. */
   trained(report: Report, source: Source): void {
     if (report.event === 'step') {
+      this.signs.step(report, source.window.inFlightBytes > 0);
       this.#options.onEvent(this.#progress.step(report));
       // So that there is something to come back to, and to speak with, from the beginning.
       if (!this.#hasCut) source.requestCut('timer');
@@ -175,7 +189,10 @@ export class JobReports {
   }
 
   async #refreshLag(): Promise<void> {
-    if (!this.#source || !(await this.#progress.refreshLag(this.#source.reads()))) return;
+    if (!this.#source) return;
+    const isNews = await this.#progress.refreshLag(this.#source.reads());
+    this.signs.lagging(this.#progress.lag);
+    if (!isNews) return;
     this.#options.onEvent({ event: 'lag', lag: this.#progress.lag, partitions: this.#progress.lags });
   }
 

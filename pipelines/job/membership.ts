@@ -3,6 +3,7 @@ import type { Checkpoint, CheckpointStore, GroupMembership, Ledger, TopicLog } f
 import { ingestStateIn, placeOf } from '../../operators/ingest-state.ts';
 import { isBehind, standingFrom } from '../../operators/standing.ts';
 import { toMs } from '../../operators/units.ts';
+import type { AdoptedGraph } from '../redeploy/adopt-graph.ts';
 import type { Graph, Step } from '../spec/graph.ts';
 import { trainingStream } from '../spec/streams.ts';
 import type { LogPlace } from './open-log.ts';
@@ -39,14 +40,16 @@ export function joinGroup(log: TopicLog, group: string, jobId: string, graph: Gr
  */
 export async function latestThatCounts(
   store: CheckpointStore,
+  adopted: Pick<AdoptedGraph, 'counts'>,
   membership: GroupMembership,
   ledger: Ledger,
   steps: readonly Step[],
 ): Promise<Checkpoint | null> {
   const counted = await membership.counted();
   const uid = steps.find(({ kind }) => kind.kind === 'ingest')?.uid ?? '';
-  return store.latest(async ({ states }) => {
-    const snapshot = states.get(uid);
+  return store.latest(async (cut) => {
+    if (!(await adopted.counts(cut))) return false;
+    const snapshot = cut.states.get(uid);
     if (!snapshot) return true;
     const state = ingestStateIn(uid, snapshot);
     const place = placeOf(state);

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { lockJob, logDeadLetters, logLedger } from '../../infra/index.ts';
 import type { KafkaLogOptions } from '../../infra/index.ts';
 import { MillraceError } from '../../operators/errors.ts';
@@ -21,12 +22,14 @@ import { formatsOf } from '../topics/formats.ts';
 import { adoptGraph } from '../redeploy/adopt-graph.ts';
 import type { AdoptedGraph } from '../redeploy/adopt-graph.ts';
 import { beginFork } from '../redeploy/begin-fork.ts';
+import { finishGoingBack } from '../redeploy/go-back.ts';
 import { logIdentity } from '../redeploy/fork-job.ts';
 import type { Plan } from '../redeploy/plan.ts';
 import { changesVocabulary } from '../redeploy/plan-settings.ts';
 import { undoBeyond } from '../redeploy/undo-beyond.ts';
 import { Champions } from '../promotion/champions.ts';
 import { dataFolder, goOnOrBegin } from './job-folder.ts';
+import { readJobRecord } from './job-record.ts';
 import type { JobFolder } from './job-folder.ts';
 import { checkGroup, joinGroup, ledgerTopic } from './membership.ts';
 import { openLog } from './open-log.ts';
@@ -107,6 +110,7 @@ export async function openJob(options: OpenJobOptions): Promise<OpenJob | null> 
       if (changesVocabulary(plan)) await makeVocabulary(options, folder, log);
       await undoBeyond({ folder, graph: from, log, ledgerOf }, plan);
     };
+    await finishGoingBack({ folder, ledgerOf, log });
     const adopted = await adoptGraph({ job: folder, graph, discard, onPlan, beforeSwitch });
     await createTopics(log, graph, onWarning);
     const formats = formatsOf(graph);
@@ -148,12 +152,14 @@ export async function openJob(options: OpenJobOptions): Promise<OpenJob | null> 
   }
 }
 
-/** The vocabulary that a changed graph asks for, learnt from the text that is there. */
+/** The vocabulary that a changed graph asks for: the one that the job began with, or one learnt from the text that is there. */
 async function makeVocabulary(
   { graph, onWarning, signal }: OpenJobOptions,
   folder: JobFolder,
   log: TopicLog,
 ): Promise<void> {
+  const first = (await readJobRecord(folder))?.tokenizer;
+  if (isDeepStrictEqual(first, graph.tokenizer)) return;
   await createTopics(log, graph, onWarning);
   const path = laterTokenizerFile(folder, graph.tokenizer);
   const made = await prepareTokenizer({ graph, log, formats: formatsOf(graph), path, onWarning, signal });

@@ -16,6 +16,7 @@ import { reachedIn, requireOwners } from './restored-cut.ts';
 import { composeStream, topicsRead } from './run-stream.ts';
 import { samplerSettings } from './sampler-settings.ts';
 import { streamLog } from './stream-log.ts';
+import { streamStore } from './stream-store.ts';
 import { inVocabulary } from './vocabulary.ts';
 import type { OpenStream } from './run-stream.ts';
 import { version } from '../version.ts';
@@ -50,21 +51,25 @@ export async function openStream(options: StreamOptions): Promise<OpenStream> {
   const { job, name, steps, voice, reports, left = null, current = () => job } = options;
   const { logger } = reports;
   const isTraining = has(steps, 'trainStep');
-  const store = await openCheckpointStore(checkpointsOf(job.folder, name, steps), {
+  const saved = await openCheckpointStore(checkpointsOf(job.folder, name, steps), {
     jobId: job.folder.id,
     logger,
     describe: () => describe(current(), name),
     files: [{ name: 'tokenizer.json', path: job.tokenizerFile }],
     ...(isTraining && job.graph.promote ? { held: () => job.champions.held } : {}),
   });
+  const store = streamStore(saved);
   const hold = left && new Hold(left.counts);
   const direct = streamLog(job.log, logger);
   const log = hold?.log(direct) ?? direct;
   const ledger = job.ledgerOf(name, log);
   const assignments = isTraining ? job.membership : null;
   const stored = async (): Promise<Checkpoint | null> => {
-    const newest = await (assignments ? latestThatCounts(store, assignments, ledger, steps) : store.latest());
-    return newest && job.adopted.withoutDiscarded(newest);
+    const { adopted } = job;
+    const newest = await (assignments
+      ? latestThatCounts(store, adopted, assignments, ledger, steps)
+      : store.latest(isTraining ? (each) => adopted.counts(each) : undefined));
+    return newest && adopted.withoutDiscarded(newest);
   };
   const cut = left ? null : await stored();
   const restore = left
@@ -108,6 +113,7 @@ export async function openStream(options: StreamOptions): Promise<OpenStream> {
       hold?.end();
       listening?.unsubscribe();
       await Promise.all([trainer && options.seat.leave(), sampler?.close(), answers?.close(), direct.settled()]);
+      await store.settled();
     },
   };
 }

@@ -3,6 +3,7 @@ import { openDoors } from '../control/doors.ts';
 import type { Promotion } from '../promotion/promotion.ts';
 import { startPromotion } from '../promotion/start-promotion.ts';
 import { Deployer } from '../redeploy/deployer.ts';
+import { Stability } from '../redeploy/watch/stability.ts';
 import { Beside } from './beside.ts';
 import type { JobEvent, SummaryEvent } from './events.ts';
 import { JobReports } from './job-reports.ts';
@@ -56,12 +57,16 @@ async function runStreams(
 ): Promise<SummaryEvent> {
   const { job, onEvent, onWarning } = options;
   const seat = new TrainerSeat(job.folder.staging, reports.logger);
-  const beside = new Beside({ reports, voice, seat });
+  const rescue = (stream: string, error: unknown): boolean => stability.rescue(stream, error);
+  const beside: Beside = new Beside({ reports, voice, seat, rescue });
   const over = new Subject<void>();
   const training = new Training({ ...options, reports, voice, seat, over });
   const onDeployed = (): void => doors.deployed();
-  const deployer = new Deployer({ job, training, beside, seat, onDeployed, onEvent, onWarning });
+  const watching = { training, beside, signs: reports.signs, onEvent, onWarning };
+  const stability: Stability = new Stability({ ...watching, onEnd: onDeployed });
+  const deployer = new Deployer({ job, training, beside, seat, stability, reports, onDeployed, onEvent, onWarning });
   const doors = await openDoors({ ...options, http: options.http, deployer, training, voice, reports, promotion });
+  await deployer.resume();
   beside.start(job);
   const running = training.run();
   try {
@@ -71,7 +76,9 @@ async function runStreams(
   } finally {
     // Also after a fault of one of them, the others still use the log, which is closed next.
     over.next();
+    await stability.stop().catch((error: unknown) => onWarning(`The watch was not saved: ${String(error)}`));
     await Promise.allSettled([running, beside.close()]);
     await Promise.allSettled([seat.close(), doors.close()]);
+    await deployer.close();
   }
 }

@@ -3,14 +3,8 @@ import { startTrainer } from '../../infra/index.ts';
 import type { TrainerProcess } from '../../infra/index.ts';
 import type { TrainerSettings } from '../../model/settings.ts';
 import type { Logger, Trainer } from '../../operators/ports.ts';
-import type { StepInput } from '../../model/types.ts';
-
-/** A batch's shape, which a step is compiled for. */
-export interface BatchShape {
-  readonly rows: number;
-  readonly context: number;
-  readonly isolate: boolean;
-}
+import { warmUp } from './batch-shape.ts';
+import type { BatchShape } from './batch-shape.ts';
 
 interface Seated {
   readonly process: TrainerProcess;
@@ -82,8 +76,7 @@ export class TrainerSeat {
     const free = this.#stagingDirs.find((directory) => directory !== this.#seated?.stagingDir) ?? this.#stagingDirs[1];
     const standby = await this.#start(settings, free);
     try {
-      await standby.process.restore(null);
-      for (const shape of shapes) await standby.process.step(emptyBatch(shape));
+      await warmUp(standby.process, shapes);
       this.#standby = standby;
     } catch (error) {
       await standby.process.close();
@@ -145,17 +138,4 @@ export class TrainerSeat {
 function isAlike(a: TrainerSettings, b: TrainerSettings): boolean {
   const { learningRate } = b.optimizer;
   return isDeepStrictEqual({ ...a, optimizer: { ...a.optimizer, learningRate } }, b);
-}
-
-/** Of zeros, to compile the step for; what it trains is thrown away by the restore that follows. */
-function emptyBatch({ rows, context, isolate }: BatchShape): StepInput {
-  const size = rows * context;
-  return {
-    rows,
-    context,
-    ids: new Int32Array(size),
-    targets: new Int32Array(size),
-    lossMask: new Float32Array(size).fill(1),
-    ...(isolate ? { segments: new Int32Array(size) } : {}),
-  };
 }

@@ -16,10 +16,11 @@ import {
 import type { Observable } from 'rxjs';
 import { MillraceError } from '../../operators/errors.ts';
 import { isItem } from '../../operators/flow.ts';
-import type { Barrier, Change, Element, Source } from '../../operators/flow.ts';
+import type { Barrier, Element, Source } from '../../operators/flow.ts';
 import type { CheckpointStore } from '../../operators/ports.ts';
 import type { CheckpointReport, Report } from '../../operators/types.ts';
 import type { SummaryEvent } from './events.ts';
+import type { HandOver, SafetyNet, Taken, Wanted } from './hand-over.ts';
 import type { JobReports } from './job-reports.ts';
 import type { OpenJob } from './open-job.ts';
 import { openStream } from './open-stream.ts';
@@ -47,44 +48,8 @@ export interface TrainingOptions {
   readonly over: Observable<void>;
 }
 
-/** What takes the place of the graph that trains, at one cut. */
-export interface HandOver {
-  readonly job: OpenJob;
-  /**
-   * How the new graph begins: not at all, since its trainer only has to be told something; at once, on what the old one has
-   * in memory, and what it does is held back until it is the job's; or when that is so, from the cut that is stored.
-   */
-  readonly pace: 'told' | 'at-once' | 'stored';
-  /** Called when the cut is stored, and nothing that follows it can be seen; the new graph is the job's when it resolves. */
-  readonly commit: (cut: CheckpointReport) => Promise<void>;
-  /** Called when the new graph can't go on from the cut, before it has arrived; the old one does, when it resolves. */
-  readonly revert: (error: unknown) => Promise<void>;
-  /** Called when the new graph is the job's and has done a step; with null where it runs and there is nothing to train. */
-  readonly done: (pauseMs: number | null) => void;
-  /** Called when it will not come to that. */
-  readonly abandon: (error: MillraceError) => void;
-}
-
 /** A graph that has restored, and takes no step for so long, has nothing to train. */
 const STEP_WITHIN_MS = 5000;
-
-/** A hand-over at its cut. */
-interface Taken {
-  readonly handOver: HandOver;
-  readonly from: OpenJob;
-  /** Settles when the new graph is the job's, or will not be. */
-  readonly counts: Promise<void>;
-  /** From the last step of the old graph to the first of the new one. */
-  readonly pause: Promise<number>;
-}
-
-/** A hand-over that is asked for. */
-interface Wanted {
-  readonly handOver: HandOver;
-  readonly change: Change | undefined;
-  /** Told when it is at its cut. */
-  readonly decided: Subject<Promise<void>>;
-}
 
 /** Somebody who waits for a savepoint. */
 interface Asker {
@@ -113,6 +78,14 @@ export class Training {
   /** Of what was told last. */
   #pause: Promise<number> = Promise.resolve(0);
   #idle: NodeJS.Timeout | undefined;
+  #net: SafetyNet | null = null;
+  /** Why the graph that runs is to be gone back from. */
+  #falling: { readonly cause: unknown } | null = null;
+  readonly #fell = new Subject<void>();
+  /** To be told when the graph that was gone back to runs. */
+  #landed: () => void = () => {};
+  /** What comes out of the stream that trains, in its order. */
+  readonly elements: Subject<Element<Report>> = new Subject();
 
   constructor(options: TrainingOptions) {
     this.#options = options;
@@ -162,6 +135,23 @@ export class Training {
     });
   }
 
+  /** Asks for a cut that is the job's own, as its clock does; it comes among the elements. */
+  requestCut(): void {
+    this.#flowing().requestCut('timer');
+  }
+
+  /** From now on the graph that runs has something to go back to; no more with null. */
+  guard(net: SafetyNet | null): void {
+    this.#net = net;
+  }
+
+  /** Stops the graph that runs where it stands, and goes back. A job that is about to end does so another time. */
+  fall(cause: unknown): void {
+    if (this.#ending !== null || !this.#net) return;
+    this.#falling = { cause };
+    this.#fell.next();
+  }
+
   /** One at a time; the callbacks of the hand-over say what becomes of it. */
   handOver(next: HandOver): void {
     const source = this.#flowing();
@@ -180,6 +170,7 @@ export class Training {
 
   /** Runs the job's graph to where another one takes its place, which is null when all is over. */
   async #runGraph(begin: Left | null): Promise<Barrier | null> {
+    if (this.#falling) return this.#goOnBefore();
     const [name] = trainingStream(this.#job.graph) ?? [''];
     const { reports, seat, over } = this.#options;
     let left = begin;
@@ -199,25 +190,43 @@ export class Training {
     const flow = merge(running.flow, failing).pipe(
       tap((element) => this.#see(element, name)),
       takeWhile((element) => !isLast(element), true),
-      takeUntil(over),
+      takeUntil(merge(over, this.#fell)),
     );
     let last: Element<Report> | null;
     try {
       last = await lastValueFrom(flow, { defaultValue: null });
     } catch (error) {
       const taken = this.#taken;
-      if (!taken) throw error;
+      if (!taken && !this.#net) throw error;
+      this.#source = null;
       await running.closed();
       // Nobody has seen anything of the new graph: the old one goes on from the cut, or the one before.
-      await this.#goBack(taken, error);
+      if (taken) await this.#goBack(taken, error);
+      else this.#falling = { cause: error };
       return this.#runGraph(null);
     }
     this.#source = null;
     const barrier = last?.kind === 'barrier' && isLast(last) ? last : null;
+    if (this.#falling && !barrier) {
+      await running.closed();
+      return this.#goOnBefore();
+    }
     // Its trainer is still writing what is in the cut.
     if (barrier) seat.keep();
     await running.closed();
     return barrier;
+  }
+
+  /** Runs the graph before the one that is gone back from. */
+  async #goOnBefore(): Promise<Barrier | null> {
+    const [net, falling] = [this.#net, this.#falling];
+    this.#net = null;
+    this.#falling = null;
+    if (!net) return null;
+    this.#job = await net.goBack(falling?.cause);
+    this.#landed = net.landed;
+    this.#options.reports.deployed(this.#job);
+    return this.#runGraph(null);
   }
 
   /** Opens the stream that trains under the job's graph, over what another one has left, or over the newest cut. */
@@ -256,6 +265,7 @@ export class Training {
       return null;
     }
     const { handOver } = next;
+    handOver.atCut();
     const from = this.#job;
     const pause = this.#options.seat.pause();
     const counts = stored.then((report) => handOver.commit(report));
@@ -277,6 +287,7 @@ export class Training {
     this.#next = null;
     if (!next) return;
     const { handOver, decided } = next;
+    handOver.atCut();
     const from = this.#job;
     const described = this.#described;
     const counts = this.#stored(barrier).then(async (report) => {
@@ -322,8 +333,11 @@ export class Training {
       if (this.#ending) this.#endBecause(this.#ending);
       if (this.#askers.length > 0) element.source.requestCut('savepoint');
       if (this.#next) element.source.requestCut('deploy', this.#next.change);
+      this.#landed();
+      this.#landed = () => {};
     }
     if (element.kind === 'barrier' && element.change) this.#toldAt(element);
+    this.elements.next(element);
     if (!isItem(element)) return;
     reports.trained(element.value, element.source);
     if (element.value.event === 'checkpoint' && element.value.reason === 'savepoint') this.#answer(element.value);

@@ -1,5 +1,4 @@
 import { z } from 'zod';
-import { readManifest } from '../../infra/index.ts';
 import { MillraceError } from '../../operators/errors.ts';
 import type { Uid } from '../../operators/flow.ts';
 import type { Checkpoint } from '../../operators/ports.ts';
@@ -16,7 +15,8 @@ import {
   writeVersion,
 } from './graph-history.ts';
 import type { CurrentGraph } from './graph-history.ts';
-import { planRedeploy } from './plan.ts';
+import { countsIn, versionOf } from './cut-version.ts';
+import { planRedeploy, trainsAlike } from './plan.ts';
 import type { Plan } from './plan.ts';
 import { savedStates } from './saved-states.ts';
 
@@ -24,6 +24,8 @@ import { savedStates } from './saved-states.ts';
 export interface AdoptedGraph extends CurrentGraph {
   /** A cut without the states that versions after it have discarded. */
   withoutDiscarded(cut: Checkpoint): Promise<Checkpoint>;
+  /** Whether a cut of the stream that trains is one that the job goes on from. */
+  counts(cut: Pick<Checkpoint, 'path'>): Promise<boolean>;
   /** The same of the states that a version has left, which are not stored yet. */
   withoutDiscardedSince<T>(version: number, states: ReadonlyMap<Uid, T>): ReadonlyMap<Uid, T>;
 }
@@ -46,10 +48,11 @@ export async function adoptGraph({ job, graph, discard, onPlan, beforeSwitch }: 
   const current = await currentGraph(job);
   if (!current) {
     const { version } = await recordVersion(job, graph, { how: 'up', discard: [], plan: null, outcome: 'live' });
-    await makeCurrent(job, { version, lineage: 0 });
-    return adoptedAs(job, { version, lineage: 0 });
+    const first = { version, lineage: 0, undone: [], undo: null };
+    await makeCurrent(job, first);
+    return adoptedAs(job, first);
   }
-  await settlePending(job, current);
+  await settleHistory(job, current);
   const from = readGraphOf(await graphVersion(job, current.version));
   const plan = planRedeploy({ from, to: graph, states: await savedStates(job, from), discard: new Set(discard) });
   if (plan.outcome === 'refused') throw planRefused(plan);
@@ -65,15 +68,11 @@ export async function adoptGraph({ job, graph, discard, onPlan, beforeSwitch }: 
     outcome: 'live',
   } as const;
   const { version } = await recordVersion(job, graph, about);
-  const next = { version, lineage: current.lineage + (trainsAlike(plan) ? 0 : 1) };
+  const next = { ...current, version, lineage: current.lineage + (trainsAlike(plan) ? 0 : 1) };
   await beforeSwitch(from, plan);
   await makeCurrent(job, next);
+  await settleHistory(job, next);
   return adoptedAs(job, next);
-}
-
-/** Whether what was published behind the last cut would be said by the new graph, too; else it was another one's doing. */
-function trainsAlike({ effect, settings }: Plan): boolean {
-  return effect === 'live' && settings.every(({ path }) => path !== 'model.learningRate');
 }
 
 export function planRefused({ refusals }: Plan): MillraceError {
@@ -82,43 +81,48 @@ export function planRefused({ refusals }: Plan): MillraceError {
 }
 
 /** A version of a job's graph, as far as the history is written. */
-export async function adoptedAs(job: JobFolder, { version, lineage }: CurrentGraph): Promise<AdoptedGraph> {
-  const current = { version, lineage };
+export async function adoptedAs(job: JobFolder, current: CurrentGraph): Promise<AdoptedGraph> {
+  const { version, lineage, undone, undo } = current;
   const versions = await graphVersions(job);
   const withoutDiscardedSince: AdoptedGraph['withoutDiscardedSince'] = (made, states) => {
-    // One that failed has taken nothing with it.
-    const was = versions.filter(({ version, outcome }) => outcome !== 'failed' || version === current.version);
-    const later = was.filter(({ version }) => version > made && version <= current.version);
+    // One that failed, or was gone back from, has taken nothing with it.
+    const was = versions.filter((each) => each.outcome !== 'failed' || each.version === version);
+    const stood = was.filter((each) => !undone.includes(each.version));
+    const later = stood.filter((each) => each.version > made && each.version <= version);
     const gone = new Set(later.flatMap(({ discard }) => discard));
     return new Map([...states].filter(([uid]) => !gone.has(uid)));
   };
   return {
-    ...current,
+    version,
+    lineage,
+    undone,
+    undo,
     withoutDiscardedSince,
     async withoutDiscarded(cut) {
       return { ...cut, states: withoutDiscardedSince(await versionOf(cut), cut.states) };
     },
+    counts: (cut) => countsIn(current, cut),
   };
 }
 
 const LIVE = { outcome: 'live', code: null } as const;
+const WATCHING = { outcome: 'watching', code: null } as const;
 const DIED = { outcome: 'failed', code: 'process-died' } as const;
 
-/** Says of deployments whose process died what became of them. */
-async function settlePending(job: JobFolder, { version: current }: CurrentGraph): Promise<void> {
+/** Says of deployments whose process died, and of watches that nobody goes on with, what became of them. */
+async function settleHistory(job: JobFolder, { version: current, undone }: CurrentGraph): Promise<void> {
   for (const version of await graphVersions(job)) {
-    if (version.outcome !== 'pending') continue;
+    const { outcome, watch } = version;
     const isLive = version.version === current;
-    const note = `The process died while it was deployed, ${isLive ? 'behind' : 'before'} the switch.`;
-    await writeVersion(job, { ...version, ...(isLive ? LIVE : DIED), note });
+    if (outcome === 'pending') {
+      const note = `The process died while it was deployed, ${isLive ? 'behind' : 'before'} the switch.`;
+      await writeVersion(job, { ...version, ...(isLive ? (watch ? WATCHING : LIVE) : DIED), note });
+    } else if (outcome === 'watching' && !isLive) {
+      const isUndone = undone.includes(version.version);
+      const note = isUndone
+        ? (watch?.verdict ?? null)
+        : 'Another graph took its place before it was watched to the end.';
+      await writeVersion(job, { ...version, outcome: isUndone ? 'rolled-back' : 'live', note });
+    }
   }
-}
-
-const describeSchema = z.object({ graph: z.object({ version: z.int() }) });
-
-/** The version of the graph that made a cut; 0 where it does not say. */
-async function versionOf({ path }: Checkpoint): Promise<number> {
-  const { describe } = await readManifest(path);
-  const parsed = describeSchema.safeParse(describe);
-  return parsed.success ? parsed.data.graph.version : 0;
 }

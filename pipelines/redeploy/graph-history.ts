@@ -6,12 +6,15 @@ import { z } from 'zod';
 import { replaceFile } from '../../infra/index.ts';
 import { MillraceError } from '../../operators/errors.ts';
 import type { Uid } from '../../operators/flow.ts';
+import type { LedgerPlace } from '../../operators/ports.ts';
 import type { Json } from '../../operators/types.ts';
 import type { JobFolder } from '../job/job-folder.ts';
 import { readJsonFile } from '../job/json-file.ts';
 import { graphDocument, graphHash } from '../spec/graph.ts';
 import type { Graph } from '../spec/graph.ts';
 import { lintGraph } from '../spec/lint.ts';
+import { watchSchema } from './watch/watch.ts';
+import type { WatchState } from './watch/watch.ts';
 
 /** A graph that a job has had, or was to have. */
 export interface GraphVersion {
@@ -30,15 +33,17 @@ export interface GraphVersion {
   readonly discard: readonly Uid[];
   /** As `graphDocument` gives it. */
   readonly graph: Json;
-  /** The plan that was shown; null for a job's first graph. */
+  /** The plan that was shown; null for a job's first graph, and for one that was gone back to without being asked. */
   readonly plan: Json;
-  readonly outcome: 'pending' | 'live' | 'failed' | 'rolled-back';
+  readonly outcome: 'pending' | 'watching' | 'live' | 'failed' | 'rolled-back';
   /** What there is to know of the outcome. */
   readonly note: string | null;
   /** Code of the error that it failed with. */
   readonly code: string | null;
   /** From the last step of the graph before to the first of this one; null where nothing ran meanwhile. */
   readonly pauseMs: number | null;
+  /** How it did, or does, in the time after its deployment; null where nobody watched. */
+  readonly watch: WatchState | null;
 }
 
 /** Which graph a job has. This file alone says so, and it is replaced at once. */
@@ -46,6 +51,10 @@ export interface CurrentGraph {
   readonly version: number;
   /** How often the job's history was written anew from a cut. */
   readonly lineage: number;
+  /** Versions that the job has gone back from: their cuts of the stream that trains do not count. */
+  readonly undone: readonly number[];
+  /** What is to be undone in a stream's ledger before the graph may run; null where that is done. */
+  readonly undo: { readonly stream: string; readonly to: LedgerPlace } | null;
 }
 
 const versionSchema: z.ZodType<GraphVersion> = z.object({
@@ -58,14 +67,23 @@ const versionSchema: z.ZodType<GraphVersion> = z.object({
   discard: z.array(z.string()),
   graph: z.json(),
   plan: z.json(),
-  outcome: z.enum(['pending', 'live', 'failed', 'rolled-back']),
+  outcome: z.enum(['pending', 'watching', 'live', 'failed', 'rolled-back']),
   note: z.string().nullable(),
   code: z.string().nullable().default(null),
   pauseMs: z.number().nullable(),
+  watch: watchSchema.nullable().default(null),
 });
 const currentSchema: z.ZodType<CurrentGraph> = z.object({
   version: z.int().positive(),
   lineage: z.int().nonnegative(),
+  undone: z.array(z.int().positive()).default([]),
+  undo: z
+    .object({
+      stream: z.string(),
+      to: z.object({ entry: z.int().nonnegative(), played: z.int().nonnegative() }),
+    })
+    .nullable()
+    .default(null),
 });
 
 const FILE = /^(\d{6})\.json$/;
@@ -106,8 +124,11 @@ export async function graphVersion(job: JobFolder, number: number): Promise<Grap
 /** The newest graph before the present one that a job has had. Rejects with `bad-usage` where there is none. */
 export async function versionBefore(job: JobFolder): Promise<GraphVersion> {
   const current = await currentGraph(job);
-  const had = (await graphVersions(job)).filter(({ outcome }) => outcome === 'live');
-  const before = had.findLast(({ version }) => version < (current?.version ?? 0));
+  const versions = await graphVersions(job);
+  const now = versions.find(({ version }) => version === current?.version);
+  const before = versions.findLast(
+    ({ version, outcome, hash }) => outcome === 'live' && version < (now?.version ?? 0) && hash !== now?.hash,
+  );
   if (before) return before;
   throw new MillraceError('bad-usage', `Job ${job.id} has had no other graph yet that it could go back to.`);
 }
@@ -124,7 +145,7 @@ export function readGraphOf({ version, graph: document }: Pick<GraphVersion, 've
 }
 
 export type NewVersion = Pick<GraphVersion, 'how' | 'discard' | 'plan' | 'outcome'> &
-  Partial<Pick<GraphVersion, 'by' | 'request'>>;
+  Partial<Pick<GraphVersion, 'by' | 'request' | 'note' | 'watch'>>;
 
 /** Writes the next version down; it is not the job's graph yet. */
 export async function recordVersion(job: JobFolder, graph: Graph, about: NewVersion): Promise<GraphVersion> {
@@ -140,6 +161,7 @@ export async function recordVersion(job: JobFolder, graph: Graph, about: NewVers
     note: null,
     code: null,
     pauseMs: null,
+    watch: null,
     ...about,
   };
   await writeVersion(job, version);

@@ -5,6 +5,8 @@ import { MillraceError } from '../../operators/errors.ts';
 import type { CheckpointInfo, Logger } from '../../operators/ports.ts';
 import type { Snapshot } from '../../operators/types.ts';
 import type { JobFolder } from '../job/job-folder.ts';
+import { countsIn } from './cut-version.ts';
+import { currentGraph } from './graph-history.ts';
 
 /**
  * Makes a savepoint of the newest intact checkpoint of a job that does not run. Files are shared with it, not copied; where
@@ -15,7 +17,9 @@ export async function nameSavepoint(dataDir: string, job: JobFolder, logger: Log
   const staging = join(job.root, 'staging-savepoint');
   try {
     const about = { jobId: job.id, logger };
-    const newest = await (await openCheckpointStore(job.checkpoints, { ...about, describe: {} })).latest();
+    const { undone = [] } = (await currentGraph(job)) ?? {};
+    const saved = await openCheckpointStore(job.checkpoints, { ...about, describe: {} });
+    const newest = await saved.latest((cut) => countsIn({ undone }, cut));
     if (!newest) {
       throw new MillraceError('bad-usage', `Job ${job.id} has no checkpoint yet that could be made a savepoint.`);
     }

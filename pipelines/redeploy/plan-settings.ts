@@ -13,7 +13,7 @@ export interface SettingRow {
   readonly from: string;
   readonly to: string;
   readonly effect: Effect;
-  /** Streams that are built anew because of it. */
+  /** Streams that are built anew, or go on from a cut, because of it. */
   readonly streams: readonly string[];
   readonly warmUp: string | null;
   /** What there is to know. */
@@ -30,6 +30,7 @@ const restart: Rule = () => ({ effect: 'restart', note: RESTART });
 /** What it takes to change a setting of the graph, where that is less than a restart, or refused. */
 const RULES: Readonly<Record<string, Rule>> = {
   name: () => ({ effect: 'live' }),
+  deploy: () => ({ effect: 'live', note: 'Holds from this deployment on.' }),
   kafka: () => ({ note: 'The same graph: where its log is found is read at each start (millrace up GRAPH).' }),
   control: () => ({ effect: 'live' }),
   tokenizer: () => ({ effect: 'restart', note: `${RESTART} The vocabulary is made then.` }),
@@ -40,8 +41,8 @@ const RULES: Readonly<Record<string, Rule>> = {
   'model.intermediateSize': resized,
   'model.seed': (input) =>
     hasTrained(input) ? { note: 'No effect any more: the first weights are made.' } : restart(input),
+  'model.learningRate': ({ to }) => ({ effect: 'cut', streams: trainingStreams(to) }),
   sampler: samplerAnew,
-  'model.learningRate': () => ({ effect: 'live' }),
   'model.accumulate': trainerAnew,
   'model.engine': (input) =>
     input.to.model.engine === 'auto'
@@ -95,8 +96,11 @@ function resized(input: PlanInput): ReturnType<Rule> {
 }
 
 function trainerAnew({ to }: PlanInput): ReturnType<Rule> {
-  const streams = Object.keys(to.streams).filter((name) => trains(to, name));
-  return { effect: 'rebuild', streams, warmUp: 'the training step, of a new trainer' };
+  return { effect: 'rebuild', streams: trainingStreams(to), warmUp: 'the training step, of a new trainer' };
+}
+
+function trainingStreams(graph: Graph): readonly string[] {
+  return Object.keys(graph.streams).filter((name) => trains(graph, name));
 }
 
 function samplerAnew({ to }: PlanInput): ReturnType<Rule> {

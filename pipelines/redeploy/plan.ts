@@ -9,12 +9,12 @@ import { planOperators } from './plan-operators.ts';
 import type { OperatorRow } from './plan-operators.ts';
 
 /**
- * What a change takes, from nothing to most: settings told to operators that run, streams built anew over a cut, or a job
- * that is stopped and started again.
+ * What a change takes, from nothing to most: settings told to operators that run, settings told to the trainer at a cut,
+ * streams built anew over a cut, or a job that is stopped and started again.
  */
-export type Effect = 'none' | 'live' | 'rebuild' | 'restart';
+export type Effect = 'none' | 'live' | 'cut' | 'rebuild' | 'restart';
 
-const EFFECTS: readonly Effect[] = ['none', 'live', 'rebuild', 'restart'];
+const EFFECTS: readonly Effect[] = ['none', 'live', 'cut', 'rebuild', 'restart'];
 
 /** What becomes of a job when its graph is replaced by another, before anything happens. */
 export interface Plan {
@@ -79,6 +79,18 @@ export function planRedeploy(input: PlanInput): Plan {
     warmUp: [...new Set(rows.flatMap(({ warmUp }) => (warmUp === null ? [] : [warmUp])))],
     refusals,
   };
+}
+
+/** Whether a stream goes on from a cut: built anew, or with a trainer that was told something. */
+export function isHandedOver({ rebuilt, settings }: Plan, stream: string): boolean {
+  return (
+    rebuilt.includes(stream) || settings.some(({ effect, streams }) => effect === 'cut' && streams.includes(stream))
+  );
+}
+
+/** Whether the new graph trains as the old one did: what that published behind its last cut would be said again. */
+export function trainsAlike({ effect }: Plan): boolean {
+  return effect === 'none' || effect === 'live';
 }
 
 function most(effects: readonly Effect[]): Effect {

@@ -6,6 +6,9 @@ import { MillraceError } from '../../operators/errors.ts';
 import { checkpointsOf } from '../job/job-folder.ts';
 import type { JobFolder } from '../job/job-folder.ts';
 import type { Graph } from '../spec/graph.ts';
+import { has } from '../spec/streams.ts';
+import { versionIn } from './cut-version.ts';
+import { currentGraph } from './graph-history.ts';
 import type { States } from './plan.ts';
 
 /**
@@ -13,24 +16,26 @@ import type { States } from './plan.ts';
  * while the job runs.
  */
 export async function savedStates(job: JobFolder, { streams }: Graph): Promise<States> {
+  const undone = (await currentGraph(job))?.undone ?? [];
   const states = await Promise.all(
     Object.entries(streams).map(async ([name, steps]) => {
-      const manifest = await newestManifest(checkpointsOf(job, name, steps));
+      const manifest = await newestManifest(checkpointsOf(job, name, steps), has(steps, 'trainStep') ? undone : []);
       return [name, new Map(Object.entries(manifest?.states ?? {}))] as const;
     }),
   );
   return new Map(states);
 }
 
-/** Null where there is none. */
-async function newestManifest(directory: string): Promise<Manifest | null> {
+/** Of a graph that counts; null where there is none. */
+async function newestManifest(directory: string, undone: readonly number[]): Promise<Manifest | null> {
   const names = await readdir(directory).catch(() => []);
   for (const name of names
     .filter((each) => /^\d{9}/.test(each))
     .toSorted()
     .toReversed()) {
     try {
-      return await readManifest(join(directory, name));
+      const manifest = await readManifest(join(directory, name));
+      if (!undone.includes(versionIn(manifest))) return manifest;
     } catch (error) {
       // Damaged, or pruned meanwhile: a running job goes on from the one before it, too.
       if (!(error instanceof MillraceError)) throw error;

@@ -4,6 +4,8 @@ import type { OperatorKind } from '../../operators/kind.ts';
 import type { Json } from '../../operators/types.ts';
 import { byteSizeSchema, durationSchema } from '../../operators/units.ts';
 import type { ByteSize, Duration } from '../../operators/units.ts';
+import { deploySchema } from './deploy.ts';
+import type { DeploySpec } from './deploy.ts';
 import type { OperatorModule } from '../own-operators/pack-module.ts';
 import { kafkaSchema } from './kafka.ts';
 import type { KafkaSpec } from './kafka.ts';
@@ -34,6 +36,8 @@ export interface Graph {
   readonly sampler?: SamplerSpec | undefined;
   /** Prompts that are asked again and again, so that one hears the model learn. */
   readonly standingPrompts?: StandingPromptsSpec | undefined;
+  /** How it takes the place of the graph before it. */
+  readonly deploy?: DeploySpec | undefined;
   /** What a snapshot must show before it may speak; without it, each one speaks. */
   readonly promote?: PromoteSpec | undefined;
   /** Topic whose records ask the running job for something. */
@@ -153,6 +157,7 @@ export const graphHeadSchema: z.ZodType<GraphHead> = z.strictObject({
       maxTokens: z.int().min(1).default(40),
     })
     .optional(),
+  deploy: deploySchema.optional(),
   promote: promoteSchema.optional(),
   control: z.strictObject({ topic: topicName }).optional(),
   // A stream's name is part of the names of its ledger's topic and of its checkpoints' folder.

@@ -120,10 +120,23 @@ function promotionLine({ verdict, snapshot, champion, reasons }: PromotionEvent,
   return verdict === 'demoted' ? style.warn(line) : line;
 }
 
-function deploymentLine({ stream, outcome, reason, version, pauseMs }: DeploymentEvent, style: Style): string {
-  if (outcome === 'started') return `stream ${stream} started; its first step takes longest`;
-  if (outcome === 'deployed') return deployedLine(version, pauseMs);
-  return style.warn(`stream ${stream} started again${reason === undefined ? '' : `: ${printable(reason)}`}`);
+function deploymentLine(event: DeploymentEvent, style: Style): string {
+  const { stream, outcome, reason, version = 0, pauseMs, watchMs = 0 } = event;
+  const why = reason === undefined ? '' : `: ${printable(reason)}`;
+  switch (outcome) {
+    case 'started':
+      return `stream ${stream} started; its first step takes longest`;
+    case 'restarted':
+      return style.warn(`stream ${stream} started again${why}`);
+    case 'deployed':
+      return deployedLine(version, pauseMs);
+    case 'watching':
+      return `version ${version} of the graph is watched for ${duration(watchMs)}`;
+    case 'stable':
+      return `version ${version} of the graph has stood the watch`;
+    case 'rolled-back':
+      return style.warn(`version ${version} of the graph was gone back from${why}`);
+  }
 }
 
 function outageLine(event: OutageEvent, style: Style): string {
@@ -131,7 +144,7 @@ function outageLine(event: OutageEvent, style: Style): string {
   return style.warn(`${printable(event.reason)} Waiting for up to ${duration(event.patienceMs)}; nothing is lost.`);
 }
 
-function deployedLine(version: number = 0, pauseMs: number | null = null): string {
+function deployedLine(version: number, pauseMs: number | null = null): string {
   const pause = pauseMs === null ? 'training did not pause' : `training paused for ${duration(pauseMs)}`;
   return `version ${version} of the graph is live; ${pause}`;
 }

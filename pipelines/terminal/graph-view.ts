@@ -8,13 +8,13 @@ export function graphLines(graph: Graph): string {
   const { name, model, tokenizer, topics, streams, operators = [] } = graph;
   const facts: (readonly [string, string])[] = [
     ['graph', name],
-    ['model', `preset ${model.preset}, seed ${model.seed}`],
+    ['model', `preset ${model.preset}${sizesOf(model)}, seed ${model.seed}`],
     ['tokenizer', tokenizer.kind],
     ...operators.map(({ path }): [string, string] => ['operators', printable(path)]),
     [
       'topics',
       Object.entries(topics)
-        .map(([topic, { partitions }]) => `${topic} (${partitions})`)
+        .map(([topic, { partitions }]) => (partitions === undefined ? topic : `${topic} (${partitions})`))
         .join(', '),
     ],
   ];
@@ -24,6 +24,12 @@ export function graphLines(graph: Graph): string {
     return `stream ${stream}: ${printable(way)}\n\n${steps.map((step) => stepLines(step)).join('\n')}`;
   });
   return [table(null, facts), ...parts].join('\n');
+}
+
+/** Sizes that are not the preset's. */
+function sizesOf({ layers, hiddenSize, heads, intermediateSize }: Graph['model']): string {
+  const sizes = Object.entries({ layers, hiddenSize, heads, intermediateSize });
+  return sizes.map(([name, size]) => (size === undefined ? '' : `, ${name} ${size}`)).join('');
 }
 
 const configSchema = z.record(z.string(), z.unknown());

@@ -3,7 +3,8 @@ import { table } from './format.ts';
 
 const EFFECTS: Readonly<Record<Plan['effect'], string>> = {
   none: 'Nothing changes.',
-  live: 'Told to what runs; nothing is compiled or started anew. A learning rate changes at a cut.',
+  live: 'Told to what runs; nothing is compiled or started anew.',
+  cut: 'Told to the trainer at one cut; nothing is compiled or started anew.',
   rebuild: 'Handed over at one cut; training pauses while that cut is saved and read.',
   restart: 'Takes a stopped job: stop it, and start it again with millrace up.',
 };

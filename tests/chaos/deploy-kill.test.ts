@@ -6,13 +6,19 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { z } from 'zod';
 import { openEmbeddedLog } from '../../infra/index.ts';
 import { dataFolder } from '../../pipelines/job/job-folder.ts';
+import { counting } from '../support/counting.ts';
 import { Millrace, millrace } from '../support/millrace.ts';
 import { printedSeed, randomFrom } from '../support/random.ts';
 import { readTopic } from '../support/read-topic.ts';
 
 /** `MILLRACE_SOAK=1` asks for as many as an afternoon has. */
 const KILLS = process.env['MILLRACE_SOAK'] ? 30 : 4;
-const RATES = [0.002, 0.001] as const;
+/** The last of them does so badly that a watch goes back from it. */
+const RATES = [0.002, 0.001, 0.1] as const;
+/** So many steps of a process must be done for a watch to know what was before. */
+const STEPS_BEFORE = 25;
+/** By chance a deployment is watched for so long, over as many processes as that takes. */
+const WATCHES = [null, '1s', '3s'] as const;
 const WARMUP_TOKENS = 10_000;
 
 const graphOf = (learningRate: number): string => `
@@ -20,6 +26,7 @@ name: deploy-kill
 model: { preset: nano, learningRate: ${learningRate} }
 tokenizer: { kind: bytes }
 topics: { text: {}, metrics: {} }
+deploy: { bars: { tokensPerSecond: 0, lag: 1000000 } }
 streams:
   learn:
     - { uid: text, ingest: { topics: [text], window: 8KB, tickEvery: 200ms } }
@@ -51,24 +58,26 @@ beforeAll(async () => {
 
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
-test(`SIGKILL at ${KILLS} random moments of deployments leaves the curve of a job that was stopped for each`, async () => {
+test(`SIGKILL at ${KILLS} random moments of deployments, watches and returns leaves the curve of a job that was stopped for each`, async () => {
   const seed = printedSeed('chaos/deploy-kill');
-  const random = randomFrom(seed);
   const killed = join(folder, 'killed');
-  await produce(killed, random);
+  const [texts, chance] = [randomFrom(seed), randomFrom(seed + 1)];
+  await produce(killed, texts);
   let argument = graphs.slice(0, 1);
   for (let kill = 0; kill < KILLS; kill++) {
     const job = new Millrace(['up', ...argument, '--data-dir', killed, '--json']);
     // From here on the job says itself which graph is its.
     argument = [];
-    await job.line((line) => line.includes('"event":"step"'));
-    const target = graphs[(kill + 1) % 2] ?? '';
-    const deployment = new Millrace(['deploy', target, '--yes', '--json', '--data-dir', killed]);
+    await nthStep(job, STEPS_BEFORE);
+    const watch = WATCHES[Math.floor(chance() * WATCHES.length)];
+    const target = graphs[watch ? Math.floor(chance() * RATES.length) : (kill + 1) % 2] ?? '';
+    const flags = ['--yes', '--json', '--data-dir', killed, ...(watch ? ['--watch', watch] : [])];
+    const deployment = new Millrace(['deploy', target, ...flags]);
     await Promise.race([deployment.line((line) => line.includes('planned')), deployment.finished]).catch(() => {});
-    await sleep(random() * 1500);
+    await sleep(chance() * (watch ? 4000 : 1500));
     job.kill('SIGKILL');
     await Promise.all([job.finished, deployment.finished]);
-    await produce(killed, random);
+    await produce(killed, texts);
   }
   const last = await millrace(['up', '--data-dir', killed, '--until-idle', '3s']);
   expect(last.code, last.stderr).toBe(0);
@@ -77,14 +86,11 @@ test(`SIGKILL at ${KILLS} random moments of deployments leaves the curve of a jo
   expect(steps.map(({ step }) => step)).toEqual(steps.map((_, index) => index + 1));
   const { stdout } = await millrace(['graphs', '--json', '--data-dir', killed]);
   expect(stdout).not.toContain('"pending"');
+  console.log(`chaos/deploy-kill: ${outcomesIn(stdout)}`);
 
   const calm = join(folder, 'calm');
   const again = randomFrom(seed);
-  for (let batch = 0; batch <= KILLS; batch++) {
-    // The moments were drawn from the same numbers.
-    await produce(calm, again);
-    if (batch < KILLS) again();
-  }
+  for (let batch = 0; batch <= KILLS; batch++) await produce(calm, again);
   for (const [rate, until] of stretchesOf(steps)) {
     const graph = graphs[RATES.findIndex((each) => each === rate)] ?? '';
     const { code, stderr } = await millrace(['up', graph, '--data-dir', calm, '--max-steps', String(until)]);
@@ -92,6 +98,25 @@ test(`SIGKILL at ${KILLS} random moments of deployments leaves the curve of a jo
   }
   expect(await stepsOf(calm)).toEqual(steps);
 }, 900_000);
+
+/** Resolves when a process has done so many steps. */
+async function nthStep(job: Millrace, count: number): Promise<void> {
+  let seen = 0;
+  await job.line((line) => {
+    if (line.includes('"event":"step"')) seen += 1;
+    return seen >= count;
+  });
+}
+
+/** Such as `3 live, 1 rolled-back`. */
+function outcomesIn(history: string): string {
+  const counts = new Map<string, number>();
+  for (const line of history.trim().split('\n')) {
+    const { outcome } = z.object({ outcome: z.string() }).parse(JSON.parse(line));
+    counts.set(outcome, (counts.get(outcome) ?? 0) + 1);
+  }
+  return [...counts].map(([outcome, times]) => `${times} ${outcome}`).join(', ');
+}
 
 /** The learning rates in turn, each with its last step. */
 function stretchesOf(steps: readonly Step[]): readonly (readonly [rate: number, until: number])[] {
@@ -106,7 +131,7 @@ function stretchesOf(steps: readonly Step[]): readonly (readonly [rate: number, 
 async function produce(dataDir: string, random: () => number): Promise<void> {
   const log = await openEmbeddedLog(dataFolder(dataDir).log);
   await log.createTopic('text');
-  const texts = Array.from({ length: 150 }, () => `${random().toString(36)} and ${random().toString(36)}. `.repeat(6));
+  const texts = Array.from({ length: 300 }, () => `${random().toString(36)} and ${random().toString(36)}. `.repeat(6));
   await log.produce(
     'text',
     texts.map((value) => ({ value })),
@@ -116,7 +141,7 @@ async function produce(dataDir: string, random: () => number): Promise<void> {
 
 async function stepsOf(dataDir: string): Promise<Step[]> {
   const log = await openEmbeddedLog(dataFolder(dataDir).log);
-  const records = await readTopic(log, 'metrics');
+  const records = counting(await readTopic(log, 'metrics'));
   await log.close();
   return records.map(({ value }) => stepSchema.parse(JSON.parse(Buffer.from(value ?? []).toString())));
 }

@@ -10,6 +10,7 @@ import type { LagEvent } from '../../pipelines/job/events.ts';
 import type { TopicLog } from '../../operators/index.ts';
 import { eventsOf } from '../support/events.ts';
 import { jobGraph } from '../support/job-graph.ts';
+import { describeGroup } from '../support/kafka-tools.ts';
 import { Millrace } from '../support/millrace.ts';
 import { printedSeed, randomFrom } from '../support/random.ts';
 import { randomTexts } from '../support/random-texts.ts';
@@ -22,6 +23,8 @@ const DOCUMENTS = 1200;
 const PARTS = 5;
 /** The least that brokers allow by default. */
 const SESSION_MS = 6000;
+/** `npm run soak` has the patience for more than just beyond a session. */
+const ASLEEP_MS = process.env['MILLRACE_SOAK'] ? 30_000 : 0;
 
 const random: () => number = randomFrom(printedSeed('chaos/kafka-group'));
 const texts: readonly string[] = randomTexts(random, DOCUMENTS);
@@ -66,6 +69,7 @@ test('jobs of a group train on every record once between them, whoever comes, go
   // Sleeps for longer than a session, while the other goes on with its partitions; then wakes up in the middle of things.
   third.kill('SIGSTOP');
   await reads(second, 4);
+  await sleep(ASLEEP_MS);
   await sleep(random() * 2000);
   third.kill('SIGCONT');
   await third.line((line) => line.includes('"outcome":"restarted"') && line.includes(`Group ${GROUP}`));
@@ -83,6 +87,11 @@ test('jobs of a group train on every record once between them, whoever comes, go
 
   for (const run of [third, fourth]) await expect.poll(() => lagOf(run), { timeout: 90_000, interval: 200 }).toBe(0);
   for (const run of [third, fourth]) await settled(run);
+  const members = await membersByKafka();
+  expect({ partitions: members.length, members: new Set(members).size }).toEqual({
+    partitions: PARTITIONS,
+    members: 2,
+  });
   for (const run of [third, fourth]) {
     run.kill('SIGINT');
     const { code, stderr } = await run.finished;
@@ -116,6 +125,12 @@ function up(name: string): Millrace {
   running.add(run);
   void run.finished.then(() => running.delete(run));
   return run;
+}
+
+/** Who reads each partition, as Kafka's own tool says. */
+async function membersByKafka(): Promise<readonly string[]> {
+  const table = await describeGroup(broker, GROUP);
+  return table.split('\n').flatMap((line) => /^readers +text +\d+ .* (\S+-[0-9a-f-]{36}) /.exec(line)?.[1] ?? []);
 }
 
 /** Resolves when the job reads so many partitions by its newest report. */

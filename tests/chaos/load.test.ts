@@ -10,8 +10,7 @@ import { Millrace, millrace } from '../support/millrace.ts';
 /** As many as are let in. */
 const AT_ONCE = 64;
 /** `MILLRACE_SOAK=1` asks for as long as an afternoon allows. */
-const SOAK_MS = process.env['MILLRACE_SOAK'] ? 60_000 : 0;
-const TOKENS = 8;
+const [SOAK_MS, TOKENS] = process.env['MILLRACE_SOAK'] ? [60_000, 32] : [0, 8];
 const END_OF_TEXT = 256;
 
 const listeningSchema = z.looseObject({ url: z.string(), model: z.string() });

@@ -1,9 +1,6 @@
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { text } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { kafkaClassPath } from '../../infra/kafka/broker/broker.mjs';
@@ -14,6 +11,8 @@ import { eventsOf } from '../support/events.ts';
 import { jobGraph } from '../support/job-graph.ts';
 import { emptyBroker } from '../support/kafka-broker.ts';
 import type { TestBroker } from '../support/kafka-broker.ts';
+import { consoleConsume, consoleProduce } from '../support/kafka-tools.ts';
+import type { KafkaTool } from '../support/kafka-tools.ts';
 import { Millrace, millrace } from '../support/millrace.ts';
 import { readTopic } from '../support/read-topic.ts';
 import { namesOf, readTrained } from '../support/trained.ts';
@@ -128,7 +127,7 @@ describe("Kafka's own tools", () => {
     await log.createTopic('from-console');
     const properties = ['parse.key=true', 'parse.headers=true'].flatMap((each) => ['--reader-property', each]);
     const lines = 'trace:7,more:☂\tk\tone ☃\n:\t\ttwo\n';
-    await tool('org.apache.kafka.tools.ConsoleProducer', ['--topic', 'from-console', ...properties], lines);
+    await consoleProduce(await kafka(), 'from-console', lines, properties);
     const env = { MILLRACE_KAFKA_BROKERS: broker.brokers };
     const raw = await new Millrace(['tail', 'from-console', '--until-end', '--raw'], { env }).finished;
     expect(raw.stdout).toBe('one ☃\ntwo');
@@ -140,14 +139,9 @@ describe("Kafka's own tools", () => {
     await millrace(['produce', 'to-console', '-', '--key', 'k', '--brokers', broker.brokers], 'one ☃\ntwo\n');
     await log.produce('to-console', [{ key: 'own', value: 'three', headers: { trace: '7', more: '☂' } }]);
     const properties = ['print.key=true', 'print.headers=true'].flatMap((each) => ['--formatter-property', each]);
-    const options = ['--topic', 'to-console', '--from-beginning', '--max-messages', '3', '--isolation-level'];
-    const lines = await tool('org.apache.kafka.tools.consumer.ConsoleConsumer', [
-      ...options,
-      'read_committed',
-      ...properties,
-    ]);
+    const lines = await consoleConsume(await kafka(), 'to-console', 3, properties);
     const bare = 'NO_HEADERS\tk';
-    expect(lines.trim().split('\n')).toEqual([`${bare}\tone ☃`, `${bare}\ttwo`, 'trace:7,more:☂\town\tthree']);
+    expect(lines).toEqual([`${bare}\tone ☃`, `${bare}\ttwo`, 'trace:7,more:☂\town\tthree']);
   });
 });
 
@@ -221,12 +215,8 @@ async function expectCommitted(records: readonly LogRecord[]): Promise<void> {
   expect(committed).toEqual(ends);
 }
 
-async function tool(main: string, options: readonly string[], input = ''): Promise<string> {
-  const args = ['-cp', await kafkaClassPath(), main, '--bootstrap-server', broker.brokers, ...options];
-  const child = spawn('java', args, { stdio: ['pipe', 'pipe', 'ignore'] });
-  child.stdin.end(input);
-  const [output] = await Promise.all([text(child.stdout), once(child, 'close')]);
-  return output;
+async function kafka(): Promise<KafkaTool> {
+  return { classPath: await kafkaClassPath(), brokers: broker.brokers };
 }
 
 async function isUp(brokers: readonly string[]): Promise<boolean> {

@@ -59,22 +59,17 @@ test('a running job grows its model at one cut, where its loss stays; stopped, i
   expect(deployed.code, deployed.stderr).toBe(0);
   expect(deployed.stdout).toMatch(/train +trainStep +migrated +grown: layers 4 → 5, hiddenSize 128 → 160/);
   const [cut = 0] = job.lines.flatMap((line) => (line.includes('"reason":"deploy"') ? [stepIn(line)] : []));
-  await job.line((line) => line.includes(`"step":${cut + 20},`));
+  await job.line((line) => line.includes(`"step":${cut + 10},`));
   const online = await millrace(['deploy', file('words'), '--yes', ...at]);
   expect(online.stderr).toContain("A job that runs can't change tokenizer");
-  // At any moment: what it goes on from is grown again, alike.
-  job.kill('SIGKILL');
-  await job.finished;
-  const smaller = await millrace(['plan', file('small'), ...at]);
-  expect(smaller.code).toBe(1);
-  expect(smaller.stdout).toContain('would throw away what was learnt');
-  const grown = await millrace(['up', ...at, '--max-steps', String(cut + 30)]);
-  expect(grown.code, grown.stderr).toBe(0);
+  job.kill('SIGINT');
+  expect((await job.finished).code).toBe(0);
+  const reached = Math.max(...job.lines.filter((line) => line.includes('"event":"step"')).map(stepIn));
 
-  const words = await millrace(['up', file('words'), ...at, '--max-steps', String(cut + 40)]);
+  const words = await millrace(['up', file('words'), ...at, '--max-steps', String(reached + 10)]);
   expect(words.code, words.stderr).toBe(0);
   expect(words.stdout).toMatch(/pack +batch +migrated +spelled in the new vocabulary/);
-  const on = await millrace(['up', ...at, '--max-steps', String(cut + 50)]);
+  const on = await millrace(['up', ...at, '--max-steps', String(reached + 20)]);
   expect(on.code, on.stderr).toBe(0);
 
   const steps = await stepsOf(dataDir);
@@ -82,7 +77,7 @@ test('a running job grows its model at one cut, where its loss stays; stopped, i
   expect(steps.every(({ loss, skipped }) => Number.isFinite(loss) && !skipped)).toBe(true);
   const mean = (from: number, to: number): number =>
     steps.slice(from, to).reduce((sum, { loss }) => sum + loss, 0) / (to - from);
-  expect(mean(cut + 10, cut + 20)).toBeLessThan(mean(0, 8));
+  expect(mean(cut, cut + 10)).toBeLessThan(mean(0, 8));
   // Records follow one another across both migrations; a long one goes on in the next step.
   const spans = steps.flatMap((step) => step.spans);
   const gaps = spans.slice(1).map(({ from }, index) => from - (spans[index]?.to ?? 0));

@@ -36,12 +36,12 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
 /** Each text three times; the second and third are behind others. */
-const TEXTS = Array.from({ length: 240 }, (_, index) => {
+const TEXTS = Array.from({ length: 168 }, (_, index) => {
   const number = Math.floor(index / 12) * 4 + (index % 4);
   return `document ${number} of the mill, ${number * 7919}. `.repeat(14);
 });
 
-test('the example of README drops duplicates once and for all, however often it is killed, by the code that the job took', async () => {
+test('the example of README drops duplicates once and for all, also when it is killed, by the code that the job took', async () => {
   const [calm, killed] = [join(folder, 'calm'), join(folder, 'killed')];
   await Promise.all([produce(calm), produce(killed)]);
   const whole = await millrace(['up', graph, '--data-dir', calm, '--until-idle', '2s']);
@@ -50,16 +50,14 @@ test('the example of README drops duplicates once and for all, however often it 
   const trained = steps.flatMap(({ spans }) => spans).flatMap(({ from, to }) => TEXTS.slice(from, to));
   const again = trained.filter((text, at) => text !== trained[at - 1] && trained.indexOf(text) < at);
   expect(again).toEqual([]);
-  expect(new Set(trained).size).toBeGreaterThan(60);
+  expect(new Set(trained).size).toBeGreaterThan(40);
 
-  for (const argument of [[graph], []]) {
-    const job = new Millrace(['up', ...argument, '--data-dir', killed, '--json']);
-    await job.line((line) => line.includes('"event":"checkpoint"') && !line.includes('"step":1,'));
-    job.kill('SIGKILL');
-    await job.finished;
-    // What the file says from now on is not what the job has.
-    await writeFile(join(folder, MODULE), 'export const nothing = 1;\n');
-  }
+  const job = new Millrace(['up', graph, '--data-dir', killed, '--json']);
+  await job.line((line) => line.includes('"event":"checkpoint"') && !line.includes('"step":1,'));
+  job.kill('SIGKILL');
+  await job.finished;
+  // What the file says from now on is not what the job has.
+  await writeFile(join(folder, MODULE), 'export const nothing = 1;\n');
   const last = await millrace(['up', '--data-dir', killed, '--until-idle', '2s']);
   expect(last.code, last.stderr).toBe(0);
   expect(last.stderr).toContain(`${MODULE} has changed since the job took it`);
@@ -82,13 +80,11 @@ test('a running job takes new code at one cut, refuses what can not be used, and
   expect(broken.stderr).toMatch(/operators-invalid at operators\[0\]: drop-duplicates\.ts:\d+:\d+: Expected "\)"/);
 
   await say(source.replace('digests.has(digest)', "document.text.startsWith('new ') || digests.has(digest)"));
-  const planned = await millrace(['plan', graph, ...at]);
-  expect(planned.code, planned.stderr).toBe(2);
-  expect(planned.stdout).toMatch(/fresh +dropDuplicates +reconfigured +kept +Its code changed/);
-  expect((await millrace(['deploy', graph, '--yes', ...at])).stdout).toContain('Version 2 is live');
-  const graphs = await millrace(['graphs', ...at, '--json']);
-  expect(graphs.stdout.split('\n')[0]).toContain('dropDuplicates = ');
+  const deployed = await millrace(['deploy', graph, '--yes', ...at]);
+  expect(deployed.stdout).toMatch(/fresh +dropDuplicates +reconfigured +kept +Its code changed/);
+  expect(deployed.stdout, deployed.stderr).toContain('Version 2 is live');
 
+  // The code of a version is in the job's history.
   await rm(join(folder, MODULE));
   const back = await millrace(['rollback', '--yes', ...at]);
   expect(back.stdout, back.stderr).toContain('Version 3 is live');

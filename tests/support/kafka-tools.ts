@@ -24,12 +24,23 @@ export async function consoleProduce(
 }
 
 /** Kafka's own consumer: the committed records of a topic, so many of them, a line each. */
-export async function consoleConsume(kafka: KafkaTool, topic: string, records: number): Promise<string[]> {
+export async function consoleConsume(
+  kafka: KafkaTool,
+  topic: string,
+  records: number,
+  more: string[] = [],
+): Promise<string[]> {
   const config = kafka.config === undefined ? [] : ['--command-config', kafka.config];
   const until = ['--from-beginning', '--max-messages', String(records), '--timeout-ms', '20000'];
-  const args = ['--topic', topic, '--isolation-level', 'read_committed', ...until, ...config];
+  const args = ['--topic', topic, '--isolation-level', 'read_committed', ...until, ...config, ...more];
   const output = await run(kafka, 'org.apache.kafka.tools.consumer.ConsoleConsumer', args, '');
   return output.trimEnd().split('\n');
+}
+
+/** What Kafka's own tool says of a group: its members' partitions, offsets and lags. */
+export function describeGroup(kafka: KafkaTool, group: string): Promise<string> {
+  const main = 'org.apache.kafka.tools.consumer.group.ConsumerGroupCommand';
+  return run(kafka, main, ['--describe', '--group', group], '');
 }
 
 async function run({ classPath, brokers }: KafkaTool, main: string, options: string[], input: string): Promise<string> {

@@ -24,6 +24,7 @@ test('prints every operator with its settings, what they mean, and what it remem
   const lines = graphLines(GRAPH);
   expect(lines).toContain('stream learn: text → text → say "x" → tokenize → pack → train → out → checkpoint');
   expect(lines).toMatch(/pack {2}batch: tokenized-document → token-batch\n.*State: the batch that has begun\./);
+  expect(lines).toMatch(/^topics +text, m-1$/m);
   expect(lines).toMatch(/rows +2 +Rows of a batch/);
   expect(lines).toMatch(/context +– +Tokens of a row/);
 });

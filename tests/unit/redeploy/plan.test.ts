@@ -4,6 +4,7 @@ import { defineKind } from '../../../operators/index.ts';
 import { graphDocument } from '../../../pipelines/spec/graph.ts';
 import type { Graph } from '../../../pipelines/index.ts';
 import { planRedeploy } from '../../../pipelines/index.ts';
+import { isHandedOver, trainsAlike } from '../../../pipelines/redeploy/plan.ts';
 import { planLines } from '../../../pipelines/terminal/plan-view.ts';
 import { graphOf, statesOf } from '../../support/graphs.ts';
 
@@ -55,7 +56,7 @@ interface Row {
   readonly change: readonly (readonly [before: string, after: string])[];
   readonly discard?: readonly string[];
   readonly outcome: 'nothing' | 'changes' | 'refused';
-  readonly effect?: 'none' | 'live' | 'rebuild' | 'restart';
+  readonly effect?: 'none' | 'live' | 'cut' | 'rebuild' | 'restart';
   readonly uid?: string;
   readonly action?: string;
   readonly state?: string;
@@ -283,10 +284,10 @@ const ROWS: readonly Row[] = [
     state: 'lost; starts empty',
   },
   {
-    rule: 'learning rate: live',
+    rule: 'learning rate: at a cut, without a trainer anew',
     change: [['preset: nano', 'preset: nano, learningRate: 0.1']],
     outcome: 'changes',
-    effect: 'live',
+    effect: 'cut',
   },
   {
     rule: 'sampling defaults: a rebuild of the stream that answers',
@@ -443,6 +444,15 @@ test('a job that has trained nothing yet may take another model', () => {
   expect(plan).toMatchObject({ outcome: 'changes', effect: 'restart' });
 });
 
+test('a stream is handed over where it is built anew or its trainer is told something, and only then trains otherwise', () => {
+  const told = planTo('preset: nano', 'preset: nano, learningRate: 0.1');
+  expect([told.rebuilt, isHandedOver(told, 'learn'), isHandedOver(told, 'speak')]).toEqual([[], true, false]);
+  const renamed = planTo('name: test', 'name: other');
+  expect([isHandedOver(renamed, 'learn'), trainsAlike(renamed)]).toEqual([false, true]);
+  const rebuilt = planTo('batch: {}', 'batch: { rows: 4 }');
+  expect([isHandedOver(rebuilt, 'learn'), trainsAlike(rebuilt), trainsAlike(told)]).toEqual([true, false, false]);
+});
+
 test('a kind says itself what can not be changed over its state', () => {
   const kind = defineKind({
     kind: 'window',
@@ -474,6 +484,10 @@ test('a graph comes back from its document as it was', () => {
 });
 
 function warmUp(before: string, after: string): readonly string[] {
+  return planTo(before, after).warmUp;
+}
+
+function planTo(before: string, after: string): ReturnType<typeof planRedeploy> {
   const to = graphOf(GRAPH.replace(before, after));
-  return planRedeploy({ from: graphOf(GRAPH), to, states: STATES, discard: new Set() }).warmUp;
+  return planRedeploy({ from: graphOf(GRAPH), to, states: STATES, discard: new Set() });
 }
