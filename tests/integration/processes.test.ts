@@ -12,9 +12,11 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { startSampler, startTrainer, startTuner } from '../../infra/index.ts';
 import type { SamplerProcess, TrainerProcess } from '../../infra/index.ts';
 import { isRunning } from '../../infra/process-identity.ts';
+import { initialWeights } from '../../model/init.ts';
 import { presets } from '../../model/presets.ts';
 import type { TrainerSettings } from '../../model/settings.ts';
 import type { StepInput } from '../../model/types.ts';
+import { writeWeights } from '../../model/weights/weights-file.ts';
 import type { SampleDelta, SampleRequest } from '../../operators/index.ts';
 import { Deferred } from '../support/settle.ts';
 
@@ -209,7 +211,11 @@ describe('a sampler process', () => {
 
   it('lets an answer end on the weights that it began with, while others speak with new ones', async () => {
     const process = await sampler();
-    const [old, fresh] = [await weightsAfter(1), await weightsAfter(3)];
+    const [old = '', fresh = ''] = [1, 2].map((seed) => {
+      const path = join(folder, `${seed}.safetensors`);
+      writeWeights(path, { config: model, weights: initialWeights({ ...model, initializerRange: 0.3 }, seed) });
+      return path;
+    });
     await process.load({ id: 'cut-1', step: 1, path: old });
     const asked: SampleRequest = { ...request, temperature: 0, maxTokens: 60 };
     const alone = tokensOf(await lastValueFrom(process.sample(asked).pipe(toArray())));
