@@ -290,10 +290,10 @@ const ROWS: readonly Row[] = [
     effect: 'cut',
   },
   {
-    rule: 'sampling defaults: a rebuild of the stream that answers',
+    rule: 'sampling defaults: told to the stream that answers',
     change: [['uid: prompts, prompts: {}', 'uid: prompts, prompts: { temperature: 0 }']],
     outcome: 'changes',
-    effect: 'rebuild',
+    effect: 'live',
     uid: 'prompts',
     action: 'reconfigured',
     state: 'none',
@@ -474,6 +474,30 @@ test('a kind says itself what can not be changed over its state', () => {
   expect(plan({ watch: { window: { state: null } } }).refusals.join()).toContain(
     "Its state can't go on: the window is smaller",
   );
+});
+
+test('code of one’s own that throws over its state is refused', () => {
+  const graph = graphOf(GRAPH);
+  const watching = (code: string): Graph => {
+    const kind = {
+      ...defineKind({
+        kind: 'watch',
+        summary: 'Watches.',
+        input: 'step-report',
+        output: 'step-report',
+        state: 'what it has seen',
+        config: z.strictObject({}),
+        refusalOf: (state) => z.string().parse(state),
+        build: () => (flow) => flow,
+      }),
+      code,
+    };
+    return { ...graph, streams: { ...graph.streams, watch: [{ uid: 'seen', kind, config: {} }] } };
+  };
+  const states = statesOf({ watch: { seen: { state: 3 } } });
+  const plan = planRedeploy({ from: watching('a'), to: watching('b'), states, discard: new Set() });
+  expect(plan.refusals.join()).toContain("seen: Its code can't take over its state");
+  expect(plan.refusals.join()).toContain('--discard seen');
 });
 
 test('a graph comes back from its document as it was', () => {
