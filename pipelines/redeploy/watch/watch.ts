@@ -99,8 +99,14 @@ export class Watch {
   async condemn(verdict: string): Promise<void> {
     if (this.#isDecided) return;
     this.#isDecided = true;
+    try {
+      await this.#save({ verdict });
+    } catch (error) {
+      // It is looked, and tried, again.
+      this.#isDecided = false;
+      throw error;
+    }
     this.#looking.unsubscribe();
-    await this.#save({ verdict });
     this.#options.onWorse(verdict);
   }
 
@@ -119,6 +125,7 @@ export class Watch {
   }
 
   async #look(): Promise<void> {
+    if (this.#isDecided) return;
     const { signs, onStood } = this.#options;
     const nowMs = performance.now();
     const watchedMs = this.#state.watchedMs + nowMs - this.#lookedAtMs;
@@ -143,7 +150,7 @@ export class Watch {
   #save(change: Partial<WatchState>): Promise<void> {
     this.#state = { ...this.#state, ...change };
     const state = this.#state;
-    this.#saving = this.#saving.then(() => this.#options.save(state));
+    this.#saving = this.#saving.catch(() => undefined).then(() => this.#options.save(state));
     return this.#saving;
   }
 }
