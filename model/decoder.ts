@@ -65,6 +65,11 @@ export class Decoder {
     return new Decoder(this.#config, this.#engine.sibling(), this.#options);
   }
 
+  /** Lets go of prompts that are remembered for others: there will be none. */
+  forgetPrompts(): void {
+    this.#reader.forget();
+  }
+
   /** Takes weights. What the rows remember came from the old ones, so there are no rows afterwards. */
   load(weights: Values): void {
     this.keep([]);

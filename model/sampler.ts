@@ -153,6 +153,7 @@ class Sampler implements ModelSampler {
     this.#loads += 1;
     this.#waiting = [...(before?.speaking ?? []).filter((speaker) => !finishes(speaker)), ...this.#waiting];
     this.#ending = before && stay.length > 0 ? keepOf(before, finishes) : null;
+    this.#ending?.decoder.forgetPrompts();
     this.#current = { version: this.#loads, decoder, speaking: [] };
     return { config, version: this.#loads };
   }

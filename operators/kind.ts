@@ -59,11 +59,14 @@ export interface Services {
   readonly maxSteps: number;
   /** Which partitions the stream reads, where it shares its topics with other jobs; null where it reads all of them. */
   readonly assignments: Assignments | null;
+  /** Newer configurations than operators of this stream were built with, for kinds that are told. */
+  readonly told?: ReadonlyMap<Uid, unknown>;
 }
 
 /**
- * One kind of operator as graphs know it. A setting is changed by building it anew over its state at a cut. Its schema is the one source of validation, lint and documentation; every
- * field of it has a description and a default, so that `{}` is a whole configuration.
+ * One kind of operator as graphs know it. A setting is changed by building it anew over its state at a cut, unless the kind
+ * is told. Its schema is the one source of validation, lint and documentation; every field of it has a description and a
+ * default, so that `{}` is a whole configuration.
  */
 export interface OperatorKind {
   readonly kind: string;
@@ -73,6 +76,8 @@ export interface OperatorKind {
   readonly config: z.ZodType;
   /** What it puts into a cut, in a few words; null for an operator without memory. */
   readonly state: string | null;
+  /** Whether an operator that runs takes another configuration from `Services.told`, in place of being built anew. */
+  readonly isTold: boolean;
   /** Identifies the code of a kind that is not Millrace's own; null for those that are. */
   readonly code: string | null;
   /** Why the state of a cut can't go on under a configuration; null where it can. */
@@ -126,6 +131,7 @@ interface KindDefinition<C extends z.ZodType> {
   readonly output: Payload;
   readonly config: C;
   readonly state?: string;
+  readonly isTold?: boolean;
   refusalOf?(state: Json, config: z.output<C>, batch: Services['batch']): string | null;
   migrationOf?(change: StateChange<z.output<C>>): Migration | null;
   respelled?(snapshot: Snapshot, respelling: Respelling, config: z.output<C>, batch: Services['batch']): Snapshot;
@@ -138,10 +144,11 @@ interface KindDefinition<C extends z.ZodType> {
 
 /** Declares a kind with a typed configuration. */
 export function defineKind<C extends z.ZodType>(definition: KindDefinition<C>): OperatorKind {
-  const { config, state = null } = definition;
+  const { config, state = null, isTold = false } = definition;
   return {
     ...definition,
     state,
+    isTold,
     code: null,
     migrationOf: (change) =>
       definition.migrationOf?.({ ...change, from: config.parse(change.from), to: config.parse(change.to) }) ?? null,

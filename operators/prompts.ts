@@ -24,6 +24,8 @@ export interface PromptsOptions {
   readonly defaults?: Partial<Settings>;
   /** Longer values are dead letters; 64 KB when absent. */
   readonly maxBytes?: ByteSize;
+  /** Asked for each prompt, where these may change meanwhile. */
+  readonly current?: () => Settings & { readonly maxBytes: ByteSize };
   /** Values are UTF-8 text when absent. */
   readonly formats?: Formats;
 }
@@ -63,14 +65,15 @@ const promptSchema = z.strictObject({
  */
 export function prompts(options: PromptsOptions): OperatorFunction<Element<LogRecord>, Element<Prompt | Cancellation>> {
   const { deadLetters, formats = { of: () => plainFormat } } = options;
-  const defaults = settingsSchema.parse(options.defaults ?? {});
-  const maxBytes = toBytes(options.maxBytes ?? MOST_PROMPT_BYTES);
+  const fixed = { ...settingsSchema.parse(options.defaults ?? {}), maxBytes: options.maxBytes ?? MOST_PROMPT_BYTES };
+  const { current = () => fixed } = options;
   return each<LogRecord, Prompt | Cancellation>((record) => {
     const { value, topic, partition, offset } = record;
     const key = keyOf(record);
     if (value === null) return key === null ? null : { cancels: key, at: { topic, partition, offset } };
     return orDeadLetter(record, deadLetters, () => {
-      requireShort(value, maxBytes);
+      const { maxBytes, ...defaults } = current();
+      requireShort(value, toBytes(maxBytes));
       const format = formats.of(record.topic);
       const content = format.read(value);
       return content instanceof Promise
@@ -150,14 +153,17 @@ function reasons({ issues }: z.ZodError): string {
   return issues.map(({ path, message }) => [path.join('.'), message].filter(Boolean).join(': ')).join('; ');
 }
 
+const configSchema = settingsSchema.extend({
+  maxBytes: byteSizeSchema.default(MOST_PROMPT_BYTES).describe('Longer prompts are dead letters.'),
+});
+
 export const promptsKind: OperatorKind = defineKind({
   kind: 'prompts',
   summary: 'Reads each record as a prompt: fields with settings, or bare text.',
   input: 'record',
   output: 'prompt',
-  config: settingsSchema.extend({
-    maxBytes: byteSizeSchema.default(MOST_PROMPT_BYTES).describe('Longer prompts are dead letters.'),
-  }),
-  build: (_uid, { maxBytes, ...defaults }, { deadLetters, formats }) =>
-    prompts({ deadLetters, defaults, maxBytes, formats }),
+  isTold: true,
+  config: configSchema,
+  build: (uid, config, { deadLetters, formats, told }) =>
+    prompts({ deadLetters, formats, current: () => configSchema.parse(told?.get(uid) ?? config) }),
 });

@@ -63,6 +63,7 @@ export async function openDoors(options: DoorsOptions): Promise<Doors> {
     savepoint: () => training.savepoint(),
     whenFlowing: () => training.whenFlowing(),
     onDeadLetter: ({ at, code, message }) => onEvent({ event: 'deadletter', ...at, code, message }),
+    onWarning,
   });
   const control = new ControlTopic({ job, handle: (record, signal) => handler.handle(record, signal), onWarning });
   // What a process before this one did not come to tell.

@@ -29,6 +29,7 @@ export interface CommandHandlerOptions {
   /** Resolves when the job takes commands; with false when it is over. */
   readonly whenFlowing: () => Promise<boolean>;
   readonly onDeadLetter: (letter: DeadLetter) => void;
+  readonly onWarning: (message: string) => void;
 }
 
 const AGAIN_MS = 1000;
@@ -76,7 +77,11 @@ export class CommandHandler {
     if (isSettled(await graphVersions(folder), about.request)) return [];
     while (!signal.aborted && (await this.#options.whenFlowing())) {
       const { error, record } = await this.#attempt(command, about, folder);
-      if (!isBusy(error)) return record ? [await this.#encoded(record)] : [];
+      if (!isBusy(error)) {
+        const { command: name } = command;
+        if (error !== null) this.#options.onWarning(`${name} of ${about.by} came to nothing: ${reasonOf(error).note}`);
+        return record ? [await this.#encoded(record)] : [];
+      }
       await sleep(AGAIN_MS, undefined, { signal }).catch(() => undefined);
     }
     return null;

@@ -1,6 +1,6 @@
 import { Subject, firstValueFrom, race, timer } from 'rxjs';
 import { isItem } from '../../operators/flow.ts';
-import type { Source } from '../../operators/flow.ts';
+import type { Source, Uid } from '../../operators/flow.ts';
 import { has } from '../spec/streams.ts';
 import type { JobReports } from './job-reports.ts';
 import type { OpenJob } from './open-job.ts';
@@ -18,6 +18,8 @@ export interface BesideOptions {
 }
 
 interface Running {
+  /** Configurations that its operators were told since they were built. */
+  readonly told: Map<Uid, unknown>;
   /** Makes a last cut, if that is quickly done. */
   readonly farewell: () => Promise<void>;
   /** Stops the stream, and ends what it has started. */
@@ -50,6 +52,14 @@ export class Beside {
     }
   }
 
+  /** Tells operators that run what the job's graph says of them now, but those of streams that are to be built anew. */
+  tell({ graph }: OpenJob, rebuilt: readonly string[]): void {
+    for (const [name, { told }] of this.#running) {
+      if (rebuilt.includes(name)) continue;
+      for (const { uid, config } of graph.streams[name] ?? []) told.set(uid, config);
+    }
+  }
+
   /** Ends some of them behind a last cut. */
   async end(names: readonly string[]): Promise<void> {
     const ending = names.map((name) => this.#running.get(name)).filter((stream) => stream !== undefined);
@@ -70,8 +80,9 @@ export class Beside {
     const { reports, voice } = this.#options;
     const steps = job.graph.streams[name] ?? [];
     let source: Source | null = null;
+    const told = new Map<Uid, unknown>();
     const running = runStream(
-      () => openStream({ job, name, steps, maxSteps: Infinity, ...this.#options }),
+      () => openStream({ job, name, steps, told, maxSteps: Infinity, ...this.#options }),
       (error) => {
         source = null;
         reports.restarted(name, error);
@@ -91,6 +102,7 @@ export class Beside {
       },
     });
     return {
+      told,
       async farewell() {
         const lastCut = firstValueFrom(race(cuts, timer(FAREWELL_MS)));
         source?.requestCut('final');

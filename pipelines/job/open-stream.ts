@@ -35,6 +35,8 @@ export interface StreamOptions {
   readonly left?: Left | null;
   /** The job under the graph that it has by now, where that changes while the stream runs; `job` where absent. */
   readonly current?: () => OpenJob;
+  /** Newer configurations than those of the steps. */
+  readonly told?: ReadonlyMap<Uid, unknown>;
 }
 
 /** Where a graph has stopped, in memory: its cut is still on its way to the disk. */
@@ -99,6 +101,7 @@ export async function openStream(options: StreamOptions): Promise<OpenStream> {
     restore: spelled,
     maxSteps: options.maxSteps,
     assignments,
+    ...(options.told ? { told: options.told } : {}),
     get trainer() {
       return started(trainer, 'trainer');
     },

@@ -64,10 +64,11 @@ export class TrainerSeat {
     await seated.process.tune(learningRate);
   }
 
-  /** Milliseconds from the last step that was done to the next one, whichever process does it; settles when that is done. */
+  /** Milliseconds, to a tenth, from the last step that was done to the next one, whichever process does it; settles when that is done. */
   pause(): Promise<number> {
     const fromMs = this.#steppedAtMs;
-    return new Promise((resolve) => this.#onStep.push(() => resolve(this.#steppedAtMs - fromMs)));
+    const pauseMs = (): number => Math.round(10 * (this.#steppedAtMs - fromMs)) / 10;
+    return new Promise((resolve) => this.#onStep.push(() => resolve(pauseMs())));
   }
 
   /** Starts a trainer beside the one that trains, and lets it compile its step; or keeps the one where it would do. */

@@ -29,7 +29,7 @@ import type { Left } from './open-stream.ts';
 import { reachedIn } from './restored-cut.ts';
 import { runStream } from './run-stream.ts';
 import type { OpenStream } from './run-stream.ts';
-import { storeCut } from './store-cut.ts';
+import { snapshotsIn, storeCut } from './store-cut.ts';
 import type { TrainerSeat } from './trainer-seat.ts';
 import { trainingStream } from '../spec/streams.ts';
 import { untilQuiet } from './until-quiet.ts';
@@ -256,7 +256,7 @@ export class Training {
     return report;
   }
 
-  /** Resolves with what the new graph goes on with, or null where that is the newest cut. */
+  /** Resolves with what the new graph goes on with, or null where none does, and the old one begins anew. */
   async #handOverAt(barrier: Barrier): Promise<Left | null> {
     const next = this.#next;
     this.#next = null;
@@ -279,7 +279,8 @@ export class Training {
       }
     }
     this.#take({ handOver, from, counts, pause });
-    return handOver.pace === 'stored' ? null : { states: barrier.basket, version: from.adopted.version, counts };
+    const states = handOver.pace === 'stored' ? snapshotsIn(await stored, barrier) : barrier.basket;
+    return { states, version: from.adopted.version, counts };
   }
 
   /** A change has been told at its cut, and training goes on. */

@@ -14,6 +14,7 @@ const contract: z.ZodType<Omit<OperatorKind, 'code'>> = z.object({
   output: z.enum(payloads),
   config: z.custom<z.ZodType>((value) => value instanceof z.ZodType, 'must be a schema of zod'),
   state: z.string().nullable(),
+  isTold: z.boolean(),
   refusalOf: method<OperatorKind['refusalOf']>(),
   migrationOf: method<OperatorKind['migrationOf']>(),
   respelled: method<OperatorKind['respelled']>(),

@@ -245,6 +245,7 @@ export class Deployer {
     if (!switched) await makeCurrent(from.folder, current);
     this.#job = job;
     this.#options.onDeployed(job);
+    beside.tell(job, plan.rebuilt);
     const others = plan.rebuilt.filter((name) => name !== training);
     await beside.end(others);
     beside.start(job, others);

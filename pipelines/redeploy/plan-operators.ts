@@ -129,10 +129,11 @@ function judgeSettings(
   const misfit =
     snapshot && kind.refusalOf(snapshot.state, after.config, { rows: batchRows, context: size.maxContext });
   const compiles = changed.some(({ key }) => kind.kind === 'batch' && COMPILED.has(key));
+  const isTold = kind.isTold && !isMoved && !isRecoded && !migration;
   return {
     action: migration ? 'migrated' : changed.length > 0 || isRecoded ? 'reconfigured' : 'kept',
     state: migration?.does ?? state,
-    effect: 'rebuild',
+    effect: isTold ? 'live' : 'rebuild',
     reasons,
     discards: (migration?.loses ?? []).map(({ part }) => `${uid}.${part}`),
     warmUp: compiles ? 'the training step, for batches of another shape' : null,

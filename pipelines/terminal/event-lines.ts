@@ -96,7 +96,8 @@ function lagLine({ lag, partitions }: LagEvent): string {
 }
 
 /** The triangle stands where the model begins to speak. */
-function sampleLine({ id, prompt, text, weights }: GenerationEvent, style: Style): string {
+function sampleLine({ id, prompt, text, finish, weights }: GenerationEvent, style: Style): string {
+  if (weights.id === '') return style.dim(`nobody says  ${oneLine(prompt ?? id)}: ${finish}`);
   const said = oneLine(text);
   const shown = said.length > SAMPLE_LENGTH ? `${said.slice(0, SAMPLE_LENGTH)}…` : said;
   return `${style.dim(`step ${count(weights.step)} says`)}  ${style.bold(oneLine(prompt ?? id))} ▸ ${shown}`;

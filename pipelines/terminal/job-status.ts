@@ -34,7 +34,7 @@ export class JobStatus {
         this.#savedAtMs = nowMs;
         return;
       case 'generation':
-        this.#speakingStep = event.weights.step;
+        if (event.weights.id !== '') this.#speakingStep = event.weights.step;
         return;
       case 'freshness':
         this.#freshMs = event.spokenMs;

@@ -7,15 +7,18 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath, pathToFileURL } from 'node:url';
-import { firstValueFrom, lastValueFrom, take, toArray } from 'rxjs';
+import { firstValueFrom, lastValueFrom, take, tap, toArray } from 'rxjs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { startSampler, startTrainer, startTuner } from '../../infra/index.ts';
 import type { SamplerProcess, TrainerProcess } from '../../infra/index.ts';
 import { isRunning } from '../../infra/process-identity.ts';
+import { initialWeights } from '../../model/init.ts';
 import { presets } from '../../model/presets.ts';
 import type { TrainerSettings } from '../../model/settings.ts';
 import type { StepInput } from '../../model/types.ts';
+import { writeWeights } from '../../model/weights/weights-file.ts';
 import type { SampleDelta, SampleRequest } from '../../operators/index.ts';
+import { Deferred } from '../support/settle.ts';
 
 const { model, optimizer, schedule } = presets.nano;
 const settings: TrainerSettings = { model, optimizer, schedule, seed: 7, accumulate: 1 };
@@ -204,6 +207,34 @@ describe('a sampler process', () => {
     expect(old).toMatchObject({ weights: { id: 'cut-1', step: 1 }, finish: 'length' });
     await process.load({ id: 'cut-2', step: 3, path: await weightsAfter(3) });
     expect(await lastValueFrom(process.sample(request))).toMatchObject({ weights: { id: 'cut-2', step: 3 } });
+  });
+
+  it('lets an answer end on the weights that it began with, while others speak with new ones', async () => {
+    const process = await sampler();
+    const [old = '', fresh = ''] = [1, 2].map((seed) => {
+      const path = join(folder, `${seed}.safetensors`);
+      writeWeights(path, { config: model, weights: initialWeights({ ...model, initializerRange: 0.3 }, seed) });
+      return path;
+    });
+    await process.load({ id: 'cut-1', step: 1, path: old });
+    const asked: SampleRequest = { ...request, temperature: 0, maxTokens: 60 };
+    const alone = tokensOf(await lastValueFrom(process.sample(asked).pipe(toArray())));
+    const begun = new Deferred<void>();
+    const kept = process.sample({ ...asked, onNewWeights: 'finish' }).pipe(
+      tap(() => begun.resolve()),
+      toArray(),
+    );
+    const keeping = lastValueFrom(kept);
+    await begun.promise;
+    // While two sets are held, the third waits.
+    const loads = ['cut-2', 'cut-3'].map((id) => process.load({ id, step: 3, path: fresh }));
+    const deltas = await keeping;
+    expect(tokensOf(deltas)).toEqual(alone);
+    expect(new Set(deltas.map(({ weights }) => weights.id))).toEqual(new Set(['cut-1']));
+    await Promise.all(loads);
+    const after = await lastValueFrom(process.sample(asked).pipe(toArray()));
+    expect(new Set(after.map(({ weights }) => weights.id))).toEqual(new Set(['cut-3']));
+    expect(tokensOf(after)).not.toEqual(alone);
   });
 
   it('cancels what nobody listens to any more, and refuses what cannot be answered', async () => {

@@ -64,6 +64,20 @@ describe.each(engines)('new weights, %s', (_, engine) => {
     expect(tf.memory().numTensors).toBe(before);
   });
 
+  test('of the old weights nothing is remembered for other prompts', () => {
+    const before = tf.memory().numTensors;
+    const sampler = createSampler(engine);
+    sampler.load(old);
+    const ofWeights = tf.memory().numTensors - before;
+    sampler.submit('stays', request([1, 2], { onNewWeights: 'finish' }));
+    sampler.step();
+    const speaking = tf.memory().numTensors;
+    sampler.load(fresh);
+    expect(tf.memory().numTensors - speaking).toBe(ofWeights - 2 * tinyConfig.layers);
+    sampler.dispose();
+    expect(tf.memory().numTensors).toBe(before);
+  });
+
   test('where nobody stays, one set is held', () => {
     const sampler = createSampler(engine, { remembered: 0 });
     sampler.load(old);

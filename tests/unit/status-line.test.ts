@@ -33,6 +33,7 @@ const SAMPLE: JobEvent = {
   finish: 'length',
   weights: { id: '000000001', step: 10 },
 };
+const UNSAID: JobEvent = { ...SAMPLE, text: '', finish: 'deadline', weights: { id: '', step: 0 } };
 const FRESH: JobEvent = { event: 'freshness', weights: { id: '000000001', step: 10 }, trainedMs: 700, spokenMs: 1500 };
 const REFUSED: JobEvent = {
   event: 'weights',
@@ -122,6 +123,7 @@ describe('the status of a job', () => {
       'step 1,240  4,112 tok/s  2.000 bpb (3.000)  lr 3.0e-4  lag 132  saved 2 s  voice 10',
     );
     expect(status.line(3500, 20)).toBe('step 1,240  4,112 to');
+    status.take(UNSAID, 3000);
     status.take(FRESH, 3000);
     expect(status.line(3500, 200)).toMatch(/ · step 10 speaks · 1\.5 s from text to speech$/);
     expect(status.line(3500, 99)).toMatch(/ {2}voice 10 {2}fresh 1\.5 s$/);
@@ -201,6 +203,7 @@ describe('a reporter', () => {
       SAVED,
       LAG,
       SAMPLE,
+      UNSAID,
       FRESH,
       REFUSED,
       DEAD,
@@ -212,6 +215,7 @@ describe('a reporter', () => {
       "Job ab12cd34 starts anew: graph sotu, preset small (12.3M parameters; compiled, bf16, with XLA, 2 threads), data in .millrace
       checkpoint 000000001 (timer)  2.0 MB in 1.2 s at step 10
       step 10 says  The Congress ▸ of the United States ␛[2J
+      nobody says  The Congress: deadline
       step 10 speaks, 1.5 s after the newest text that it has read came in (trained on after 0.7 s)
       The weights of step 20 (000000002) do not speak; those before them go on: Tensor "lm_head.weight" is not finite.
       dead letter text/0@17 record-not-utf8  The value is not UTF-8 text.

@@ -156,6 +156,7 @@ export class Stability {
     const reason = verdict ?? failure;
     const { job, rebuilt, cut } = await goBack({ job: watched.job, to, reason, onWarning });
     const others = [...new Set([...rebuilt, ...failed])];
+    beside.tell(job, others);
     await beside.end(others);
     beside.start(job, others);
     watched.onGoneBack(job);

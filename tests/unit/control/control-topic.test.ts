@@ -68,6 +68,7 @@ class Process {
       formats: { of: () => plainFormat },
     });
     const told = new DeploymentTopic(job);
+    const onWarning = (warning: string): void => void this.warnings.push(warning);
     const handler = new CommandHandler({
       job,
       topic: told,
@@ -86,8 +87,8 @@ class Process {
       savepoint: async () => ({ id: `saved-${++this.savepoints}` }),
       whenFlowing: () => Promise.resolve(true),
       onDeadLetter: (letter) => this.letters.push(letter),
+      onWarning,
     });
-    const onWarning = (warning: string): void => void this.warnings.push(warning);
     this.topic = new ControlTopic({ job, handle: (record, signal) => handler.handle(record, signal), onWarning });
     // One that died can't be closed any more.
     if (!dies) running.push(this);
@@ -198,5 +199,6 @@ test('what is no command goes to the dead letters together with its offset, and 
     ['command-invalid', '0', '{"command": "dance"}'],
   ]);
   expect(job.letters).toHaveLength(1);
+  expect(job.warnings).toEqual([expect.stringContaining('deploy of metrics/0/1 came to nothing')]);
   expect(await outcomes()).toMatchObject([{ request: 'metrics/0/1', outcome: 'refused', code: 'graph-invalid' }]);
 });

@@ -1,11 +1,12 @@
-import { from, lastValueFrom, toArray } from 'rxjs';
+import { Subject, from, lastValueFrom, toArray } from 'rxjs';
 import { describe, expect, it } from 'vitest';
 import { jsonFormat, plainFormat, textFormat } from '../../../operators/formats.ts';
-import { promptContent, prompts } from '../../../operators/prompts.ts';
+import { promptContent, prompts, promptsKind } from '../../../operators/prompts.ts';
 import type { DeadLetters } from '../../../operators/ports.ts';
 import type { Cancellation, LogRecord, Prompt } from '../../../operators/types.ts';
 import { TestSource, valuesOf } from '../../support/elements.ts';
 import { marbles } from '../../support/marbles.ts';
+import { memoryServices } from '../../support/services.ts';
 import { MemoryDeadLetters, deadLettersThatFail } from '../../support/memory-stores.ts';
 
 const source = new TestSource();
@@ -41,6 +42,25 @@ const expected = {
 };
 
 describe('prompts', () => {
+  it('takes other defaults while it runs, from the prompt on that comes next', async () => {
+    const told = new Map<string, unknown>();
+    const services = { ...memoryServices(), told };
+    const operator = promptsKind.build('asked', promptsKind.config.parse({ maxTokens: 5 }), services);
+    const temperatures: unknown[] = [];
+    const input = new Subject<never>();
+    const subscription = input.pipe(operator).subscribe((element) => temperatures.push(element));
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- Kinds' operators take what their graph says.
+    const ask = (): void => input.next(source.item(record('Hello')) as never);
+    ask();
+    told.set('asked', { temperature: 0.1, maxTokens: 7 });
+    ask();
+    subscription.unsubscribe();
+    expect(temperatures).toMatchObject([
+      { value: { maxTokens: 5, temperature: 0.8 } },
+      { value: { maxTokens: 7, temperature: 0.1 } },
+    ]);
+  });
+
   it('emits a prompt per record, under its bytes, none for a tombstone without a key, and lets marks pass', () => {
     marbles(({ cold, expectObservable, expectSubscriptions }) => {
       const flow = cold('   rp-ntb-|', elements);

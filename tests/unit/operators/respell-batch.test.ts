@@ -6,6 +6,7 @@ import { Packer } from '../../../operators/packer.ts';
 import type { TokenBatch, TokenizedDocument } from '../../../operators/types.ts';
 import { batchFromJson, batchToJson, waitingBatchSchema } from '../../../operators/train-state.ts';
 import { respellBatch } from '../../../operators/respell-batch.ts';
+import { generateKind } from '../../../operators/generate.ts';
 
 const bytes = byteTokenizerFile();
 const words = trainTokenizer(['the mill grinds the wheat of the miller, the mill of the river. '.repeat(20)], 300);
@@ -89,5 +90,17 @@ describe('a vocabulary that takes the place of another', () => {
       }),
       { numRuns: 40 },
     );
+  });
+
+  test('prompts that have no whole answer yet say the same', async () => {
+    const tokens = [...(await createTokenizer(words).encode('the mill é'))];
+    const prompt = { id: 'a', at: { topic: 'prompts', partition: 0, offset: 1 }, tokens };
+    const settings = { maxTokens: 1, temperature: 0, topK: 0, topP: 1, seed: 0 };
+    const snapshot = { state: { unfinished: [{ ...prompt, ...settings }] } };
+    const shape = { rows: 1, context: 8 };
+    const spelled = [...(await createTokenizer(bytes).encode('the mill é'))];
+    expect(generateKind.respelled(snapshot, respellingOf(words, bytes), {}, shape)).toMatchObject({
+      state: { unfinished: [{ ...prompt, tokens: spelled, ...settings }] },
+    });
   });
 });

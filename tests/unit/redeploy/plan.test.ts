@@ -290,10 +290,10 @@ const ROWS: readonly Row[] = [
     effect: 'cut',
   },
   {
-    rule: 'sampling defaults: a rebuild of the stream that answers',
+    rule: 'sampling defaults: told to the stream that answers',
     change: [['uid: prompts, prompts: {}', 'uid: prompts, prompts: { temperature: 0 }']],
     outcome: 'changes',
-    effect: 'rebuild',
+    effect: 'live',
     uid: 'prompts',
     action: 'reconfigured',
     state: 'none',
