@@ -63,6 +63,11 @@ const MOST_PREDECESSORS = 2;
 const MOST_DECISIONS = 200;
 
 const versionSchema = z.object({ id: z.string(), step: z.number() });
+/** With what it has seen; that it was just trained is not true of it any more when this is read. */
+const championSchema: z.ZodType<WeightsVersion> = versionSchema.extend({
+  seen: z.record(z.string(), z.number()).exactOptional(),
+  textAtMs: z.number().exactOptional(),
+});
 const resultsSchema = z.object({
   bitsPerByte: z.number().nullable(),
   bytes: z.number(),
@@ -84,8 +89,8 @@ const decisionSchema = z.object({
 
 export const promotionStateSchema: z.ZodType<PromotionState> = z.object({
   sequence: z.int(),
-  champion: versionSchema.nullable(),
-  line: z.array(versionSchema),
+  champion: championSchema.nullable(),
+  line: z.array(championSchema),
   worse: z.int(),
   decidedTo: z.string().nullable(),
   toTell: z.int().nullable(),

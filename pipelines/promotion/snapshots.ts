@@ -1,3 +1,5 @@
+import { z } from 'zod';
+import type { Manifest } from '../../infra/index.ts';
 import { MillraceError } from '../../operators/errors.ts';
 import type { WeightsVersion } from '../../operators/ports.ts';
 import type { JobFolder } from '../job/job-folder.ts';
@@ -13,11 +15,22 @@ export async function snapshotNamed(job: JobFolder, version: string | null): Pro
   const saved = id === undefined ? null : await inspectCheckpoint(job, id, true);
   if (saved?.condition === 'corrupt') throw new MillraceError('checkpoint-corrupt', saved.problem);
   const step = saved?.manifest && trainedIn(saved.manifest)?.step;
-  if (saved && typeof step === 'number') return { id: saved.id, step };
+  if (saved?.manifest && typeof step === 'number') return { id: saved.id, step, ...seenIn(saved.manifest) };
   throw new MillraceError(
     'bad-usage',
     `Job ${job.id} has no snapshot ${version ?? 'yet'}; millrace models shows those that there are.`,
   );
+}
+
+const seenSchema = z.object({ seen: z.object({ watermark: z.record(z.string(), z.int()), textAtMs: z.number() }) });
+
+/** What the weights of a checkpoint have seen, as far as it says so. */
+function seenIn({ states }: Manifest): Pick<WeightsVersion, 'seen' | 'textAtMs'> {
+  for (const { state } of Object.values(states)) {
+    const { data } = seenSchema.safeParse(state);
+    if (data) return { seen: data.seen.watermark, textAtMs: data.seen.textAtMs };
+  }
+  return {};
 }
 
 function isNumber(id: string, version: string): boolean {

@@ -100,7 +100,13 @@ function judge(input: PlanInput, moved: ReadonlySet<Uid>, uid: Uid, before: Plac
     return { ...FREE, action: 'reconfigured', state: empty, effect: 'rebuild', reasons: [reason] };
   }
   if (snapshot && input.discard.has(uid)) return loss(input, uid, 'Asked for.', 'lost; starts empty');
-  return judgeSettings(input, moved.has(uid), before.step, after.step, snapshot);
+  try {
+    return judgeSettings(input, moved.has(uid), before.step, after.step, snapshot);
+  } catch (error) {
+    if (kind.code === null) throw error;
+    const refused = `Its code can't take over its state: ${String(error)}. Mend it, or say --discard ${uid}.`;
+    return { ...FREE, effect: 'rebuild', refused };
+  }
 }
 
 /** The same kind at the same uid in the same stream. */

@@ -161,14 +161,18 @@ test('where snapshots come faster than exams, the newest is examined, and keeps 
 
 test('a new process goes on with the champion, and with what has no decision yet', async () => {
   const one = await start();
-  one.offer(await snapshot(1, 3));
+  const seen = { seen: { 'text/0': 7 }, textAtMs: 5 };
+  one.offer({ ...(await snapshot(1, 3)), ...seen, trainedAtMs: 9 });
   await decided(1);
   await one.close();
   await snapshot(2, 2);
   const newest = await snapshot(3, 5);
   await openAll();
   const two = await start();
-  expect(offered.map(({ step }) => step)).toEqual([1, 1]);
+  expect(offered.map(({ path: _path, ...weights }) => weights)).toEqual([
+    { id: '000000001', step: 1, ...seen, trainedAtMs: 9 },
+    { id: '000000001', step: 1, ...seen },
+  ]);
   two.offer(newest);
   await decided(3);
   await two.close();

@@ -476,6 +476,30 @@ test('a kind says itself what can not be changed over its state', () => {
   );
 });
 
+test('code of one’s own that throws over its state is refused', () => {
+  const graph = graphOf(GRAPH);
+  const watching = (code: string): Graph => {
+    const kind = {
+      ...defineKind({
+        kind: 'watch',
+        summary: 'Watches.',
+        input: 'step-report',
+        output: 'step-report',
+        state: 'what it has seen',
+        config: z.strictObject({}),
+        refusalOf: (state) => z.string().parse(state),
+        build: () => (flow) => flow,
+      }),
+      code,
+    };
+    return { ...graph, streams: { ...graph.streams, watch: [{ uid: 'seen', kind, config: {} }] } };
+  };
+  const states = statesOf({ watch: { seen: { state: 3 } } });
+  const plan = planRedeploy({ from: watching('a'), to: watching('b'), states, discard: new Set() });
+  expect(plan.refusals.join()).toContain("seen: Its code can't take over its state");
+  expect(plan.refusals.join()).toContain('--discard seen');
+});
+
 test('a graph comes back from its document as it was', () => {
   const graph = graphOf(GRAPH);
   const again = graphOf(JSON.stringify(graphDocument(graph)));
