@@ -104,7 +104,7 @@ test(`SIGKILL at ${KILLS} random moments of deployments, watches and returns lea
     expect(code, stderr).toBe(0);
   }
   expect(await stepsOf(calm)).toEqual(steps);
-}, 900_000);
+}, KILLS * 120_000);
 
 /** Resolves when a process has done so many steps. */
 async function nthStep(job: Millrace, count: number): Promise<void> {
