@@ -12,13 +12,20 @@ import { printedSeed, randomFrom } from '../support/random.ts';
 import { readTopic } from '../support/read-topic.ts';
 
 /** `MILLRACE_SOAK=1` asks for as many as an afternoon has. */
-const KILLS = process.env['MILLRACE_SOAK'] ? 30 : 4;
+const KILLS = process.env['MILLRACE_SOAK'] ? 30 : 3;
 /** The last of them does so badly that a watch goes back from it. */
 const RATES = [0.002, 0.001, 0.1] as const;
 /** So many steps of a process must be done for a watch to know what was before. */
 const STEPS_BEFORE = 25;
-/** By chance a deployment is watched for so long, over as many processes as that takes. */
-const WATCHES = [null, '1s', '3s'] as const;
+/** In turn: which graph is deployed, and for how long it is watched, over as many processes as that takes. */
+const DEPLOYMENTS = [
+  { rate: 1, watch: null },
+  { rate: 2, watch: '3s' },
+  { rate: 0, watch: '1s' },
+  { rate: 1, watch: '3s' },
+  { rate: 2, watch: '3s' },
+  { rate: 0, watch: null },
+] as const;
 const WARMUP_TOKENS = 10_000;
 
 const graphOf = (learningRate: number): string => `
@@ -69,8 +76,8 @@ test(`SIGKILL at ${KILLS} random moments of deployments, watches and returns lea
     // From here on the job says itself which graph is its.
     argument = [];
     await nthStep(job, STEPS_BEFORE);
-    const watch = WATCHES[Math.floor(chance() * WATCHES.length)];
-    const target = graphs[watch ? Math.floor(chance() * RATES.length) : (kill + 1) % 2] ?? '';
+    const { rate = 0, watch = null } = DEPLOYMENTS[kill % DEPLOYMENTS.length] ?? {};
+    const target = graphs[rate] ?? '';
     const flags = ['--yes', '--json', '--data-dir', killed, ...(watch ? ['--watch', watch] : [])];
     const deployment = new Millrace(['deploy', target, ...flags]);
     await Promise.race([deployment.line((line) => line.includes('planned')), deployment.finished]).catch(() => {});
