@@ -101,11 +101,12 @@ export async function askControl(
 ): Promise<{ readonly output: Json } | null> {
   const connection = await connect(folder);
   if (!connection) return null;
-  const leave = (): void => void connection.destroy();
+  const lines = createInterface({ input: connection });
+  const leave = (): void => lines.close();
   signal?.addEventListener('abort', leave);
   try {
     connection.write(`${JSON.stringify({ method, input })}\n`);
-    for await (const line of createInterface({ input: connection })) {
+    for await (const line of lines) {
       const message = answerSchema.parse(JSON.parse(line));
       if ('progress' in message) onProgress(message.progress);
       else if ('output' in message) return message;

@@ -1,7 +1,8 @@
 import type { Subject } from 'rxjs';
 import type { MillraceError } from '../../operators/errors.ts';
-import type { Change } from '../../operators/flow.ts';
-import type { CheckpointReport } from '../../operators/types.ts';
+import { isItem } from '../../operators/flow.ts';
+import type { Change, Element } from '../../operators/flow.ts';
+import type { CheckpointReport, Report } from '../../operators/types.ts';
 import type { OpenJob } from './open-job.ts';
 
 /** What takes the place of the graph that trains, at one cut. */
@@ -48,4 +49,11 @@ export interface Wanted {
   readonly change: Change | undefined;
   /** Told when it is at its cut. */
   readonly decided: Subject<Promise<void>>;
+}
+
+/** Where a graph has nothing more to do: behind the job's last cut, or where another one goes on. */
+export function isLast(element: Element<Report>): boolean {
+  if (element.kind === 'barrier') return element.reason === 'deploy' && !element.change;
+  if (!isItem(element) || element.value.event !== 'checkpoint') return false;
+  return element.value.reason === 'final' || element.value.reason === 'stop';
 }

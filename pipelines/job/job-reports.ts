@@ -106,6 +106,7 @@ export class JobReports {
   /** The training stream flows: for the first time, or again after a fault. */
   flowing(stream: string, source: Source): void {
     this.#source = source;
+    this.signs.flows(() => source.window.inFlightBytes > 0);
     const { onEvent } = this.#options;
     const job = this.#job;
     if (!this.#isReady) {

@@ -20,6 +20,7 @@ import type { Barrier, Element, Source } from '../../operators/flow.ts';
 import type { CheckpointStore } from '../../operators/ports.ts';
 import type { CheckpointReport, Report } from '../../operators/types.ts';
 import type { SummaryEvent } from './events.ts';
+import { isLast } from './hand-over.ts';
 import type { HandOver, SafetyNet, Taken, Wanted } from './hand-over.ts';
 import type { JobReports } from './job-reports.ts';
 import type { OpenJob } from './open-job.ts';
@@ -389,13 +390,6 @@ export class Training {
     const why = isBusy ? 'is about to end, or to take another graph' : 'does not train yet';
     throw new MillraceError('job-busy', `The job ${why}. Ask again in a moment.`);
   }
-}
-
-/** Where a graph has nothing more to do: behind the job's last cut, or where another one goes on. */
-function isLast(element: Element<Report>): boolean {
-  if (element.kind === 'barrier') return element.reason === 'deploy' && !element.change;
-  if (!isItem(element) || element.value.event !== 'checkpoint') return false;
-  return element.value.reason === 'final' || element.value.reason === 'stop';
 }
 
 /** Emits once when the signal is aborted, at once when it is already. */

@@ -254,7 +254,8 @@ export class Deployer {
     const { pauseMs = null, cut = null } = switched ?? {};
     onEvent({ event: 'deployment', stream: training, outcome: 'deployed', version, pauseMs });
     const outcome = switched && recorded.watch ? 'watching' : 'live';
-    return { outcome, version, pauseMs, cut, note: null };
+    const note = recorded.watch && !switched ? 'Nothing was watched: what trains goes on as it was.' : null;
+    return { outcome, version, pauseMs, cut, note };
   }
 
   /** Resolves after the first step of the new graph. */

@@ -6,6 +6,7 @@ import { askControl, serveControl } from '../../infra/index.ts';
 import type { ControlHandler } from '../../infra/index.ts';
 import { MillraceError } from '../../operators/index.ts';
 import type { Json } from '../../operators/index.ts';
+import { Deferred } from '../support/settle.ts';
 
 let folder: string;
 
@@ -62,4 +63,19 @@ test('tells who waits that the process has ended', async () => {
   await new Promise((resolve) => setTimeout(resolve, 100));
   await server.close();
   expect(await asked).toMatchObject({ code: 'process-died' });
+});
+
+test('who asks may leave, which whoever answers is told', async () => {
+  const forsaken = new Deferred<void>();
+  const forsake: ControlHandler = (_, tell, signal) => {
+    signal.addEventListener('abort', () => forsaken.resolve());
+    tell('begun');
+    return new Promise(() => {});
+  };
+  const server = await serveControl(folder, { forsake });
+  const leaving = new AbortController();
+  const asked = askControl(folder, 'forsake', null, () => leaving.abort(), leaving.signal);
+  await expect(asked).rejects.toMatchObject({ name: 'AbortError' });
+  await forsaken.promise;
+  await server.close();
 });

@@ -149,10 +149,11 @@ export class Stability {
     if (!watched) throw cause;
     const { beside, onEvent, onWarning } = this.#options;
     const { watch, settled, failed } = watched;
-    await watch.condemn(`it failed: ${messageOf(cause)}`);
+    const failure = `it failed: ${messageOf(cause)}`;
+    await watch.condemn(failure);
     await settled;
     const { from: to, verdict } = watch.state;
-    const reason = verdict ?? '';
+    const reason = verdict ?? failure;
     const { job, rebuilt, cut } = await goBack({ job: watched.job, to, reason, onWarning });
     const others = [...new Set([...rebuilt, ...failed])];
     beside.tell(job, others);

@@ -44,6 +44,17 @@ export const NO_VITALS: Vitals = {
   lag: 0,
 };
 
+/** With text to train, and no step for so long, nothing is trained. */
+const STEP_WITHIN_MS = 30_000;
+
+/** A stream that flows. */
+interface Flowing {
+  /** Whether there is text on its way to the training. */
+  readonly isWaiting: () => boolean;
+  /** Null before its first step, which may have to be compiled first. */
+  steppedAtMs: number | null;
+}
+
 /** As many steps tell what the training is like now. */
 const NEWEST = 200;
 
@@ -58,6 +69,7 @@ export class VitalSigns {
   #lag = 0;
   /** When the step before ended, where the next one could begin at once. */
   #busySinceMs: number | null = null;
+  #flowing: Flowing | null = null;
 
   /** A step is done; `isBusy` says that more waits to be trained already. */
   step({ loss, skipped, tokens, bytes, spans }: StepReport, isBusy: boolean, atMs: number = performance.now()): void {
@@ -65,6 +77,7 @@ export class VitalSigns {
     const trained = skipped ? {} : { steps: 1, bits: (loss * tokens) / Math.LN2, bytes };
     const busy = this.#busySinceMs === null ? {} : { busyTokens: tokens, busyMs: atMs - this.#busySinceMs };
     this.#busySinceMs = isBusy ? atMs : null;
+    if (this.#flowing) this.#flowing.steppedAtMs = atMs;
     const sample = sum(this.#pending, { ...NO_VITALS, records, ...trained, ...busy });
     this.#pending = NO_VITALS;
     this.#all = sum(this.#all, sample);
@@ -76,9 +89,22 @@ export class VitalSigns {
     this.#pending = { ...this.#pending, deadLetters: this.#pending.deadLetters + 1 };
   }
 
+  /** The stream flows from here on. */
+  flows(isWaiting: () => boolean): void {
+    this.#flowing = { isWaiting, steppedAtMs: null };
+  }
+
+  /** Whether it trains, or there is nothing to train; not while its stream is about to begin, or stands still. */
+  isAlive(nowMs: number = performance.now()): boolean {
+    if (!this.#flowing) return false;
+    const { isWaiting, steppedAtMs } = this.#flowing;
+    return !isWaiting() || (steppedAtMs !== null && nowMs - steppedAtMs < STEP_WITHIN_MS);
+  }
+
   /** The stream begins anew from its cut: what passes until its next step is not the time of a step. */
   interrupted(): void {
     this.#busySinceMs = null;
+    this.#flowing = null;
   }
 
   restarted(): void {
@@ -105,7 +131,7 @@ export class VitalSigns {
     this.#newest.length = 0;
     this.#pending = NO_VITALS;
     this.#all = known;
-    this.interrupted();
+    this.#busySinceMs = null;
   }
 }
 

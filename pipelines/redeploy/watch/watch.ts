@@ -17,7 +17,7 @@ export interface WatchState {
   readonly before: Vitals;
   /** How the watched one has done. */
   readonly now: Vitals;
-  /** For how long the job has run under it. */
+  /** For how long it has trained, or had nothing to train. */
   readonly watchedMs: number;
   /** Why it is to be gone back from; null as long as it is not. */
   readonly verdict: string | null;
@@ -57,10 +57,12 @@ export function beginWatch(about: Pick<WatchState, 'windowMs' | 'bars' | 'from'>
 
 const LOOK_EVERY_MS = 250;
 const SAVE_EVERY_MS = 2000;
+/** A graph that does nothing for so long, although there is text, is not waited for. */
+const STANDSTILL_MS = 300_000;
 
 /**
- * Watches a graph for as long as its window says, or until it does worse than its bars allow. Only time in which the job
- * runs counts. What it knows is saved every two seconds, and the verdict before anything is done about it.
+ * Watches a graph for as long as its window says, or until it does worse than its bars allow, or nothing for five minutes.
+ * Only time counts in which it trains, or has nothing to train. What it knows is saved every two seconds, and the verdict before anything is done about it.
  */
 export class Watch {
   readonly #options: WatchOptions;
@@ -70,6 +72,7 @@ export class Watch {
   #state: WatchState;
   #isDecided = false;
   #lookedAtMs = performance.now();
+  #standsMs = 0;
   #savedAtMs = performance.now();
   #saving: Promise<void> = Promise.resolve();
 
@@ -99,8 +102,14 @@ export class Watch {
   async condemn(verdict: string): Promise<void> {
     if (this.#isDecided) return;
     this.#isDecided = true;
+    try {
+      await this.#save({ verdict });
+    } catch (error) {
+      // It is looked, and tried, again.
+      this.#isDecided = false;
+      throw error;
+    }
     this.#looking.unsubscribe();
-    await this.#save({ verdict });
     this.#options.onWorse(verdict);
   }
 
@@ -119,14 +128,20 @@ export class Watch {
   }
 
   async #look(): Promise<void> {
+    if (this.#isDecided) return;
     const { signs, onStood } = this.#options;
     const nowMs = performance.now();
-    const watchedMs = this.#state.watchedMs + nowMs - this.#lookedAtMs;
+    const passedMs = nowMs - this.#lookedAtMs;
     this.#lookedAtMs = nowMs;
+    const isAlive = signs.isAlive();
+    this.#standsMs = isAlive ? 0 : this.#standsMs + passedMs;
+    const watchedMs = this.#state.watchedMs + (isAlive ? passedMs : 0);
     this.#state = { ...this.#state, watchedMs, now: signs.all };
     const { windowMs, bars, before, now } = this.#state;
     const isOver = watchedMs >= windowMs;
-    const reason = worse(bars, before, now, { isOver });
+    const standstill =
+      this.#standsMs >= STANDSTILL_MS ? 'nothing was trained for 5 minutes, although there is text' : null;
+    const reason = standstill ?? worse(bars, before, now, { isOver });
     if (reason !== null) return this.condemn(reason);
     if (isOver) {
       this.#isDecided = true;
@@ -143,7 +158,7 @@ export class Watch {
   #save(change: Partial<WatchState>): Promise<void> {
     this.#state = { ...this.#state, ...change };
     const state = this.#state;
-    this.#saving = this.#saving.then(() => this.#options.save(state));
+    this.#saving = this.#saving.catch(() => undefined).then(() => this.#options.save(state));
     return this.#saving;
   }
 }

@@ -21,7 +21,7 @@ export function worse(
   now: Vitals,
   { isOver, leastSteps = LEAST_STEPS }: Scope,
 ): string | null {
-  const checks = [errors, learning, ...(isOver ? [speed, lag, standstill] : [])];
+  const checks = [errors, learning, ...(isOver ? [speed, lag] : [])];
   for (const check of checks) {
     const reason = check(bars, before, now, leastSteps);
     if (reason !== null) return reason;
@@ -66,9 +66,6 @@ const lag: Check = (bars, before, now) => {
   const most = bars.lag * Math.max(FREE_LAG, before.lag);
   return now.lag > most ? `a lag of ${now.lag} records, ${before.lag} before (allowed: ${most.toFixed(0)})` : null;
 };
-
-const standstill: Check = (_bars, before, now) =>
-  now.steps === 0 && now.lag > 0 && before.steps > 0 ? `no step was trained, and ${now.lag} records wait` : null;
 
 function percent(rate: number): string {
   return `${(rate * 100).toFixed(1)} %`;

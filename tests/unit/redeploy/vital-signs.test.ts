@@ -53,3 +53,17 @@ test('the newest steps are two hundred, and what begins anew goes on from what i
   signs.step(REPORT, true, 9000);
   expect([signs.newest.steps, signs.all.steps, signs.newest.busyMs]).toEqual([1, 301, 0]);
 });
+
+test('a stream is alive where it trains or has nothing to, and not before its first step', () => {
+  const signs = new VitalSigns();
+  expect(signs.isAlive(0)).toBe(false);
+  let isWaiting = false;
+  signs.flows(() => isWaiting);
+  expect(signs.isAlive(0)).toBe(true);
+  isWaiting = true;
+  expect(signs.isAlive(0)).toBe(false);
+  signs.step(REPORT, true, 1000);
+  expect([signs.isAlive(30_000), signs.isAlive(31_000)]).toEqual([true, false]);
+  signs.interrupted();
+  expect(signs.isAlive(1000)).toBe(false);
+});

@@ -32,7 +32,7 @@ interface Watching {
   readonly saved: WatchState[];
 }
 
-function watching(change: Partial<WatchState> = {}): Watching {
+function watching(change: Partial<WatchState> = {}, isWaiting = false): Watching {
   const [signs, events, saved] = [new VitalSigns(), [] as string[], [] as WatchState[]];
   const state = { ...beginWatch({ windowMs: 10_000, bars: withBars(), from: 1 }), before: BEFORE, ...change };
   const watch = new Watch({
@@ -48,6 +48,7 @@ function watching(change: Partial<WatchState> = {}): Watching {
     onWorse: (verdict) => events.push(`worse: ${verdict}`),
     onFault: (error) => events.push(`fault: ${String(error)}`),
   });
+  signs.flows(() => isWaiting);
   return { watch, signs, events, saved };
 }
 
@@ -98,4 +99,19 @@ test('who follows is told how it goes, and how it ended', async () => {
   expect(told[0]).toMatchObject({ phase: 'watch', before: { bitsPerByte: 2 }, now: { steps: 0 } });
   watch.end({ outcome: 'live', note: 'fine' });
   expect(await end).toEqual({ outcome: 'live', note: 'fine' });
+});
+
+test('time does not count before the first step, nor while nothing is trained although there is text, which has an end', async () => {
+  const watched = watching({}, true);
+  await vi.advanceTimersByTimeAsync(20_000);
+  expect(watched.watch.state.watchedMs).toBe(0);
+  train(watched, 1, Math.LN2);
+  await vi.advanceTimersByTimeAsync(5000);
+  expect(watched.watch.state.watchedMs).toBe(5000);
+  watched.signs.interrupted();
+  await vi.advanceTimersByTimeAsync(20_000);
+  expect(watched.events).not.toContain('stood');
+  watched.signs.flows(() => true);
+  await vi.advanceTimersByTimeAsync(290_000);
+  expect(watched.events.at(-1)).toBe('worse: nothing was trained for 5 minutes, although there is text');
 });
