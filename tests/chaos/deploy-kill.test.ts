@@ -65,46 +65,50 @@ beforeAll(async () => {
 
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
-test(`SIGKILL at ${KILLS} random moments of deployments, watches and returns leaves the curve of a job that was stopped for each`, async () => {
-  const seed = printedSeed('chaos/deploy-kill');
-  const killed = join(folder, 'killed');
-  const [texts, chance] = [randomFrom(seed), randomFrom(seed + 1)];
-  await produce(killed, texts);
-  let argument = graphs.slice(0, 1);
-  for (let kill = 0; kill < KILLS; kill++) {
-    const job = new Millrace(['up', ...argument, '--data-dir', killed, '--json']);
-    // From here on the job says itself which graph is its.
-    argument = [];
-    await nthStep(job, STEPS_BEFORE);
-    const { rate = 0, watch = null } = DEPLOYMENTS[kill % DEPLOYMENTS.length] ?? {};
-    const target = graphs[rate] ?? '';
-    const flags = ['--yes', '--json', '--data-dir', killed, ...(watch ? ['--watch', watch] : [])];
-    const deployment = new Millrace(['deploy', target, ...flags]);
-    await Promise.race([deployment.line((line) => line.includes('planned')), deployment.finished]).catch(() => {});
-    await sleep(chance() * (watch ? 4000 : 1500));
-    job.kill('SIGKILL');
-    await Promise.all([job.finished, deployment.finished]);
+test(
+  `SIGKILL at ${KILLS} random moments of deployments, watches and returns leaves the curve of a job that was stopped for each`,
+  async () => {
+    const seed = printedSeed('chaos/deploy-kill');
+    const killed = join(folder, 'killed');
+    const [texts, chance] = [randomFrom(seed), randomFrom(seed + 1)];
     await produce(killed, texts);
-  }
-  const last = await millrace(['up', '--data-dir', killed, '--until-idle', '3s']);
-  expect(last.code, last.stderr).toBe(0);
+    let argument = graphs.slice(0, 1);
+    for (let kill = 0; kill < KILLS; kill++) {
+      const job = new Millrace(['up', ...argument, '--data-dir', killed, '--json']);
+      // From here on the job says itself which graph is its.
+      argument = [];
+      await nthStep(job, STEPS_BEFORE);
+      const { rate = 0, watch = null } = DEPLOYMENTS[kill % DEPLOYMENTS.length] ?? {};
+      const target = graphs[rate] ?? '';
+      const flags = ['--yes', '--json', '--data-dir', killed, ...(watch ? ['--watch', watch] : [])];
+      const deployment = new Millrace(['deploy', target, ...flags]);
+      await Promise.race([deployment.line((line) => line.includes('planned')), deployment.finished]).catch(() => {});
+      await sleep(chance() * (watch ? 4000 : 1500));
+      job.kill('SIGKILL');
+      await Promise.all([job.finished, deployment.finished]);
+      await produce(killed, texts);
+    }
+    const last = await millrace(['up', '--data-dir', killed, '--until-idle', '3s']);
+    expect(last.code, last.stderr).toBe(0);
 
-  const steps = await stepsOf(killed);
-  expect(steps.map(({ step }) => step)).toEqual(steps.map((_, index) => index + 1));
-  const { stdout } = await millrace(['graphs', '--json', '--data-dir', killed]);
-  expect(stdout).not.toContain('"pending"');
-  console.log(`chaos/deploy-kill: ${outcomesIn(stdout)}`);
+    const steps = await stepsOf(killed);
+    expect(steps.map(({ step }) => step)).toEqual(steps.map((_, index) => index + 1));
+    const { stdout } = await millrace(['graphs', '--json', '--data-dir', killed]);
+    expect(stdout).not.toContain('"pending"');
+    console.log(`chaos/deploy-kill: ${outcomesIn(stdout)}`);
 
-  const calm = join(folder, 'calm');
-  const again = randomFrom(seed);
-  for (let batch = 0; batch <= KILLS; batch++) await produce(calm, again);
-  for (const [rate, until] of stretchesOf(steps)) {
-    const graph = graphs[RATES.findIndex((each) => each === rate)] ?? '';
-    const { code, stderr } = await millrace(['up', graph, '--data-dir', calm, '--max-steps', String(until)]);
-    expect(code, stderr).toBe(0);
-  }
-  expect(await stepsOf(calm)).toEqual(steps);
-}, 900_000);
+    const calm = join(folder, 'calm');
+    const again = randomFrom(seed);
+    for (let batch = 0; batch <= KILLS; batch++) await produce(calm, again);
+    for (const [rate, until] of stretchesOf(steps)) {
+      const graph = graphs[RATES.findIndex((each) => each === rate)] ?? '';
+      const { code, stderr } = await millrace(['up', graph, '--data-dir', calm, '--max-steps', String(until)]);
+      expect(code, stderr).toBe(0);
+    }
+    expect(await stepsOf(calm)).toEqual(steps);
+  },
+  KILLS * 120_000,
+);
 
 /** Resolves when a process has done so many steps. */
 async function nthStep(job: Millrace, count: number): Promise<void> {
