@@ -198,13 +198,14 @@ class RecordSource implements Source {
       }
       const waitMs = Math.max(0, Math.min(POLL_MS, nextTickMs - this.#clock.nowMs()));
       const records = await this.#nextRun(waitMs).catch((error: unknown) => this.#goOnBehindLoss(error));
-      const [first] = records;
+      const first = records?.[0];
       if (this.#isStopped) return;
-      if (first) {
+      if (records && first) {
         const run = { topic: first.topic, partition: first.partition, from: first.offset, count: records.length };
         await this.#decide({ kind: 'run', ...run }, records);
-      } else if (this.#clock.nowMs() >= nextTickMs) {
-        // Only a source that has nothing to give tells the time: behind a full window nobody waits for records.
+      } else if (records && this.#clock.nowMs() >= nextTickMs) {
+        // Only a source that has nothing to give tells the time: behind a full window nobody waits for records, and while
+        // the log is away nobody knows whether there are any.
         await this.#decide({ kind: 'tick', atMs: this.#clock.nowMs() });
         nextTickMs = this.#clock.nowMs() + tickMs;
       }
@@ -232,9 +233,10 @@ class RecordSource implements Source {
 
   /**
    * Records of the partition whose turn it is, or of the next one that has any. So the order of what is already in the
-   * log depends on nothing but the log; only what arrives while this waits is ordered by chance.
+   * log depends on nothing but the log; only what arrives while this waits is ordered by chance. Null where something came
+   * up before it was known whether there are any.
    */
-  async #nextRun(waitMs: number): Promise<readonly LogRecord[]> {
+  async #nextRun(waitMs: number): Promise<readonly LogRecord[] | null> {
     const reader = this.#reader;
     // Also a poll that does not wait for records may have to wait for the log itself.
     const interrupted = new AbortController();
@@ -244,11 +246,14 @@ class RecordSource implements Source {
       const records = await reader?.poll({ ...limits, partition, waitMs: 0 });
       if (records && records.length > 0) return records;
     }
-    if (this.#isStopped || this.#wantedCuts.next !== undefined || this.#ownership.next || this.#failure !== null)
-      return [];
-    if (reader && !this.#positions.isEmpty) return reader.poll({ ...limits, waitMs });
-    await firstValueFrom(race(timer(waitMs), fromEvent(interrupted.signal, 'abort')));
-    return [];
+    const { signal } = interrupted;
+    if (signal.aborted || this.#wantedCuts.next !== undefined || this.#ownership.next || this.#failure !== null) {
+      return null;
+    }
+    const arrived = reader && !this.#positions.isEmpty ? await reader.poll({ ...limits, waitMs }) : [];
+    if (arrived.length > 0) return arrived;
+    if (this.#positions.isEmpty) await firstValueFrom(race(timer(waitMs), fromEvent(signal, 'abort')));
+    return signal.aborted ? null : arrived;
   }
 
   /** Something that another run could decide otherwise: first into the ledger, then into the stream. */
@@ -307,12 +312,12 @@ class RecordSource implements Source {
     throw replayCutShort(lost);
   }
 
-  /** Returns no records: what there are comes next. */
-  async #goOnBehindLoss(error: unknown): Promise<readonly LogRecord[]> {
+  /** Returns null: what there is comes next. */
+  async #goOnBehindLoss(error: unknown): Promise<null> {
     const lost = await lostBefore(error, this.reads(), { ...this.#options, topics: this.#topics });
     for (const span of lost) this.#ledgerPosition = await this.#write({ kind: 'lost', ...span });
     await this.#skip(lost);
-    return [];
+    return null;
   }
 
   async #skip(lost: readonly Span[]): Promise<void> {

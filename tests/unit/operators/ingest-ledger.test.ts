@@ -81,6 +81,23 @@ describe('the ledger of ingest', () => {
     );
   });
 
+  it('holds none for a time in which nobody knew whether there was anything to read', async () => {
+    const log = await WatchedLog.with([['a']]);
+    let nowMs = 0;
+    const bench = new IngestBench(log.topic('text'), { tickEvery: '1s', clock: { nowMs: () => nowMs } });
+    await bench.until(2);
+    const back = new Deferred<void>();
+    log.beforePoll = () => back.promise;
+    await bench.cut('steps');
+    nowMs = 5000;
+    await log.add([['b']]);
+    bench.source.requestCut('timer');
+    back.resolve();
+    await bench.until(5);
+    bench.subscription.unsubscribe();
+    expect(bench.seen).toEqual(['restore', 'a', 'barrier', 'barrier', 'b']);
+  });
+
   it('makes a restart from any cut repeat what followed it', async () => {
     const bursts = fc.array(
       fc.array(fc.array(fc.constantFrom('x', 'yy', 'zzz'), { maxLength: 4 }), { minLength: 2, maxLength: 2 }),
