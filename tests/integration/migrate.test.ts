@@ -3,10 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { z } from 'zod';
-import { openEmbeddedLog } from '../../infra/index.ts';
-import { dataFolder } from '../../pipelines/job/job-folder.ts';
+import { fillTopic, metricsOf } from '../support/embedded-topics.ts';
 import { Millrace, millrace } from '../support/millrace.ts';
-import { readTopic } from '../support/read-topic.ts';
 
 const GRAPH = `
 name: migrate
@@ -25,15 +23,6 @@ streams:
 `;
 const LARGER = GRAPH.replace('preset: nano', 'preset: nano, layers: 5, hiddenSize: 160, intermediateSize: 400');
 const WORDS = LARGER.replace('kind: bytes', 'kind: bpe, sample: 64KB');
-
-const stepSchema = z.object({
-  step: z.number(),
-  loss: z.number(),
-  skipped: z.boolean(),
-  totals: z.object({ bytes: z.number() }),
-  spans: z.array(z.object({ from: z.number(), to: z.number() })),
-});
-type Step = z.output<typeof stepSchema>;
 
 let folder: string;
 
@@ -72,7 +61,7 @@ test('a running job grows its model at one cut, where its loss stays; stopped, i
   const on = await millrace(['up', ...at, '--max-steps', String(reached + 20)]);
   expect(on.code, on.stderr).toBe(0);
 
-  const steps = await stepsOf(dataDir);
+  const steps = await metricsOf(dataDir);
   expect(steps.map(({ step }) => step)).toEqual(steps.map((_, index) => index + 1));
   expect(steps.every(({ loss, skipped }) => Number.isFinite(loss) && !skipped)).toBe(true);
   const mean = (from: number, to: number): number =>
@@ -87,7 +76,7 @@ test('a running job grows its model at one cut, where its loss stays; stopped, i
   const stayed = join(folder, 'stayed');
   await produce(stayed);
   expect((await millrace(['up', file('small'), '--data-dir', stayed, '--max-steps', String(cut + 1)])).code).toBe(0);
-  const small = await stepsOf(stayed);
+  const small = await metricsOf(stayed);
   expect(small.slice(0, cut)).toEqual(steps.slice(0, cut));
   expect(Math.abs((small[cut]?.loss ?? NaN) - (steps[cut]?.loss ?? NaN))).toBeLessThan(1e-3);
 });
@@ -97,25 +86,7 @@ function stepIn(line: string): number {
 }
 
 /** About 180 steps of bytes. */
-async function produce(dataDir: string): Promise<void> {
-  const log = await openEmbeddedLog(dataFolder(dataDir).log);
-  await log.createTopic('text');
+function produce(dataDir: string): Promise<void> {
   const texts = Array.from({ length: 300 }, (_, index) => `document ${index} of the mill, ${index * 7919}. `.repeat(9));
-  await log.produce(
-    'text',
-    texts.map((value) => ({ value })),
-  );
-  await log.close();
-}
-
-async function stepsOf(dataDir: string): Promise<readonly Step[]> {
-  const log = await openEmbeddedLog(dataFolder(dataDir).log);
-  try {
-    const records = await readTopic(log, 'metrics');
-    return records
-      .map(({ value }): unknown => JSON.parse(Buffer.from(value ?? []).toString()))
-      .map((report) => stepSchema.parse(report));
-  } finally {
-    await log.close();
-  }
+  return fillTopic(dataDir, 'text', texts);
 }

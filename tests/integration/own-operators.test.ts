@@ -3,21 +3,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { z } from 'zod';
-import { openEmbeddedLog } from '../../infra/index.ts';
-import { dataFolder } from '../../pipelines/job/job-folder.ts';
+import { fillTopic, metricsOf } from '../support/embedded-topics.ts';
 import { Millrace, millrace } from '../support/millrace.ts';
-import { readTopic } from '../support/read-topic.ts';
 
 const EXAMPLE = fileURLToPath(new URL('../../examples/drop-duplicates/', import.meta.url));
 const MODULE = 'drop-duplicates.ts';
-
-const stepSchema = z.object({
-  step: z.number(),
-  loss: z.number(),
-  spans: z.array(z.object({ from: z.number(), to: z.number() })),
-});
-type Step = z.output<typeof stepSchema>;
 
 let folder: string;
 let graph: string;
@@ -43,10 +33,10 @@ const TEXTS = Array.from({ length: 168 }, (_, index) => {
 
 test('the example of README drops duplicates once and for all, also when it is killed, by the code that the job took', async () => {
   const [calm, killed] = [join(folder, 'calm'), join(folder, 'killed')];
-  await Promise.all([produce(calm), produce(killed)]);
+  await Promise.all([fillTopic(calm, 'text', TEXTS), fillTopic(killed, 'text', TEXTS)]);
   const whole = await millrace(['up', graph, '--data-dir', calm, '--until-idle', '2s']);
   expect(whole.code, whole.stderr).toBe(0);
-  const steps = await stepsOf(calm);
+  const steps = await metricsOf(calm);
   const trained = steps.flatMap(({ spans }) => spans).flatMap(({ from, to }) => TEXTS.slice(from, to));
   const again = trained.filter((text, at) => text !== trained[at - 1] && trained.indexOf(text) < at);
   expect(again).toEqual([]);
@@ -61,12 +51,12 @@ test('the example of README drops duplicates once and for all, also when it is k
   const last = await millrace(['up', '--data-dir', killed, '--until-idle', '2s']);
   expect(last.code, last.stderr).toBe(0);
   expect(last.stderr).toContain(`${MODULE} has changed since the job took it`);
-  expect(await stepsOf(killed)).toEqual(steps);
+  expect(await metricsOf(killed)).toEqual(steps);
 });
 
 test('a running job takes new code at one cut, refuses what can not be used, and goes back to the code of a version', async () => {
   const dataDir = join(folder, 'live');
-  await produce(dataDir);
+  await fillTopic(dataDir, 'text', TEXTS);
   const source = await readFile(join(EXAMPLE, MODULE), 'utf8');
   const say = (text: string): Promise<void> => writeFile(join(folder, MODULE), text);
   await say(source);
@@ -90,28 +80,6 @@ test('a running job takes new code at one cut, refuses what can not be used, and
   expect(back.stdout, back.stderr).toContain('Version 3 is live');
   job.kill('SIGINT');
   expect((await job.finished).code).toBe(0);
-  const steps = await stepsOf(dataDir);
+  const steps = await metricsOf(dataDir);
   expect(steps.map(({ step }) => step)).toEqual(steps.map((_, index) => index + 1));
 });
-
-async function produce(dataDir: string): Promise<void> {
-  const log = await openEmbeddedLog(dataFolder(dataDir).log);
-  await log.createTopic('text');
-  await log.produce(
-    'text',
-    TEXTS.map((value) => ({ value })),
-  );
-  await log.close();
-}
-
-async function stepsOf(dataDir: string): Promise<readonly Step[]> {
-  const log = await openEmbeddedLog(dataFolder(dataDir).log);
-  try {
-    const records = await readTopic(log, 'metrics');
-    return records
-      .map(({ value }): unknown => JSON.parse(Buffer.from(value ?? []).toString()))
-      .map((report) => stepSchema.parse(report));
-  } finally {
-    await log.close();
-  }
-}

@@ -36,6 +36,7 @@ export interface MetricsStep {
   readonly lr: number;
   readonly gradNorm: number;
   readonly tokens: number;
+  readonly skipped: boolean;
   readonly totals: { readonly tokens: number; readonly bytes: number; readonly bits: number };
   readonly spans: readonly {
     readonly topic: string;
@@ -51,6 +52,7 @@ const stepSchema: z.ZodType<MetricsStep> = z.object({
   lr: z.number(),
   gradNorm: z.number(),
   tokens: z.number(),
+  skipped: z.boolean(),
   totals: z.object({ tokens: z.number(), bytes: z.number(), bits: z.number() }),
   spans: z.array(z.object({ topic: z.string(), partition: z.number(), from: z.number(), to: z.number() })),
 });
