@@ -2,6 +2,8 @@ export { batch } from './batch.ts';
 export type { BatchOptions } from './batch.ts';
 export { checkpoint } from './checkpoint.ts';
 export type { CheckpointOptions } from './checkpoint.ts';
+export { Tally, totalsOf, withCounts } from './counts.ts';
+export type { Counts, OwnCounts } from './counts.ts';
 export { decode } from './decode.ts';
 export type { DecodeOptions } from './decode.ts';
 export { detokenize } from './detokenize.ts';

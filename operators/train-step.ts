@@ -172,7 +172,7 @@ class TrainLoop implements Listener<TokenBatch> {
     this.#stepsUnderWay -= 1;
     this.#seen = seenAfter(this.#seen, item.value);
     item.source.window.give(item.bytes);
-    const report = this.#report(item.value, result);
+    const report = this.#report(item, result);
     this.#advance();
     return report;
   }
@@ -193,7 +193,7 @@ class TrainLoop implements Listener<TokenBatch> {
     this.#advance();
   }
 
-  #report(batch: TokenBatch, result: StepResult): StepReport {
+  #report({ value: batch, counts }: Item<TokenBatch>, result: StepResult): StepReport {
     const { step, loss, gradNorm, lr, tokens, skipped } = result;
     const bits = (loss * tokens) / Math.LN2;
     if (!skipped) {
@@ -213,6 +213,7 @@ class TrainLoop implements Listener<TokenBatch> {
       totals: this.#totals,
       spans: batch.spans,
       timestampMs: batch.timestampMs,
+      ...(counts ? { counts } : {}),
     };
   }
 
@@ -257,17 +258,19 @@ class TrainLoop implements Listener<TokenBatch> {
     this.#stepsDone = step;
     this.#totals = totals;
     this.#seen = seen;
-    for (const value of waiting.map(batchFromJson)) {
+    for (const json of waiting) {
+      const value = batchFromJson(json);
       const bytes = packedBytes(value);
       source.window.take(bytes);
-      this.#waiting.push({ kind: 'item', value, bytes, source });
+      const { counts } = json;
+      this.#waiting.push({ kind: 'item', value, bytes, source, ...(counts ? { counts } : {}) });
     }
     return { trainer: { ...snapshot, state: trainer }, vocabulary };
   }
 
   /** The trainer takes the snapshot before any step that is asked for later, so that those need not wait for it. */
   #snapshot(barrier: Barrier, overtaken: readonly Item<TokenBatch>[]): void {
-    const waiting = overtaken.map((item) => batchToJson(item.value));
+    const waiting = overtaken.map(({ value, counts }) => batchToJson(value, counts));
     const counts = { step: this.#stepsDone, totals: { ...this.#totals }, seen: seenToJson(this.#seen) };
     const writing = this.#trainer.snapshot().then(({ state: trainer, ...snapshot }) => {
       barrier.basket.set(this.#uid, { ...snapshot, state: { ...counts, waiting, trainer } });
@@ -318,7 +321,9 @@ export const trainStepKind: OperatorKind = defineKind({
   forked: (_uid, snapshot, keepsOffsets) => (keepsOffsets ? snapshot : withoutOffsets(snapshot)),
   respelled: (snapshot, respelling) => {
     const { waiting, ...state } = trainStateSchema.parse(snapshot.state);
-    const anew = waiting.flatMap((batch) => respellBatch(batch, respelling));
+    const anew = waiting.flatMap(({ counts, ...batch }) =>
+      respellBatch(batch, respelling).map((each) => ({ ...each, ...(counts ? { counts } : {}) })),
+    );
     return { ...snapshot, state: z.json().parse({ ...state, waiting: anew, vocabulary: respelling.rows }) };
   },
   build: (uid, config, { trainer, deadLetters, maxSteps }) =>
