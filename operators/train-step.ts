@@ -1,20 +1,15 @@
 import { Observable } from 'rxjs';
-import type { OperatorFunction, Subscriber } from 'rxjs';
-import { batchFromJson, batchToJson, seenToJson, trainStateSchema, withoutOffsets } from './train-state.ts';
-import type { Barrier, Change, Element, Item, Restore, Source, Tick, Uid } from './flow.ts';
-import { listen } from './listen.ts';
-import type { Listener } from './listen.ts';
-import { packedBytes } from './packer.ts';
-import type { DeadLetters, Trainer } from './ports.ts';
-import { respellBatch } from './respell-batch.ts';
-import { readState } from './stateful.ts';
-import type { OldTokens } from '../model/tokenizer/respelling.ts';
-import type { StepResult } from '../model/types.ts';
-import type { Snapshot, StepReport, StepTotals, TokenBatch } from './types.ts';
-import { nothingSeen, seenAfter } from './watermark.ts';
+import type { OperatorFunction } from 'rxjs';
 import { z } from 'zod';
+import type { Element, Uid } from './flow.ts';
 import { defineKind } from './kind.ts';
 import type { OperatorKind } from './kind.ts';
+import { listen } from './listen.ts';
+import type { DeadLetters, Trainer } from './ports.ts';
+import { respellBatch } from './respell-batch.ts';
+import { TrainLoop } from './train-loop.ts';
+import { trainStateSchema, withoutOffsets } from './train-state.ts';
+import type { StepReport, TokenBatch } from './types.ts';
 
 export interface TrainStepOptions {
   readonly uid?: Uid;
@@ -48,10 +43,12 @@ export function trainStep(
   return (flow) =>
     // A queue that barriers overtake and a limit on steps under way: no composition of RxJS operators has both.
     new Observable((subscriber) => {
-      return listen(flow, new TrainLoop(trainer, options, subscriber), subscriber);
+      const { uid = 'train', depth = 2, maxSteps = Infinity, deadLetters } = options;
+      return listen(flow, new TrainLoop({ uid, trainer, deadLetters, depth, maxSteps }, subscriber), subscriber);
     });
 }
 
+<<<<<<< HEAD
 /** A mark on its way past the batches that wait. */
 interface Overtaking {
   readonly mark: Barrier | Tick;
@@ -305,6 +302,8 @@ function isLast({ reason }: Barrier): boolean {
   return reason === 'stop' || reason === 'final';
 }
 
+=======
+>>>>>>> main
 export const trainStepKind: OperatorKind = defineKind({
   kind: 'trainStep',
   summary: 'Trains on each batch: first the exam, then the lesson.',
