@@ -72,6 +72,8 @@ export { publishAnswers } from './publish-answers.ts';
 export type { PublishAnswersOptions } from './publish-answers.ts';
 export { publish, reportRecord } from './publish.ts';
 export type { PublishOptions } from './publish.ts';
+export { redact } from './redact.ts';
+export type { RedactOptions } from './redact.ts';
 export { stateful } from './stateful.ts';
 export type { StatefulSpec } from './stateful.ts';
 export { tokenize } from './tokenize.ts';

@@ -84,8 +84,8 @@ export function batchToJson({ ids, targets, lossMask, segments, ...rest }: Token
   };
 }
 
-export function batchFromJson(json: WaitingBatch): TokenBatch {
-  const { ids, targets, lossMask, segments, counts: _counts, ...rest } = json;
+export function batchFromJson(json: Omit<WaitingBatch, 'counts'>): TokenBatch {
+  const { ids, targets, lossMask, segments, ...rest } = json;
   return {
     ...rest,
     ids: Int32Array.from(ids),

@@ -34,7 +34,7 @@ function isGrouped(number: string): boolean {
 }
 
 /** Every second digit from the right, but the last, counts twice; the sum of all digits is a multiple of ten. */
-export function passesLuhn(digits: string): boolean {
+function passesLuhn(digits: string): boolean {
   let sum = 0;
   for (let place = 0; place < digits.length; place++) {
     const digit = Number(digits[digits.length - 1 - place]);

@@ -6,7 +6,7 @@ import type { Finder } from './hit.ts';
 const INTERNATIONAL = /(?<![\w+.])\+[1-9](?:[ \u00a0().\-–/]{0,2}\d){6,14}(?![\w]|[.,:]\d)/g;
 /** Two groups of digits at least, the first of which may be in brackets. */
 const NATIONAL =
-  /(?<![\w+.,:/$€£#%=-])(?:\(\d{2,5}\)[ \u00a0]?|\d{1,5}[ \u00a0.\-/])\d{2,5}(?:[ \u00a0.\-–]\d{2,5}){0,3}(?![\w\-/%]|[.,:]\d)/g;
+  /(?<![\w+.,:/$€£#%=-])(?:\(\d{2,5}\)[ \u00a0]?|\d{1,5}[ \u00a0.\-/])\d{2,8}(?:[ \u00a0.\-–]\d{2,5}){0,3}(?![\w\-/%]|[.,:]\d)/g;
 
 /**
  * Makes a finder of telephone numbers: with `+` and the country's number, or as the given countries write them: in groups,

@@ -29,6 +29,20 @@ const even = (uid: string): ReturnType<typeof stateful<number, number, Tally>> =
 const source = new TestSource();
 const odd = (number: number): { readonly dropped: { readonly odd: number } } => ({ dropped: { odd: number } });
 
+function batch(token: number): TokenBatch {
+  const ids = Int32Array.of(token);
+  return {
+    rows: 1,
+    context: 1,
+    ids,
+    targets: ids,
+    lossMask: Float32Array.of(1),
+    byteCount: 1,
+    spans: [],
+    timestampMs: 0,
+  };
+}
+
 describe('a tally', () => {
   it('shows counts that do not change when more is counted, and goes on from a snapshot', () => {
     const tally = new Tally();
@@ -46,7 +60,7 @@ describe('a tally', () => {
   });
 
   it.each([[null], [3], [{ dropped: 3 }], [{ dropped: { odd: 0.5 } }]])('is not restored from %j', (json) => {
-    expect(() => Tally.restored(json)).toThrow();
+    expect(() => Tally.restored(json)).toThrow('expected');
   });
 
   it('is summed over operators by what was done', () => {
@@ -88,16 +102,6 @@ describe('counts in the stream', () => {
   });
 
   it('are in the report of the step, also of a batch that waited at a cut', async () => {
-    const batch = (token: number): TokenBatch => ({
-      rows: 1,
-      context: 1,
-      ids: Int32Array.of(token),
-      targets: Int32Array.of(token),
-      lossMask: Float32Array.of(1),
-      byteCount: 1,
-      spans: [],
-      timestampMs: 0,
-    });
     const items = [1, 2, 3, 4].map((at) => ({ ...source.item(batch(at)), counts: { first: odd(at) } }));
     const barrier = source.barrier();
     const whole = await lastValueFrom(
