@@ -116,7 +116,7 @@ class Trainer implements ModelTrainer {
     checkStepInput(input, model);
     const tokens = input.lossMask.reduce((sum, counted) => sum + counted, 0);
     const lr = optimizer.learningRate * rateFraction(schedule, state.tokens + tokens);
-    const { loss, gradNorm, finite } = this.#runner.run(input, {
+    const { loss, losses, gradNorm, finite } = this.#runner.run(input, {
       lr,
       biasCorrection1: 1 - optimizer.beta1 ** (state.updates + 1),
       biasCorrection2: 1 - optimizer.beta2 ** (state.updates + 1),
@@ -128,7 +128,7 @@ class Trainer implements ModelTrainer {
       updates: state.updates + (finite ? 1 : 0),
       tokens: state.tokens + tokens,
     };
-    return { step: this.#state.steps, loss, gradNorm, lr, tokens, skipped: !finite };
+    return { step: this.#state.steps, loss, losses, gradNorm, lr, tokens, skipped: !finite };
   }
 
   evaluate(input: StepInput): number {
