@@ -4,6 +4,7 @@ import { checkpointsCommand } from './commands/checkpoints.ts';
 import { deadLettersCommand } from './commands/deadletters.ts';
 import { deployCommand, rollbackCommand } from './commands/deploy.ts';
 import { describeCommand } from './commands/describe.ts';
+import { evalCommand } from './commands/eval.ts';
 import { generateCommand } from './commands/generate.ts';
 import { graphsCommand } from './commands/graphs.ts';
 import { lintCommand } from './commands/lint.ts';
@@ -38,6 +39,7 @@ export async function main(argv: readonly string[]): Promise<number> {
     produceCommand(),
     tailCommand(),
     generateCommand(),
+    evalCommand(),
     lintCommand(),
     describeCommand(),
     planCommand(),
