@@ -108,12 +108,12 @@ async function measure(
   const durations: number[] = [];
   for (let at = 0; at < count; at++) {
     const from = pacer.doneAtMs.length - 1;
-    let isSaved = false;
-    const saved = save(trainer, store).finally(() => (isSaved = true));
+    const saving = { isOver: false };
+    const saved = save(trainer, store).finally(() => (saving.isOver = true));
     // Whether it went well is asked once the steps beside it are done.
     saved.catch(() => undefined);
     do await pacer.steps(STEPS_BETWEEN);
-    while (!isSaved);
+    while (!saving.isOver);
     durations.push(await saved);
     const until = pacer.doneAtMs.length - 1;
     await pacer.steps(until - from);
