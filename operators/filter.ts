@@ -53,7 +53,6 @@ export function filter(options: FilterOptions = {}): OperatorFunction<Element<Do
     tally.add('dropped', reason);
     return deadLetters ? bury(document, reason, deadLetters) : null;
   };
-  const listed = (document: Document | null): readonly Document[] => (document ? [document] : []);
 
   return stateful<Document, Document, Tally>(uid, {
     init: () => new Tally(),
@@ -72,6 +71,10 @@ export function filter(options: FilterOptions = {}): OperatorFunction<Element<Do
     bytes: ({ byteCount }) => byteCount,
     counts: (tally) => tally.counts,
   });
+}
+
+function listed(document: Document | null): readonly Document[] {
+  return document ? [document] : [];
 }
 
 /** The text without the lines that break a rule, which are counted. */

@@ -48,7 +48,7 @@ async function filtered(text: string, options: FilterOptions): Promise<{ text: s
   const flow = from([source.item(document(text)), source.tick(1)]).pipe(filter(options));
   const output = await lastValueFrom(flow.pipe(toArray()));
   const [result] = valuesOf(output);
-  if (result) expect(result.byteCount).toBe(Buffer.byteLength(result.text));
+  expect(result?.byteCount ?? 0).toBe(Buffer.byteLength(result?.text ?? ''));
   const [counts = {}] = output.flatMap((each) => (each.kind === 'tick' ? [each.counts?.['filter'] ?? {}] : []));
   return { text: result?.text ?? null, counts };
 }
