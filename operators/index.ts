@@ -72,6 +72,8 @@ export { publish, reportRecord } from './publish.ts';
 export type { PublishOptions } from './publish.ts';
 export { stateful } from './stateful.ts';
 export type { StatefulSpec } from './stateful.ts';
+export { surprise } from './surprise.ts';
+export type { SurpriseOptions, SurpriseRecord } from './surprise.ts';
 export { tokenize } from './tokenize.ts';
 export type { TokenizeOptions } from './tokenize.ts';
 export { tokenizePrompt } from './tokenize-prompt.ts';
@@ -84,14 +86,17 @@ export type {
   Coordinates,
   CutReason,
   Document,
+  Exam,
   Freshness,
   Json,
   LogRecord,
   NewRecord,
   OnNewWeights,
+  Piece,
   Prompt,
   Report,
   Snapshot,
+  SourceFigures,
   Span,
   StepReport,
   TextDelta,

@@ -7,6 +7,7 @@ import type { Listener } from './listen.ts';
 import { packedBytes } from './packer.ts';
 import type { DeadLetters, Trainer } from './ports.ts';
 import { respellBatch } from './respell-batch.ts';
+import { SourceSums } from './source-sums.ts';
 import { readState } from './stateful.ts';
 import type { OldTokens } from '../model/tokenizer/respelling.ts';
 import type { StepResult } from '../model/types.ts';
@@ -81,6 +82,7 @@ class TrainLoop implements Listener<TokenBatch> {
   readonly #barriersLeaving = new Set<Barrier>();
   #stepsDone = 0;
   #totals: StepTotals = { tokens: 0, bytes: 0, bits: 0 };
+  #sources = new SourceSums();
   #seen = nothingSeen;
   #finalCutWanted = false;
   #sourceCompleted = false;
@@ -196,6 +198,8 @@ class TrainLoop implements Listener<TokenBatch> {
   #report(batch: TokenBatch, result: StepResult): StepReport {
     const { step, loss, gradNorm, lr, tokens, skipped } = result;
     const bits = (loss * tokens) / Math.LN2;
+    const { targets, lossMask, pieces } = batch;
+    const exam = pieces && { targets, lossMask, losses: result.losses, pieces };
     if (!skipped) {
       const { tokens: allTokens, bytes, bits: allBits } = this.#totals;
       this.#totals = { tokens: allTokens + tokens, bytes: bytes + batch.byteCount, bits: allBits + bits };
@@ -213,6 +217,8 @@ class TrainLoop implements Listener<TokenBatch> {
       totals: this.#totals,
       spans: batch.spans,
       timestampMs: batch.timestampMs,
+      ...(exam && !skipped ? { sources: this.#sources.add(exam) } : {}),
+      ...(exam ? { exam } : {}),
     };
   }
 
@@ -251,11 +257,12 @@ class TrainLoop implements Listener<TokenBatch> {
     snapshot: Snapshot,
     source: Source,
   ): { readonly trainer: Snapshot; readonly vocabulary: readonly OldTokens[] | undefined } {
-    const { step, totals, seen, waiting, trainer, vocabulary } = readState(this.#uid, () =>
+    const { step, totals, sources, seen, waiting, trainer, vocabulary } = readState(this.#uid, () =>
       trainStateSchema.parse(snapshot.state),
     );
     this.#stepsDone = step;
     this.#totals = totals;
+    this.#sources = new SourceSums(sources);
     this.#seen = seen;
     for (const value of waiting.map(batchFromJson)) {
       const bytes = packedBytes(value);
@@ -268,7 +275,12 @@ class TrainLoop implements Listener<TokenBatch> {
   /** The trainer takes the snapshot before any step that is asked for later, so that those need not wait for it. */
   #snapshot(barrier: Barrier, overtaken: readonly Item<TokenBatch>[]): void {
     const waiting = overtaken.map((item) => batchToJson(item.value));
-    const counts = { step: this.#stepsDone, totals: { ...this.#totals }, seen: seenToJson(this.#seen) };
+    const counts = {
+      step: this.#stepsDone,
+      totals: { ...this.#totals },
+      sources: this.#sources.snapshot(),
+      seen: seenToJson(this.#seen),
+    };
     const writing = this.#trainer.snapshot().then(({ state: trainer, ...snapshot }) => {
       barrier.basket.set(this.#uid, { ...snapshot, state: { ...counts, waiting, trainer } });
     });

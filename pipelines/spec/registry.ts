@@ -9,6 +9,7 @@ import type { OperatorKind } from '../../operators/kind.ts';
 import { promptsKind } from '../../operators/prompts.ts';
 import { publishAnswersKind } from '../../operators/publish-answers.ts';
 import { publishKind } from '../../operators/publish.ts';
+import { surpriseKind } from '../../operators/surprise.ts';
 import { tokenizeKind } from '../../operators/tokenize.ts';
 import { tokenizePromptKind } from '../../operators/tokenize-prompt.ts';
 import { trainStepKind } from '../../operators/train-step.ts';
@@ -21,6 +22,7 @@ export const kinds: readonly OperatorKind[] = [
   tokenizeKind,
   batchKind,
   trainStepKind,
+  surpriseKind,
   publishKind,
   checkpointKind,
   promptsKind,
