@@ -1,3 +1,4 @@
+export type { Alert } from './alert.ts';
 export { batch } from './batch.ts';
 export type { BatchOptions } from './batch.ts';
 export { checkpoint } from './checkpoint.ts';
