@@ -50,7 +50,7 @@ export function eagerRunner(config: RunnerConfig): StepRunner {
         });
         return {
           loss: value(outcome.loss),
-          losses: outcome.losses.dataSync(),
+          losses: outcome.losses.dataSync<'float32'>(),
           gradNorm: value(outcome.gradNorm),
           finite: value(outcome.finite) === 1,
         };

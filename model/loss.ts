@@ -22,7 +22,9 @@ export function lossesOf(parameters: Parameters, config: ModelConfig, batch: Bat
 
 /** Cross-entropy in nats, summed over the counted targets and divided by `count`. */
 export function lossOf(parameters: Parameters, config: ModelConfig, batch: BatchTensors, count: Scalar): Scalar {
-  return counted(lossesOf(parameters, config, batch), batch).sum<Scalar>().div(count);
+  return counted(lossesOf(parameters, config, batch), batch)
+    .sum<Scalar>()
+    .div(count);
 }
 
 /** What belongs to a target, or 0 where that does not count. */

@@ -90,11 +90,10 @@ export function accumulateGradients(
   const names = Object.keys(parameters);
   let sum: LossAndGradients | undefined;
   for (const part of splitRows(batch, config.accumulate)) {
-    const ofWeights = (...weights: Tensor[]): Tensor1D =>
-      lossesOf(nameParameters(names, weights), config.model, part);
-    const share = part.lossMask.flatten().div(count);
+    const ofWeights = (...weights: Tensor[]): Tensor1D => lossesOf(nameParameters(names, weights), config.model, part);
+    const share = part.lossMask.flatten().div<Tensor1D>(count);
     const { value, grads } = tf.valueAndGrads(ofWeights)(Object.values(parameters), share);
-    const losses = counted(value.as1D(), part);
+    const losses = counted(value, part);
     const loss = losses.sum<Scalar>().div<Scalar>(count);
     const fresh = { loss, losses, gradients: nameParameters(names, grads) };
     sum = sum ? add(sum, fresh) : fresh;

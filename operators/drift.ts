@@ -31,6 +31,8 @@ export interface DriftChange {
 const SLACK = 0.5;
 /** One strange block, which a strange document may make, does not raise it alone at the usual threshold. */
 const MOST_DEVIATIONS = 6;
+/** So much of a block's deviation is learnt, in standard deviations, so that a move does not hide itself. */
+const LEARNT_DEVIATIONS = 2;
 /** Steadier than so much of the mean no source is taken to be. */
 const LEAST_DEVIATION = 0.01;
 /** Weight of the newest block in what a source does of late. */
@@ -38,7 +40,22 @@ const LATELY = 1 / 8;
 /** After so many times the reference, what a source has become is usual. */
 const HABIT = 4;
 
-const stateSchema = z.object({
+export interface DriftState {
+  /** Of the block that has begun. */
+  bytes: number;
+  bits: number;
+  /** Learnt ones, as many as are the reference at most; and what they say is usual. */
+  blocks: number;
+  mean: number;
+  variance: number;
+  /** The two sums. */
+  up: number;
+  down: number;
+  /** Blocks since the alarm was raised, and what they are like of late; null where it is not. */
+  raised: { blocks: number; lately: number; spread: number } | null;
+}
+
+export const driftStateSchema: z.ZodType<DriftState> = z.object({
   bytes: z.number(),
   bits: z.number(),
   blocks: z.int(),
@@ -48,9 +65,6 @@ const stateSchema = z.object({
   down: z.number(),
   raised: z.object({ blocks: z.int(), lately: z.number(), spread: z.number() }).nullable(),
 });
-
-export type DriftState = z.output<typeof stateSchema>;
-export const driftStateSchema: z.ZodType<DriftState> = stateSchema;
 
 const NOTHING: DriftState = { bytes: 0, bits: 0, blocks: 0, mean: 0, variance: 0, up: 0, down: 0, raised: null };
 
@@ -82,8 +96,10 @@ export class Drift {
     if (state.blocks >= this.#options.reference) {
       const change = this.#judge(value);
       if (change) return change;
+      this.#learn(within(value - state.mean, LEARNT_DEVIATIONS * this.#usual.deviation));
+      return null;
     }
-    this.#learn(value);
+    this.#learn(value - state.mean);
     return null;
   }
 
@@ -99,7 +115,7 @@ export class Drift {
   #judge(value: number): DriftChange | null {
     const state = this.#state;
     const { mean, deviation } = this.#usual;
-    const off = Math.max(-MOST_DEVIATIONS, Math.min(MOST_DEVIATIONS, (value - mean) / deviation));
+    const off = within((value - mean) / deviation, MOST_DEVIATIONS);
     state.up = Math.max(0, state.up + off - SLACK);
     state.down = Math.max(0, state.down - off - SLACK);
     const { threshold, both } = this.#options;
@@ -123,12 +139,15 @@ export class Drift {
   }
 
   /** All blocks weigh the same until there are enough, then the older ones fade. */
-  #learn(value: number): void {
+  #learn(off: number): void {
     const state = this.#state;
     state.blocks = Math.min(state.blocks + 1, this.#options.reference);
     const weight = 1 / state.blocks;
-    const off = value - state.mean;
     state.mean += weight * off;
     state.variance = (1 - weight) * (state.variance + weight * off ** 2);
   }
+}
+
+function within(value: number, limit: number): number {
+  return Math.max(-limit, Math.min(limit, value));
 }

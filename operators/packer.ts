@@ -102,7 +102,7 @@ export class Packer {
       spans: spans.map((span) => ({ ...span })),
       pieces: pieces.map(pieceToJson),
       segment: this.#segment,
-      ...(this.#ready.length > 0 ? { ready: this.#ready.map(batchToJson) } : {}),
+      ...(this.#ready.length > 0 ? { ready: this.#ready.map((batch) => batchToJson(batch)) } : {}),
     };
   }
 

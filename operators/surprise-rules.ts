@@ -62,8 +62,6 @@ export function findingsOf(document: RankedDocument, rules: readonly SurpriseRul
   const { at, bytes, bitsPerByte, standing, timestampMs } = document;
   const { topic, partition, offset } = at;
   const subject = `${topic}/${partition}@${offset}`;
-  const reaches = (value: number | undefined, least: number | undefined): boolean =>
-    least === undefined || (value !== undefined && value >= least);
   return rules
     .filter(
       (rule) =>
@@ -84,6 +82,10 @@ export function findingsOf(document: RankedDocument, rules: readonly SurpriseRul
         atMs: timestampMs,
       };
     });
+}
+
+function reaches(value: number | undefined, least: number | undefined): boolean {
+  return least === undefined || (value !== undefined && value >= least);
 }
 
 /** What the drift of a source says of its newest text. */

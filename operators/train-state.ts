@@ -1,4 +1,6 @@
 import { z } from 'zod';
+import { countsSchema } from './counts.ts';
+import type { Counts } from './counts.ts';
 import { sourceStateSchema } from './source-sums.ts';
 import type { SourceState } from './source-sums.ts';
 import type { Json, Piece, Snapshot, Span, StepTotals, TokenBatch } from './types.ts';
@@ -19,6 +21,8 @@ interface WaitingBatch {
   spans: Span[];
   pieces?: Piece[] | undefined;
   timestampMs: number;
+  /** That came with it. */
+  counts?: Counts | undefined;
 }
 
 export const pieceSchema: z.ZodType<Piece> = z.object({
@@ -47,6 +51,7 @@ export const waitingBatchSchema: z.ZodType<WaitingBatch> = z.object({
   spans: z.array(z.object({ topic: z.string(), partition: int, from: int, to: int })),
   pieces: z.array(pieceSchema).optional(),
   timestampMs: z.number(),
+  counts: countsSchema.optional(),
 });
 
 /** What `trainStep` puts into the basket. */
@@ -91,7 +96,7 @@ export function pieceToJson({ at, key, replayed, ...place }: Piece): { readonly 
   return { at: { ...at }, ...named, ...place };
 }
 
-export function batchToJson({ ids, targets, lossMask, segments, pieces, ...rest }: TokenBatch): Json {
+export function batchToJson({ ids, targets, lossMask, segments, pieces, ...rest }: TokenBatch, counts?: Counts): Json {
   return {
     ...rest,
     spans: rest.spans.map((span) => ({ ...span })),
@@ -100,10 +105,11 @@ export function batchToJson({ ids, targets, lossMask, segments, pieces, ...rest 
     targets: Array.from(targets),
     lossMask: Array.from(lossMask),
     ...(segments ? { segments: Array.from(segments) } : {}),
+    ...(counts ? { counts } : {}),
   };
 }
 
-export function batchFromJson(json: WaitingBatch): TokenBatch {
+export function batchFromJson(json: Omit<WaitingBatch, 'counts'>): TokenBatch {
   const { ids, targets, lossMask, segments, pieces, ...rest } = json;
   return {
     ...rest,

@@ -1,4 +1,5 @@
 import type { StepInput } from '../model/types.ts';
+import type { Counts } from './counts.ts';
 import type { FinishReason, WeightsVersion } from './ports.ts';
 
 /** A record as a log holds it. Offsets count from 0 per partition and never repeat. */
@@ -111,6 +112,8 @@ export interface StepReport {
   readonly skipped: boolean;
   readonly spans: readonly Span[];
   readonly timestampMs: number;
+  /** What operators before this one have counted in the job's life, up to the document that completed the batch. */
+  readonly counts?: Counts;
   /** By topic, of those whose text was examined in this step; absent where that is not known, or the step was skipped. */
   readonly sources?: Readonly<Record<string, SourceFigures>>;
   /** What the step knew of each target, for operators behind it; reports are published without it. */

@@ -20,7 +20,7 @@ const batch: StepInput = {
 function expectedLosses({ rows, context, ids, targets, lossMask }: StepInput): number[] {
   const weights = initialWeights(tinyConfig, tinySettings.seed);
   const logits = Array.from({ length: rows }, (_, row) =>
-    plainForward(weights, tinyConfig, [...ids.slice(row * context, (row + 1) * context)]),
+    plainForward(weights, tinyConfig, Array.from(ids.subarray(row * context, (row + 1) * context))),
   ).flat();
   return logits.map((row, at) => {
     const total = row.reduce((sum, logit) => sum + Math.exp(logit), 0);
