@@ -100,7 +100,7 @@ export class Packer {
       lossMask: part(lossMask),
       segments: part(segments),
       spans: spans.map((span) => ({ ...span })),
-      pieces: pieces.map(pieceToJson),
+      ...(pieces.length > 0 ? { pieces: pieces.map(pieceToJson) } : {}),
       segment: this.#segment,
       ...(this.#ready.length > 0 ? { ready: this.#ready.map((batch) => batchToJson(batch)) } : {}),
     };
