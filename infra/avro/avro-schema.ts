@@ -20,6 +20,7 @@ const OWN: ReadonlyMap<string, string> = new Map([
   ['millrace.Deployment', 'deployment.avsc'],
   ['millrace.Surprise', 'surprise.avsc'],
   ['millrace.Alert', 'alert.avsc'],
+  ['millrace.Evaluation', 'evaluation.avsc'],
 ]);
 
 export const ownSchemaNames: readonly string[] = [...OWN.keys()];

@@ -2,6 +2,7 @@ import type { DeploymentRecord } from '../../pipelines/control/deployment-record
 import type { Alert } from '../../operators/alert.ts';
 import type { SurpriseRecord } from '../../operators/surprise.ts';
 import type { StepReport, TextDelta } from '../../operators/types.ts';
+import type { Evaluation } from '../../pipelines/evaluation/evaluation.ts';
 
 const delta: TextDelta = {
   event: 'generation',
@@ -114,6 +115,27 @@ const deployment: DeploymentRecord = {
   },
 };
 
+const evaluation: Evaluation = {
+  event: 'evaluation',
+  job: 'a1b2c3d4',
+  timestampMs: 1_700_000_000_000,
+  by: 'command',
+  weights: { id: '000000012', step: 640, which: 'ema', merged: ['000000011', '000000012'] },
+  window: 63,
+  stride: 31,
+  texts: [{ name: 'held-out.txt', tokens: 4096, bytes: 8192, bits: 12_288, bitsPerByte: 1.5 }],
+  choices: [
+    {
+      name: 'shipped',
+      items: 3,
+      accuracy: 0.5,
+      accuracyPerCharacter: null,
+      accuracyPerByte: 0.75,
+      accuracyUnconditional: 0.25,
+    },
+  ],
+};
+
 interface OwnValue {
   readonly schema: string;
   readonly value: object;
@@ -140,8 +162,9 @@ export const ownValues: readonly OwnValue[] = [
       deadlineMs: 2000,
       deadline: null,
       onNewWeights: 'finish',
+      stop: ['\n'],
     },
-    hex: '0c5765207468650204703102400200000000000000000002666666666666ee3f020e02a01f00020c66696e697368',
+    hex: '0c5765207468650204703102400200000000000000000002666666666666ee3f020e02a01f00020c66696e6973680202020a00',
   },
   {
     schema: 'millrace.GenerationDelta',
@@ -185,5 +208,10 @@ export const ownValues: readonly OwnValue[] = [
     schema: 'millrace.Alert',
     value: alert,
     hex: '0a616c6572743861316232633364342f73757270726973652f64726966742f746578741061316232633364340a64726966740c7261697365640874657874021662697473506572427974650000000000001240002c536f75726365207465787420686173206d6f7665642e80a0abfef962d804',
+  },
+  {
+    schema: 'millrace.Evaluation',
+    value: evaluation,
+    hex: '146576616c756174696f6e10613162326333643480a0abfef9620e636f6d6d616e6412303030303030303132800a06656d61041230303030303030313112303030303030303132007e3e021868656c642d6f75742e7478748040808001000000000000c84002000000000000f83f00020e736869707065640602000000000000e03f0002000000000000e83f02000000000000d03f00',
   },
 ];
