@@ -4,6 +4,7 @@ import { checkpointsCommand } from './commands/checkpoints.ts';
 import { deadLettersCommand } from './commands/deadletters.ts';
 import { deployCommand, rollbackCommand } from './commands/deploy.ts';
 import { describeCommand } from './commands/describe.ts';
+import { evalCommand } from './commands/eval.ts';
 import { exportCommand } from './commands/export.ts';
 import { generateCommand } from './commands/generate.ts';
 import { graphsCommand } from './commands/graphs.ts';
@@ -40,6 +41,7 @@ export async function main(argv: readonly string[]): Promise<number> {
     produceCommand(),
     tailCommand(),
     generateCommand(),
+    evalCommand(),
     lintCommand(),
     describeCommand(),
     planCommand(),
