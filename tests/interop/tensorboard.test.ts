@@ -44,10 +44,8 @@ async function write(steps: readonly number[]): Promise<void> {
   );
   const produced = await millrace(['produce', 'metrics', '-', ...place], lines.join('\n'));
   expect(produced.code, produced.stderr).toBe(0);
-  const { code, stdout, stderr } = await millrace([
-    ...['tail', 'metrics', '--tensorboard', join(folder, 'run'), '--until-end'],
-    ...place,
-  ]);
+  const args = ['tail', 'metrics', '--tensorboard', join(folder, 'run'), '--until-end', ...place];
+  const { code, stdout, stderr } = await millrace(args);
   expect(code, stderr).toBe(0);
   expect(stdout).toContain(`Wrote ${steps.length} records`);
 }

@@ -31,7 +31,7 @@ test('a file has a record for its version and one for each event', async () => {
   expect(bytes.subarray(12 + first - 13, 12 + first).toString()).toBe('brain.Event:2');
   const second = bytes.subarray(12 + first + 4);
   // Wall time 1.5, step 300, and a summary of one value: tag a, 1.0.
-  const event = '09000000000000f83f' + '10ac02' + '2a0a' + '0a08' + '0a0161' + '150000803f';
+  const event = ['09000000000000f83f', '10ac02', '2a0a', '0a08', '0a0161', '150000803f'].join('');
   expect(second.readBigUInt64LE()).toBe(BigInt(event.length / 2));
   expect(second.subarray(12, -4).toString('hex')).toBe(event);
 });
