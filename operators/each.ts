@@ -22,8 +22,8 @@ export function each<T, R>(
   options: EachOptions = {},
 ): OperatorFunction<Element<T>, Element<R>> {
   const outcome = (item: Item<T>, result: R | null): readonly Item<R>[] => {
-    if (result !== null) return [{ kind: 'item', value: result, bytes: item.bytes, source: item.source }];
-    item.source.window.give(item.bytes);
+    if (result !== null) return [{ ...item, value: result }];
+    item.source.window.give(item.bytes, item.isSpare);
     return [];
   };
   return inOrder<T, R>((element) => {

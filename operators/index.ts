@@ -70,6 +70,8 @@ export { publishAnswers } from './publish-answers.ts';
 export type { PublishAnswersOptions } from './publish-answers.ts';
 export { publish, reportRecord } from './publish.ts';
 export type { PublishOptions } from './publish.ts';
+export { replay } from './replay.ts';
+export type { ReplayOptions } from './replay.ts';
 export { stateful } from './stateful.ts';
 export type { StatefulSpec } from './stateful.ts';
 export { tokenize } from './tokenize.ts';
@@ -90,6 +92,7 @@ export type {
   NewRecord,
   OnNewWeights,
   Prompt,
+  ReplayedRows,
   Report,
   Snapshot,
   Span,

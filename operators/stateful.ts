@@ -1,7 +1,7 @@
 import { defer } from 'rxjs';
 import type { OperatorFunction } from 'rxjs';
 import { MillraceError } from './errors.ts';
-import type { Element, Item, Restore, Source, Uid } from './flow.ts';
+import type { Element, Item, Restore, Source, Tick, Uid } from './flow.ts';
 import { inOrder } from './in-order.ts';
 import type { Handler } from './in-order.ts';
 import type { Json } from './types.ts';
@@ -14,6 +14,10 @@ export interface StatefulSpec<T, R, S> {
   next(state: S, value: T): readonly R[] | Promise<readonly R[]>;
   /** The source's clock went on; what is to be emitted because of it. */
   tick?(state: S, atMs: number): readonly R[];
+  /** There is time to spare, which was asked for; what is to be emitted in it. */
+  spare?(state: S): readonly R[];
+  /** Whether there is something to do in spare time. Asked after each item, after a restore, and after each time that was to spare. */
+  wantsSpare?(state: S): boolean;
   /** The state as JSON: must not share anything that `next` changes later. */
   snapshot(state: S): Json;
   /** The state back out of what `snapshot` gave. Throws when it can't be read. */
@@ -36,17 +40,31 @@ export function stateful<T, R, S>(uid: Uid, spec: StatefulSpec<T, R, S>): Operat
 function handler<T, R, S>(uid: Uid, spec: StatefulSpec<T, R, S>): Handler<T, R> {
   let state = spec.init();
 
-  const emit = (values: readonly R[], source: Source): readonly Item<R>[] =>
+  const emit = (values: readonly R[], source: Source, isSpare = false): readonly Item<R>[] =>
     values.map((value) => {
       const bytes = spec.bytes(value);
-      source.window.take(bytes);
-      return { kind: 'item', value, bytes, source };
+      source.window.take(bytes, isSpare);
+      return { kind: 'item', value, bytes, source, ...(isSpare ? { isSpare } : {}) };
     });
+
+  const askForSpare = (source: Source): void => {
+    if (spec.wantsSpare?.(state)) source.requestSpareTick();
+  };
 
   const finish = (item: Item<T>, values: readonly R[]): readonly Item<R>[] => {
     const emitted = emit(values, item.source);
-    item.source.window.give(item.bytes);
+    item.source.window.give(item.bytes, item.isSpare);
+    askForSpare(item.source);
     return emitted;
+  };
+
+  const onTick = (tick: Tick): readonly Element<R>[] => {
+    const { source } = tick;
+    const emitted = emit(spec.tick?.(state, tick.atMs) ?? [], source);
+    if (!tick.isSpare) return [...emitted, tick];
+    const spare = emit(spec.spare?.(state) ?? [], source, true);
+    askForSpare(source);
+    return [...emitted, ...spare, tick];
   };
 
   return (element) => {
@@ -56,9 +74,10 @@ function handler<T, R, S>(uid: Uid, spec: StatefulSpec<T, R, S>): Handler<T, R> 
         return values instanceof Promise ? values.then((settled) => finish(element, settled)) : finish(element, values);
       }
       case 'tick':
-        return [...emit(spec.tick?.(state, element.atMs) ?? [], element.source), element];
+        return onTick(element);
       case 'restore':
         state = restored(uid, element, spec);
+        askForSpare(element.source);
         return [element];
       case 'barrier':
         element.basket.set(uid, { state: spec.snapshot(state) });

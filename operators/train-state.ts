@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { Json, Snapshot, Span, StepTotals, TokenBatch } from './types.ts';
+import type { Json, ReplayedRows, Snapshot, Span, StepTotals, TokenBatch } from './types.ts';
 import { nothingSeen } from './watermark.ts';
 import type { Seen } from './watermark.ts';
 
@@ -16,6 +16,7 @@ interface WaitingBatch {
   byteCount: number;
   spans: Span[];
   timestampMs: number;
+  replayed?: ReplayedRows | undefined;
 }
 
 /** Of batches there may be megabytes: to look at each number would hold up what waits for them. */
@@ -31,6 +32,9 @@ export const waitingBatchSchema: z.ZodType<WaitingBatch> = z.object({
   byteCount: int,
   spans: z.array(z.object({ topic: z.string(), partition: int, from: int, to: int })),
   timestampMs: z.number(),
+  replayed: z
+    .object({ rows: int, from: z.array(z.object({ topic: z.string(), partition: int, offset: int })) })
+    .optional(),
 });
 
 /** What `trainStep` puts into the basket. */
@@ -67,9 +71,10 @@ export function seenToJson({ watermark, textAtMs }: Seen): Json {
   return { watermark: { ...watermark }, textAtMs };
 }
 
-export function batchToJson({ ids, targets, lossMask, segments, ...rest }: TokenBatch): Json {
+export function batchToJson({ ids, targets, lossMask, segments, replayed, ...rest }: TokenBatch): Json {
   return {
     ...rest,
+    ...(replayed ? { replayed: { rows: replayed.rows, from: replayed.from.map((at) => ({ ...at })) } } : {}),
     spans: rest.spans.map((span) => ({ ...span })),
     ids: Array.from(ids),
     targets: Array.from(targets),
@@ -79,9 +84,10 @@ export function batchToJson({ ids, targets, lossMask, segments, ...rest }: Token
 }
 
 export function batchFromJson(json: WaitingBatch): TokenBatch {
-  const { ids, targets, lossMask, segments, ...rest } = json;
+  const { ids, targets, lossMask, segments, replayed, ...rest } = json;
   return {
     ...rest,
+    ...(replayed ? { replayed } : {}),
     ids: Int32Array.from(ids),
     targets: Int32Array.from(targets),
     lossMask: Float32Array.from(lossMask),

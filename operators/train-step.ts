@@ -171,7 +171,7 @@ class TrainLoop implements Listener<TokenBatch> {
     this.#stepsDone = result.step;
     this.#stepsUnderWay -= 1;
     this.#seen = seenAfter(this.#seen, item.value);
-    item.source.window.give(item.bytes);
+    item.source.window.give(item.bytes, item.isSpare);
     const report = this.#report(item.value, result);
     this.#advance();
     return report;
@@ -195,8 +195,9 @@ class TrainLoop implements Listener<TokenBatch> {
 
   #report(batch: TokenBatch, result: StepResult): StepReport {
     const { step, loss, gradNorm, lr, tokens, skipped } = result;
+    const { replayed } = batch;
     const bits = (loss * tokens) / Math.LN2;
-    if (!skipped) {
+    if (!skipped && !replayed) {
       const { tokens: allTokens, bytes, bits: allBits } = this.#totals;
       this.#totals = { tokens: allTokens + tokens, bytes: bytes + batch.byteCount, bits: allBits + bits };
     }
@@ -213,6 +214,7 @@ class TrainLoop implements Listener<TokenBatch> {
       totals: this.#totals,
       spans: batch.spans,
       timestampMs: batch.timestampMs,
+      ...(replayed ? { replayed: { ...replayed, loss } } : {}),
     };
   }
 

@@ -67,6 +67,18 @@ export interface TokenBatch extends StepInput {
   readonly spans: readonly Span[];
   /** Timestamp of the newest record in it. */
   readonly timestampMs: number;
+  /**
+   * Present in a batch of the past, which trains but is no exam: its `byteCount` is 0, its `spans` are empty, and its
+   * timestamp is that of the newest record before it.
+   */
+  readonly replayed?: ReplayedRows;
+}
+
+/** Rows that were trained on before. */
+export interface ReplayedRows {
+  readonly rows: number;
+  /** Records that they begin in, as far as that is known. */
+  readonly from: readonly Coordinates[];
 }
 
 /** What one training step did. Losses are from before its update: every batch is an exam first. */
@@ -88,8 +100,14 @@ export interface StepReport {
   readonly skipped: boolean;
   readonly spans: readonly Span[];
   readonly timestampMs: number;
+  /** Present when the step was of the past: it has no part in bits per byte, bytes, spans or totals. */
+  readonly replayed?: ReplayedRows & {
+    /** Mean cross-entropy per target token of these rows, in nats. */
+    readonly loss: number;
+  };
 }
 
+/** Of text that was trained on for the first time. */
 export interface StepTotals {
   readonly tokens: number;
   readonly bytes: number;

@@ -67,6 +67,8 @@ export interface StepEvent {
   /** Records of the partitions that are read which no step has seen yet. */
   readonly lag: number;
   readonly skipped: boolean;
+  /** Present when the step was of rows that were trained on before: then it stands for no bytes. */
+  readonly replayed?: { readonly rows: number; readonly loss: number | null };
 }
 
 /** Where each partition that is read stands. Told when it has changed, once a second at most. */

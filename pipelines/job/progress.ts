@@ -70,7 +70,7 @@ export class Progress {
     this.#runTokens += report.tokens;
     this.#recent.push({ atMs, tokens: report.tokens });
     while (this.#recent.length > 2 && atMs - (this.#recent[0]?.atMs ?? 0) > RATE_WINDOW_MS) this.#recent.shift();
-    const { step, loss, bitsPerByte, tokens, bytes, lr, gradNorm, skipped, totals } = report;
+    const { step, loss, bitsPerByte, tokens, bytes, lr, gradNorm, skipped, totals, replayed } = report;
     return {
       event: 'step',
       step,
@@ -79,11 +79,12 @@ export class Progress {
       lr,
       skipped,
       loss: finite(loss),
-      bitsPerByte: finite(bitsPerByte),
+      bitsPerByte: replayed ? null : finite(bitsPerByte),
       bitsPerByteTotal: totals.bytes > 0 ? totals.bits / totals.bytes : null,
       tokensPerSecond: this.#rate(),
       gradNorm: finite(gradNorm),
       lag: this.lag,
+      ...(replayed ? { replayed: { rows: replayed.rows, loss: finite(replayed.loss) } } : {}),
     };
   }
 

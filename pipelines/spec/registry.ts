@@ -9,6 +9,7 @@ import type { OperatorKind } from '../../operators/kind.ts';
 import { promptsKind } from '../../operators/prompts.ts';
 import { publishAnswersKind } from '../../operators/publish-answers.ts';
 import { publishKind } from '../../operators/publish.ts';
+import { replayKind } from '../../operators/replay.ts';
 import { tokenizeKind } from '../../operators/tokenize.ts';
 import { tokenizePromptKind } from '../../operators/tokenize-prompt.ts';
 import { trainStepKind } from '../../operators/train-step.ts';
@@ -20,6 +21,7 @@ export const kinds: readonly OperatorKind[] = [
   decodeKind,
   tokenizeKind,
   batchKind,
+  replayKind,
   trainStepKind,
   publishKind,
   checkpointKind,
