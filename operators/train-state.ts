@@ -38,7 +38,7 @@ export const waitingBatchSchema: z.ZodType<WaitingBatch> = z.object({
 });
 
 /** What `trainStep` puts into the basket. */
-interface TrainState {
+export interface TrainState {
   /** Steps that the trainer has done. */
   step: number;
   totals: StepTotals;

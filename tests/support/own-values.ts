@@ -32,6 +32,7 @@ const step: StepReport = {
   skipped: false,
   spans: [{ topic: 'text', partition: 1, from: 5, to: 9 }],
   timestampMs: 1_700_000_000_000,
+  replayed: { rows: 2, from: [{ topic: 'text', partition: 1, offset: 5 }], loss: 2.5 },
 };
 
 const promotion = {
@@ -113,7 +114,8 @@ export const ownValues: readonly OwnValue[] = [
     value: step,
     hex:
       '0873746570d8040000000000000440000000000000fc3f000000000000e03ffca9f1d24d62503f8008802080e01280804b' +
-      '0000000081842e4100020874657874020a120080a0abfef962',
+      '0000000081842e4100020874657874020a120080a0abfef962020400000000000004400208746578' +
+      '74020a00',
   },
   {
     schema: 'millrace.Promotion',

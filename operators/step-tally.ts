@@ -1,0 +1,57 @@
+import type { StepResult } from '../model/types.ts';
+import { seenToJson } from './train-state.ts';
+import type { TrainState } from './train-state.ts';
+import type { Json, StepReport, StepTotals, TokenBatch } from './types.ts';
+import { nothingSeen, seenAfter } from './watermark.ts';
+
+/** Counts what steps have done over the life of a job, and reports each. */
+export class StepTally {
+  #steps = 0;
+  #totals: StepTotals = { tokens: 0, bytes: 0, bits: 0 };
+  #seen = nothingSeen;
+
+  /** Steps that the trainer has done. */
+  get steps(): number {
+    return this.#steps;
+  }
+
+  /** Takes a step down that is done. Steps come in their order. */
+  count(batch: TokenBatch, result: StepResult): StepReport {
+    const { step, loss, gradNorm, lr, tokens, skipped } = result;
+    const { replayed } = batch;
+    const bits = (loss * tokens) / Math.LN2;
+    this.#steps = step;
+    this.#seen = seenAfter(this.#seen, batch);
+    if (!skipped && !replayed) this.#add({ tokens, bytes: batch.byteCount, bits });
+    return {
+      event: 'step',
+      step,
+      loss,
+      gradNorm,
+      lr,
+      tokens,
+      skipped,
+      bitsPerByte: batch.byteCount > 0 ? bits / batch.byteCount : 0,
+      bytes: batch.byteCount,
+      totals: this.#totals,
+      spans: batch.spans,
+      timestampMs: batch.timestampMs,
+      ...(replayed ? { replayed: { ...replayed, loss } } : {}),
+    };
+  }
+
+  snapshot(): { readonly step: number; readonly totals: Json; readonly seen: Json } {
+    return { step: this.#steps, totals: { ...this.#totals }, seen: seenToJson(this.#seen) };
+  }
+
+  restore({ step, totals, seen }: Pick<TrainState, 'step' | 'totals' | 'seen'>): void {
+    this.#steps = step;
+    this.#totals = totals;
+    this.#seen = seen;
+  }
+
+  #add({ tokens, bytes, bits }: StepTotals): void {
+    const before = this.#totals;
+    this.#totals = { tokens: before.tokens + tokens, bytes: before.bytes + bytes, bits: before.bits + bits };
+  }
+}
