@@ -33,7 +33,7 @@ export function compiledRunner(options: OptimizeOptions = {}): StepRunnerFactory
 type BatchInputName = 'ids' | 'targets' | 'lossMask';
 type ScalarInputName = 'lr' | 'biasCorrection1' | 'biasCorrection2' | 'emaDecay';
 type StepInputName = BatchInputName | ScalarInputName;
-type Figure = 'loss' | 'gradNorm' | 'finite';
+type Figure = 'loss' | 'losses' | 'gradNorm' | 'finite';
 
 /** With and without documents whose borders attention stops at. */
 interface Functions<I extends string, O extends string> extends Readonly<Record<string, FunctionSpec<string, string>>> {
@@ -80,10 +80,15 @@ class CompiledRunner implements StepRunner {
         biasCorrection2: tf.scalar(biasCorrection2),
         emaDecay: tf.scalar(emaDecay),
       };
-      const { loss, gradNorm, finite } = segments
+      const { loss, losses, gradNorm, finite } = segments
         ? this.#program.run('segmented', { ...inputs, segments })
         : this.#program.run('plain', inputs);
-      return { loss: value(loss), gradNorm: value(gradNorm), finite: value(finite) === 1 };
+      return {
+        loss: value(loss),
+        losses: losses.dataSync<'float32'>(),
+        gradNorm: value(gradNorm),
+        finite: value(finite) === 1,
+      };
     });
   }
 
@@ -136,7 +141,7 @@ function stepFunctions(config: RunnerConfig): Functions<StepInputName, Figure> {
   const step = (batch: Batch & Tensors<ScalarInputName>, variables: Tensors): Traced<Figure> => {
     const state = (part: StatePart): Parameters => partOf(variables, part);
     const moments = { mean: state('mean'), meanSquare: state('meanSquare') };
-    const { loss, gradNorm, finite, ...next } = trainStep(config, state('weights'), moments, {
+    const { loss, losses, gradNorm, finite, ...next } = trainStep(config, state('weights'), moments, {
       ...batch,
       lr: batch.lr.asScalar(),
       biasCorrection1: batch.biasCorrection1.asScalar(),
@@ -148,7 +153,7 @@ function stepFunctions(config: RunnerConfig): Functions<StepInputName, Figure> {
       ...named('meanSquare', next.moments.meanSquare),
       ...named('ema', moveEma(state('ema'), next.parameters, batch.emaDecay.asScalar(), finite)),
     };
-    return { outputs: { loss, gradNorm, finite }, assign };
+    return { outputs: { loss, losses, gradNorm, finite }, assign };
   };
   return {
     plain: { inputs, fn: step },

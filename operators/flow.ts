@@ -1,4 +1,5 @@
 import type { Observable } from 'rxjs';
+import type { Counts } from './counts.ts';
 import type { Position } from './ports.ts';
 import type { CutReason, Snapshot } from './types.ts';
 import type { Window } from './window.ts';
@@ -20,6 +21,8 @@ export interface Item<T> {
   /** Those bytes were taken as spare. */
   readonly isSpare?: boolean;
   readonly source: Source;
+  /** What operators have counted up to here. */
+  readonly counts?: Counts;
 }
 
 /** Once, before the first item: the states of the last cut by uid. Empty for a job that starts anew. */
@@ -44,6 +47,8 @@ export interface Barrier {
   readonly change?: Change;
   /** Settles when snapshots that were on their way are in the basket too; who stores the cut waits for that. */
   writing?: Promise<void>;
+  /** What operators have counted up to here: for who watches the job, as their states have it too. */
+  counts?: Counts;
 }
 
 /** Something that operators are told at a cut, where they need not be built anew for it. */
@@ -65,6 +70,8 @@ export interface Tick {
   /** Everything before it is done, and there is nothing to read: there is time to spare. */
   readonly isSpare?: boolean;
   readonly source: Source;
+  /** What operators have counted up to here, also where no item has come through. */
+  readonly counts?: Counts;
 }
 
 /** Name of an operator in a graph; its state belongs to it, wherever in the graph it stands. */

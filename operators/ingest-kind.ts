@@ -61,6 +61,7 @@ export const ingestKind: OperatorKind = defineKind({
       onDataLoss,
       ...(mix ? { mix } : {}),
       restore: services.restore,
+      ends: services.ends,
       ledger: services.ledger,
       deadLetters: services.deadLetters,
       clock: services.clock,

@@ -1,6 +1,8 @@
 import { defer } from 'rxjs';
 import type { OperatorFunction } from 'rxjs';
 import { MillraceError } from './errors.ts';
+import { withCounts } from './counts.ts';
+import type { OwnCounts } from './counts.ts';
 import type { Element, Item, Restore, Source, Tick, Uid } from './flow.ts';
 import { inOrder } from './in-order.ts';
 import type { Handler } from './in-order.ts';
@@ -24,6 +26,8 @@ export interface StatefulSpec<T, R, S> {
   restore(json: Json): S;
   /** What an emitted value takes from the window. */
   bytes(value: R): number;
+  /** What it has counted, which goes on with all that it emits; must not change later. */
+  counts?(state: S): OwnCounts;
 }
 
 /**
@@ -31,6 +35,7 @@ export interface StatefulSpec<T, R, S> {
  *
  * Order: kept. Backpressure: a value's bytes go back when it has been absorbed, an emitted one takes its own. Errors: a
  * throw ends the flow; a state that can't be read ends it with `state-invalid`. Snapshot: `snapshot(state)` under `uid`.
+ * Counts: of an input go on with what is emitted for it, and its own with that.
  */
 export function stateful<T, R, S>(uid: Uid, spec: StatefulSpec<T, R, S>): OperatorFunction<Element<T>, Element<R>> {
   return (flow) => defer(() => flow.pipe(inOrder(handler(uid, spec))));
@@ -40,11 +45,14 @@ export function stateful<T, R, S>(uid: Uid, spec: StatefulSpec<T, R, S>): Operat
 function handler<T, R, S>(uid: Uid, spec: StatefulSpec<T, R, S>): Handler<T, R> {
   let state = spec.init();
 
-  const emit = (values: readonly R[], source: Source, isSpare = false): readonly Item<R>[] =>
+  const counted = <E extends Item<T> | Tick>(element: E): E =>
+    spec.counts ? withCounts(element, uid, spec.counts(state)) : element;
+
+  const emit = (values: readonly R[], { source, counts }: Item<T> | Tick, isSpare = false): readonly Item<R>[] =>
     values.map((value) => {
       const bytes = spec.bytes(value);
       source.window.take(bytes, isSpare);
-      return { kind: 'item', value, bytes, source, ...(isSpare ? { isSpare } : {}) };
+      return { kind: 'item', value, bytes, source, ...(isSpare ? { isSpare } : {}), ...(counts ? { counts } : {}) };
     });
 
   const askForSpare = (source: Source): void => {
@@ -52,19 +60,19 @@ function handler<T, R, S>(uid: Uid, spec: StatefulSpec<T, R, S>): Handler<T, R> 
   };
 
   const finish = (item: Item<T>, values: readonly R[]): readonly Item<R>[] => {
-    const emitted = emit(values, item.source);
+    const emitted = emit(values, values.length > 0 ? counted(item) : item);
     item.source.window.give(item.bytes, item.isSpare);
     askForSpare(item.source);
     return emitted;
   };
 
-  const onTick = (tick: Tick): readonly Element<R>[] => {
-    const { source } = tick;
-    const emitted = emit(spec.tick?.(state, tick.atMs) ?? [], source);
-    if (!tick.isSpare) return [...emitted, tick];
-    const spare = emit(spec.spare?.(state) ?? [], source, true);
-    askForSpare(source);
-    return [...emitted, ...spare, tick];
+  const onTick = (element: Tick): readonly Element<R>[] => {
+    const values = spec.tick?.(state, element.atMs) ?? [];
+    const spareValues = element.isSpare ? (spec.spare?.(state) ?? []) : [];
+    const tick = counted(element);
+    const emitted = [...emit(values, tick), ...emit(spareValues, tick, true), tick];
+    if (tick.isSpare) askForSpare(tick.source);
+    return emitted;
   };
 
   return (element) => {
@@ -81,6 +89,7 @@ function handler<T, R, S>(uid: Uid, spec: StatefulSpec<T, R, S>): Handler<T, R> 
         return [element];
       case 'barrier':
         element.basket.set(uid, { state: spec.snapshot(state) });
+        if (spec.counts) element.counts = { ...element.counts, [uid]: spec.counts(state) };
         return [element];
     }
   };

@@ -1,4 +1,6 @@
 import { z } from 'zod';
+import { countsSchema } from './counts.ts';
+import type { Counts } from './counts.ts';
 import type { Json, ReplayedRows, Snapshot, Span, StepTotals, TokenBatch } from './types.ts';
 import { nothingSeen } from './watermark.ts';
 import type { Seen } from './watermark.ts';
@@ -17,6 +19,8 @@ interface WaitingBatch {
   spans: Span[];
   timestampMs: number;
   replayed?: ReplayedRows | undefined;
+  /** That came with it. */
+  counts?: Counts | undefined;
 }
 
 /** Of batches there may be megabytes: to look at each number would hold up what waits for them. */
@@ -35,6 +39,7 @@ export const waitingBatchSchema: z.ZodType<WaitingBatch> = z.object({
   replayed: z
     .object({ rows: int, from: z.array(z.object({ topic: z.string(), partition: int, offset: int })) })
     .optional(),
+  counts: countsSchema.optional(),
 });
 
 /** What `trainStep` puts into the basket. */
@@ -71,7 +76,10 @@ export function seenToJson({ watermark, textAtMs }: Seen): Json {
   return { watermark: { ...watermark }, textAtMs };
 }
 
-export function batchToJson({ ids, targets, lossMask, segments, replayed, ...rest }: TokenBatch): Json {
+export function batchToJson(
+  { ids, targets, lossMask, segments, replayed, ...rest }: TokenBatch,
+  counts?: Counts,
+): Json {
   return {
     ...rest,
     ...(replayed ? { replayed: { rows: replayed.rows, from: replayed.from.map((at) => ({ ...at })) } } : {}),
@@ -80,10 +88,11 @@ export function batchToJson({ ids, targets, lossMask, segments, replayed, ...res
     targets: Array.from(targets),
     lossMask: Array.from(lossMask),
     ...(segments ? { segments: Array.from(segments) } : {}),
+    ...(counts ? { counts } : {}),
   };
 }
 
-export function batchFromJson(json: WaitingBatch): TokenBatch {
+export function batchFromJson(json: Omit<WaitingBatch, 'counts'>): TokenBatch {
   const { ids, targets, lossMask, segments, replayed, ...rest } = json;
   return {
     ...rest,

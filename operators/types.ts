@@ -1,4 +1,5 @@
 import type { StepInput } from '../model/types.ts';
+import type { Counts } from './counts.ts';
 import type { FinishReason, WeightsVersion } from './ports.ts';
 
 /** A record as a log holds it. Offsets count from 0 per partition and never repeat. */
@@ -100,6 +101,8 @@ export interface StepReport {
   readonly skipped: boolean;
   readonly spans: readonly Span[];
   readonly timestampMs: number;
+  /** What operators before this one have counted in the job's life, up to the document that completed the batch. */
+  readonly counts?: Counts;
   /** Present when the step was of the past: it has no part in bits per byte, bytes, spans or totals. */
   readonly replayed?: ReplayedRows & {
     /** Mean cross-entropy per target token of these rows, in nats. */

@@ -1,5 +1,5 @@
 import type { EngineSettings } from '../../model/settings.ts';
-import type { AnswerUsage, CutReason, FinishReason, Freshness, WeightsVersion } from '../../operators/index.ts';
+import type { AnswerUsage, Counts, CutReason, FinishReason, Freshness, WeightsVersion } from '../../operators/index.ts';
 import type { Results } from '../promotion/judge.ts';
 import type { Verdict } from '../promotion/promotion-state.ts';
 import type { Plan } from '../redeploy/plan.ts';
@@ -13,6 +13,7 @@ export type JobEvent =
   | ListeningEvent
   | StepEvent
   | LagEvent
+  | CountsEvent
   | CheckpointEvent
   | GenerationEvent
   | FreshnessEvent
@@ -87,6 +88,15 @@ export interface PartitionLag {
   /** Where the partition ends. */
   readonly end: number;
   readonly lag: number;
+}
+
+/**
+ * What operators have done with the data in the job's life: by uid, by what it was, and by why or to what. Told when it has
+ * changed, as often as the source tells the time.
+ */
+export interface CountsEvent {
+  readonly event: 'counts';
+  readonly counts: Counts;
 }
 
 export interface CheckpointEvent {
@@ -189,4 +199,6 @@ export interface SummaryEvent {
   /** Of the partitions that were read last. */
   readonly lag: number;
   readonly partitions: readonly PartitionLag[];
+  /** Of the whole job, as last told; null where no operator counts. */
+  readonly counts: Counts | null;
 }

@@ -9,6 +9,7 @@ import type { OperatorKind } from '../../operators/kind.ts';
 import { promptsKind } from '../../operators/prompts.ts';
 import { publishAnswersKind } from '../../operators/publish-answers.ts';
 import { publishKind } from '../../operators/publish.ts';
+import { redactKind } from '../../operators/redact.ts';
 import { replayKind } from '../../operators/replay.ts';
 import { tokenizeKind } from '../../operators/tokenize.ts';
 import { tokenizePromptKind } from '../../operators/tokenize-prompt.ts';
@@ -19,6 +20,7 @@ export const kinds: readonly OperatorKind[] = [
   ingestKind,
   holdoutKind,
   decodeKind,
+  redactKind,
   tokenizeKind,
   batchKind,
   replayKind,

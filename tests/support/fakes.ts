@@ -69,7 +69,9 @@ export function fakeTrainer({ delayMs = 0, wait = (ms) => sleep(ms) }: FakeOptio
         steps.push(input);
         state = { steps: before.steps + 1, hash: hashInput(before.hash, input) };
         const tokens = input.lossMask.reduce((sum, counted) => sum + counted, 0);
-        return { step: state.steps, loss: before.hash / 2 ** 32, gradNorm: 1, lr: 0.001, tokens, skipped: false };
+        const loss = before.hash / 2 ** 32;
+        const losses = input.lossMask.map((counts) => counts * loss);
+        return { step: state.steps, loss, losses, gradNorm: 1, lr: 0.001, tokens, skipped: false };
       }),
     evaluate: () => inTurn(() => restored().hash / 2 ** 32),
     snapshot: () => inTurn(() => ({ state: { ...restored() } })),

@@ -41,7 +41,9 @@ export class ManualTrainer implements Trainer {
   async finish(changes: Partial<StepResult> = {}): Promise<void> {
     const step = this.steps.shift();
     this.#done += 1;
-    step?.outcome.resolve({ step: this.#done, loss: 1, gradNorm: 2, lr: 0.5, tokens: 4, skipped: false, ...changes });
+    const losses = step?.batch.lossMask.slice() ?? new Float32Array();
+    const figures = { loss: 1, losses, gradNorm: 2, lr: 0.5, tokens: 4, skipped: false };
+    step?.outcome.resolve({ step: this.#done, ...figures, ...changes });
     await settle();
   }
 
