@@ -3,7 +3,7 @@ import { from, lastValueFrom, toArray } from 'rxjs';
 import { describe, expect, it } from 'vitest';
 import type { Element } from '../../../operators/flow.ts';
 import { isItem } from '../../../operators/flow.ts';
-import { Packer, packedBytes } from '../../../operators/packer.ts';
+import { Packer } from '../../../operators/packer.ts';
 import { replay, replayKind } from '../../../operators/replay.ts';
 import type { ReplayOptions } from '../../../operators/replay.ts';
 import { respellBatch } from '../../../operators/respell-batch.ts';
@@ -54,30 +54,41 @@ const replayed = (batches: readonly TokenBatch[]): TokenBatch[] => batches.filte
 
 const source = new TestSource();
 const batches = batchesOf([5, 5, 5, 5]);
+/** Of every batch here. */
+const BYTES = 2 * 3 * 12;
+
+function batchNo(at: number): TokenBatch {
+  const batch = batches[at];
+  if (!batch) throw new Error(`There is no batch ${at}.`);
+  return batch;
+}
+
 const elements = {
-  a: source.item(batches[0]!, 0),
+  a: source.item(batchNo(0), 0),
   r: source.restore(),
   t: source.tick(1),
-  s: source.spareTick(1),
+
   b: source.barrier(),
 };
 
 describe('replay', () => {
   it('puts batches behind the fresh ones that they are due with, and lets marks pass', async () => {
     const own = new TestSource();
-    const [one, two, three] = batches.slice(0, 3).map((batch) => own.taken(batch, 10));
-    const flow = [own.restore(), one!, own.tick(1), two!, own.barrier(), three!];
+    const [one, two, three] = [0, 1, 2].map((at) => own.taken(batchNo(at), 10));
+    const flow = [own.restore(), one, own.tick(1), two, own.barrier(), three].filter(
+      (element) => element !== undefined,
+    );
     const seen = await run(flow, { share: 0.5 });
     const words = seen.map((element) => (isItem(element) ? (element.value.replayed ? 'past' : 'fresh') : element.kind));
     expect(words).toEqual(['restore', 'fresh', 'past', 'tick', 'fresh', 'past', 'barrier', 'fresh', 'past']);
-    expect(own.window.inFlightBytes).toBe(6 * packedBytes(batches[0]!));
+    expect(own.window.inFlightBytes).toBe(6 * BYTES);
     expect([own.window.workBytes, own.requestedSpareTicks]).toEqual([own.window.inFlightBytes, 0]);
   });
 
   it('lets go of its source when unsubscribed, at an error and at the end', () => {
     marbles(({ cold, expectObservable, expectSubscriptions }) => {
       const operator = replay({ endOfText: END, share: 0 });
-      const passed = { ...elements, a: source.item(batches[0]!, packedBytes(batches[0]!)) };
+      const passed = { ...elements, a: source.item(batchNo(0), BYTES) };
       const whole = cold('rat-|', elements);
       expectObservable(whole.pipe(operator)).toBe('rat-|', passed);
       expectSubscriptions(whole.subscriptions).toBe('^---!');
@@ -139,14 +150,14 @@ describe('replay', () => {
   it('with auto asks for time to spare, and uses it one batch at a time, so often at most', async () => {
     const own = new TestSource();
     const spare = Array.from({ length: 20 }, (_, at) => own.spareTick(at));
-    const flow = [own.item(batches[0]!), own.tick(0), own.item(batches[1]!), ...spare];
+    const flow = [own.item(batchNo(0)), own.tick(0), own.item(batchNo(1)), ...spare];
     const seen = await run(flow, { share: 0, stepsPerBatch: 'auto', mostSpare: 1.5 });
     const kinds = seen.slice(3, 10).map(({ kind }) => kind);
     expect(kinds).toEqual(['item', 'tick', 'item', 'tick', 'item', 'tick', 'tick']);
     expect(replayed(valuesOf(seen))).toHaveLength(3);
     expect(own.requestedSpareTicks).toBe(2 + 2);
     expect(seen.filter(isItem).map(({ isSpare = false }) => isSpare)).toEqual([false, false, true, true, true]);
-    expect(own.window.workBytes).toBe(2 * packedBytes(batches[0]!));
+    expect(own.window.workBytes).toBe(2 * BYTES);
   });
 
   it('remembers so much at most, and each row of the past as likely as any other', async () => {
@@ -195,7 +206,7 @@ describe('replay', () => {
   });
 
   it('fits rows that it remembers to batches of another shape', async () => {
-    const first = await run([source.item(batches[0]!), source.barrier()]);
+    const first = await run([source.item(batchNo(0)), source.barrier()]);
     const wide = { rows: 1, context: 5, ids: new Int32Array(5).fill(END), targets: Int32Array.of(1, 2, 3, 4, END) };
     const batch = { ...wide, lossMask: new Float32Array(5).fill(1), byteCount: 4, spans: [], timestampMs: 9 };
     const flow = [source.restore(asStored(lastBasket(first))), source.item(batch)];
@@ -205,9 +216,9 @@ describe('replay', () => {
   });
 
   it('keeps its rows in another vocabulary, and without their places on another log', async () => {
-    const state = asStored(lastBasket(await run([source.item(batches[0]!), source.barrier()]))).get('replay')!;
-    const forked = replayKind.forked('replay', state, false)!;
-    expect(placesIn(forked)).toEqual([null, null]);
+    const state = asStored(lastBasket(await run([source.item(batchNo(0)), source.barrier()]))).get('replay');
+    if (!state) throw new Error('It has no state.');
+    expect(placesIn(replayKind.forked('replay', state, false))).toEqual([null, null]);
     expect(replayKind.forked('replay', state, true)).toBe(state);
     // Each token is two now.
     const spelled = Array.from({ length: 200 }, (_, token) => (token === END ? [7] : [token, token + 1000]));
@@ -215,10 +226,10 @@ describe('replay', () => {
     const other = replayKind.respelled(state, respelling, {}, { rows: 2, context: 3 });
     const flow = [source.restore({ replay: other }), source.spareTick(1)];
     const before = { ...state, state: { ...JSON.parse(JSON.stringify(other.state)), spareDue: 1 } };
-    const [again] = valuesOf(
+    const again = valuesOf(
       await run([source.restore({ replay: before }), ...flow.slice(1)], { stepsPerBatch: 'auto' }),
     );
-    expect([...rowsIn([again!]).values()].toSorted()).toEqual([
+    expect([...rowsIn(again).values()].toSorted()).toEqual([
       '1102,103,1103|103,1103,104|1,1,1|',
       '7,100,1100|100,1100,101|1,1,1|',
     ]);
@@ -252,7 +263,7 @@ function lastBasket(seen: readonly Element<unknown>[]): ReadonlyMap<string, Snap
   return barrier.basket;
 }
 
-function placesIn({ state }: Snapshot): unknown[] {
-  const { memory } = JSON.parse(JSON.stringify(state));
+function placesIn(snapshot: Snapshot | null): unknown[] {
+  const { memory } = JSON.parse(JSON.stringify(snapshot?.state));
   return memory.rows.map(({ at }: { readonly at: unknown }) => at);
 }
