@@ -1,3 +1,4 @@
+export type { Alert } from './alert.ts';
 export { batch } from './batch.ts';
 export type { BatchOptions } from './batch.ts';
 export { checkpoint } from './checkpoint.ts';
@@ -78,6 +79,8 @@ export { replay } from './replay.ts';
 export type { ReplayOptions } from './replay.ts';
 export { stateful } from './stateful.ts';
 export type { StatefulSpec } from './stateful.ts';
+export { surprise } from './surprise.ts';
+export type { SurpriseOptions, SurpriseRecord } from './surprise.ts';
 export { tokenize } from './tokenize.ts';
 export type { TokenizeOptions } from './tokenize.ts';
 export { tokenizePrompt } from './tokenize-prompt.ts';
@@ -90,15 +93,18 @@ export type {
   Coordinates,
   CutReason,
   Document,
+  Exam,
   Freshness,
   Json,
   LogRecord,
   NewRecord,
   OnNewWeights,
+  Piece,
   Prompt,
   ReplayedRows,
   Report,
   Snapshot,
+  SourceFigures,
   Span,
   StepReport,
   TextDelta,

@@ -105,7 +105,7 @@ class Replay {
     this.#shape = { rows, context, isolated: segments !== undefined };
     this.#timestampMs = Math.max(this.#timestampMs, batch.timestampMs);
     const most = Math.max(1, Math.floor(this.#memoryBytes / (ROW_BYTES_PER_TOKEN * (context + 1))));
-    for (const row of rowsOf(batch, this.#endOfText)) this.#memory.show(row, most);
+    for (const row of rowsOf(batch)) this.#memory.show(row, most);
     this.#due += this.#perBatch;
     // Text that is short of company is read four times at a profit, and hardly more often (Muennighoff et al. 2023).
     const mostDue = (this.#sparePerBatch * this.#memory.size) / rows;

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { Respelling } from '../model/tokenizer/respelling.ts';
 import { respellRun } from './respell-batch.ts';
-import type { Coordinates, Json, Span, TokenBatch } from './types.ts';
+import type { Coordinates, Json, TokenBatch } from './types.ts';
 
 /** A row of a batch that was trained on, apart from its batch. */
 export interface Row {
@@ -17,32 +17,19 @@ export interface Row {
 export const ROW_BYTES_PER_TOKEN = 5;
 
 /** The rows of a batch that have anything to learn. */
-export function rowsOf(batch: TokenBatch, endOfText: number): Row[] {
-  const { rows, context, ids, targets, lossMask } = batch;
-  const records = recordsIn(batch.spans);
-  let record = records.next();
+export function rowsOf({ rows, context, ids, targets, lossMask, pieces = [] }: TokenBatch): Row[] {
   const all: Row[] = [];
   for (let row = 0; row < rows; row++) {
     const [from, to] = [row * context, (row + 1) * context];
-    const at = record.done ? null : record.value;
     const mask = lossMask.subarray(from, to);
-    const own = targets.subarray(from, to);
-    if (mask.some((counts) => counts > 0)) {
-      const tokens = new Int32Array(context + 1);
-      tokens[0] = ids[from] ?? endOfText;
-      tokens.set(own, 1);
-      all.push({ tokens, lossMask: mask.every((counts) => counts > 0) ? null : Uint8Array.from(mask), at });
-    }
-    // Each record ends in an end-of-text, and the spans name them in their order.
-    for (const target of own) if (target === endOfText) record = records.next();
+    if (mask.every((counts) => counts === 0)) continue;
+    const tokens = new Int32Array(context + 1);
+    tokens.set(ids.subarray(from, from + 1));
+    tokens.set(targets.subarray(from, to), 1);
+    const at = pieces.find((piece) => from < piece.to)?.at ?? null;
+    all.push({ tokens, lossMask: mask.every((counts) => counts > 0) ? null : Uint8Array.from(mask), at });
   }
   return all;
-}
-
-function* recordsIn(spans: readonly Span[]): Generator<Coordinates> {
-  for (const { topic, partition, from, to } of spans) {
-    for (let offset = from; offset < to; offset++) yield { topic, partition, offset };
-  }
 }
 
 /** Shape of the batches of a stream. */

@@ -11,6 +11,7 @@ import { publishAnswersKind } from '../../operators/publish-answers.ts';
 import { publishKind } from '../../operators/publish.ts';
 import { redactKind } from '../../operators/redact.ts';
 import { replayKind } from '../../operators/replay.ts';
+import { surpriseKind } from '../../operators/surprise.ts';
 import { tokenizeKind } from '../../operators/tokenize.ts';
 import { tokenizePromptKind } from '../../operators/tokenize-prompt.ts';
 import { trainStepKind } from '../../operators/train-step.ts';
@@ -25,6 +26,7 @@ export const kinds: readonly OperatorKind[] = [
   batchKind,
   replayKind,
   trainStepKind,
+  surpriseKind,
   publishKind,
   checkpointKind,
   promptsKind,
