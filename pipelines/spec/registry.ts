@@ -1,7 +1,9 @@
 import { batchKind } from '../../operators/batch.ts';
 import { checkpointKind } from '../../operators/checkpoint.ts';
 import { decodeKind } from '../../operators/decode.ts';
+import { dedupeKind } from '../../operators/dedupe.ts';
 import { detokenizeKind } from '../../operators/detokenize.ts';
+import { filterKind } from '../../operators/filter.ts';
 import { generateKind } from '../../operators/generate.ts';
 import { holdoutKind } from '../../operators/holdout.ts';
 import { ingestKind } from '../../operators/ingest-kind.ts';
@@ -22,6 +24,8 @@ export const kinds: readonly OperatorKind[] = [
   holdoutKind,
   decodeKind,
   redactKind,
+  filterKind,
+  dedupeKind,
   tokenizeKind,
   batchKind,
   replayKind,
