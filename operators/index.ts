@@ -1,3 +1,4 @@
+export type { Alert } from './alert.ts';
 export { batch } from './batch.ts';
 export type { BatchOptions } from './batch.ts';
 export { checkpoint } from './checkpoint.ts';
@@ -78,8 +79,12 @@ export { publish, reportRecord } from './publish.ts';
 export type { PublishOptions } from './publish.ts';
 export { redact } from './redact.ts';
 export type { RedactOptions } from './redact.ts';
+export { replay } from './replay.ts';
+export type { ReplayOptions } from './replay.ts';
 export { stateful } from './stateful.ts';
 export type { StatefulSpec } from './stateful.ts';
+export { surprise } from './surprise.ts';
+export type { SurpriseOptions, SurpriseRecord } from './surprise.ts';
 export { tokenize } from './tokenize.ts';
 export type { TokenizeOptions } from './tokenize.ts';
 export { tokenizePrompt } from './tokenize-prompt.ts';
@@ -92,14 +97,18 @@ export type {
   Coordinates,
   CutReason,
   Document,
+  Exam,
   Freshness,
   Json,
   LogRecord,
   NewRecord,
   OnNewWeights,
+  Piece,
   Prompt,
+  ReplayedRows,
   Report,
   Snapshot,
+  SourceFigures,
   Span,
   StepReport,
   TextDelta,

@@ -2,7 +2,7 @@
 export type LanguageOf = (text: string) => string;
 
 /** So much of a text's middle says what language it is in; its ends may be what all texts of a source have. */
-const SAMPLE_LENGTH = 300;
+const SAMPLE_LENGTH = 200;
 
 /**
  * Loads the detector: npm `eld`, by n-grams, since it is maintained, downloads nothing, and was right about short lines of
