@@ -38,17 +38,19 @@ export function eagerRunner(config: RunnerConfig): StepRunner {
           lr: tf.scalar(scalars.lr),
           biasCorrection1: tf.scalar(scalars.biasCorrection1),
           biasCorrection2: tf.scalar(scalars.biasCorrection2),
+          maxLoss: tf.scalar(scalars.maxLoss),
+          maxGradNorm: tf.scalar(scalars.maxGradNorm),
         };
         const { weights, mean, meanSquare, ema } = state;
         const outcome = trainStep(config, weights, { mean, meanSquare }, inputs);
-        const moved = moveEma(ema, outcome.parameters, tf.scalar(scalars.emaDecay ?? 1), outcome.finite);
+        const moved = moveEma(ema, outcome.parameters, tf.scalar(scalars.emaDecay ?? 1), outcome.taken);
         replace({
           weights: mapParameters(outcome.parameters, tf.keep),
           mean: mapParameters(outcome.moments.mean, tf.keep),
           meanSquare: mapParameters(outcome.moments.meanSquare, tf.keep),
           ema: mapParameters(moved, tf.keep),
         });
-        return { loss: value(outcome.loss), gradNorm: value(outcome.gradNorm), finite: value(outcome.finite) === 1 };
+        return { loss: value(outcome.loss), gradNorm: value(outcome.gradNorm), taken: value(outcome.taken) === 1 };
       });
     },
 

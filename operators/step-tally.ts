@@ -16,12 +16,13 @@ export class StepTally {
   }
 
   /** Takes a step down that is done. Steps come in their order. */
-  count(batch: TokenBatch, result: StepResult): StepReport {
-    const { step, loss, gradNorm, lr, tokens, skipped } = result;
+  count(batch: TokenBatch, result: StepResult, attempt: StepReport['attempt'] = 1): StepReport {
+    const { step, loss, gradNorm, lr, tokens, skipped, fault } = result;
     const bits = (loss * tokens) / Math.LN2;
     this.#steps = step;
     this.#seen = seenAfter(this.#seen, batch);
-    if (!skipped) this.#add({ tokens, bytes: batch.byteCount, bits });
+    // Each batch is examined once: before it is learnt, or before it is found that it can't be.
+    if (attempt === 1 && Number.isFinite(loss)) this.#add({ tokens, bytes: batch.byteCount, bits });
     return {
       event: 'step',
       step,
@@ -30,6 +31,8 @@ export class StepTally {
       lr,
       tokens,
       skipped,
+      fault,
+      attempt,
       bitsPerByte: batch.byteCount > 0 ? bits / batch.byteCount : 0,
       bytes: batch.byteCount,
       totals: this.#totals,

@@ -42,6 +42,8 @@ export interface TrainState {
   seen: Seen;
   /** Batches that the barrier overtook. */
   waiting: WaitingBatch[];
+  /** Batches whose step was skipped, and the first step that each may be tried again at. */
+  setAside: { dueAt: number; batch: WaitingBatch }[];
   /** The trainer's own state. */
   trainer: Json;
   /** By token of the job's vocabulary, where the weights are those of another one: which of their tokens it comes from. */
@@ -53,6 +55,7 @@ export const trainStateSchema: z.ZodType<TrainState> = z.object({
   totals: z.object({ tokens: int, bytes: int, bits: z.number() }),
   seen: z.object({ watermark: z.record(z.string(), int), textAtMs: z.number() }).default(nothingSeen),
   waiting: z.array(waitingBatchSchema),
+  setAside: z.array(z.object({ dueAt: int, batch: waitingBatchSchema })).default([]),
   trainer: z.json(),
   vocabulary: z.array(z.union([int, z.array(int)])).optional(),
 });

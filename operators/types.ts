@@ -1,4 +1,4 @@
-import type { StepInput } from '../model/types.ts';
+import type { StepFault, StepInput } from '../model/types.ts';
 import type { FinishReason, WeightsVersion } from './ports.ts';
 
 /** A record as a log holds it. Offsets count from 0 per partition and never repeat. */
@@ -84,8 +84,12 @@ export interface StepReport {
   readonly bytes: number;
   /** Sums over the job's whole life, this step included. */
   readonly totals: StepTotals;
-  /** True when loss or gradient was not finite: the weights are as before the step. */
+  /** True when the weights are as before the step. */
   readonly skipped: boolean;
+  /** Why they are; null where the step was taken. */
+  readonly fault: StepFault | null;
+  /** 2 where a batch is tried once more whose first step was skipped. */
+  readonly attempt: 1 | 2;
   readonly spans: readonly Span[];
   readonly timestampMs: number;
 }

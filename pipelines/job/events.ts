@@ -1,4 +1,5 @@
 import type { EngineSettings } from '../../model/settings.ts';
+import type { StepFault } from '../../model/types.ts';
 import type { AnswerUsage, CutReason, FinishReason, Freshness, WeightsVersion } from '../../operators/index.ts';
 import type { Results } from '../promotion/judge.ts';
 import type { Verdict } from '../promotion/promotion-state.ts';
@@ -67,6 +68,10 @@ export interface StepEvent {
   /** Records of the partitions that are read which no step has seen yet. */
   readonly lag: number;
   readonly skipped: boolean;
+  /** Why; null where the step was taken. */
+  readonly fault: StepFault | null;
+  /** 2 where a batch is tried once more. */
+  readonly attempt: 1 | 2;
 }
 
 /** Where each partition that is read stands. Told when it has changed, once a second at most. */

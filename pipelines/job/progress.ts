@@ -70,7 +70,7 @@ export class Progress {
     this.#runTokens += report.tokens;
     this.#recent.push({ atMs, tokens: report.tokens });
     while (this.#recent.length > 2 && atMs - (this.#recent[0]?.atMs ?? 0) > RATE_WINDOW_MS) this.#recent.shift();
-    const { step, loss, bitsPerByte, tokens, bytes, lr, gradNorm, skipped, totals } = report;
+    const { step, loss, bitsPerByte, tokens, bytes, lr, gradNorm, skipped, fault, attempt, totals } = report;
     return {
       event: 'step',
       step,
@@ -78,6 +78,8 @@ export class Progress {
       bytes,
       lr,
       skipped,
+      fault,
+      attempt,
       loss: finite(loss),
       bitsPerByte: finite(bitsPerByte),
       bitsPerByteTotal: totals.bytes > 0 ? totals.bits / totals.bytes : null,

@@ -1,5 +1,5 @@
 import type { JobEvent, PartitionLag, StepEvent } from '../job/events.ts';
-import { age, count, duration, figures, rate, worstLag } from './format.ts';
+import { age, count, counted, duration, figures, rate, worstLag } from './format.ts';
 
 /** Steps over which the newest bits per byte are taken: few enough to be news, enough to be steady. */
 const WINDOW_STEPS = 100;
@@ -16,6 +16,8 @@ export class JobStatus {
   #freshMs: number | null = null;
   #lags: readonly PartitionLag[] = [];
   #awayFromMs: number | null = null;
+  /** Steps of this run. */
+  #skipped = 0;
   readonly #window: { readonly bits: number; readonly bytes: number }[] = [];
 
   take(event: JobEvent, nowMs: number): void {
@@ -23,6 +25,7 @@ export class JobStatus {
       case 'step':
         this.#step = event;
         this.#steppedAtMs = nowMs;
+        if (event.skipped) this.#skipped += 1;
         if (event.bitsPerByte === null || event.skipped) return;
         this.#window.push({ bits: event.bitsPerByte * event.bytes, bytes: event.bytes });
         if (this.#window.length > WINDOW_STEPS) this.#window.shift();
@@ -96,6 +99,7 @@ export class JobStatus {
       [figures(now, step.bitsPerByteTotal), figures(now, step.bitsPerByteTotal, true)],
       [`lr ${rate(step.lr)}`, `lr ${rate(step.lr)}`],
       [`lag ${count(lag)}${worstLag(this.#lags)}`, `lag ${count(lag)}`],
+      ...skips(this.#skipped),
       saved === null ? ['not saved yet', 'unsaved'] : [`saved ${saved} ago`, `saved ${saved}`],
       this.#speakingStep === null
         ? ['nobody speaks yet', 'voice none']
@@ -108,6 +112,11 @@ export class JobStatus {
     const stepMs = tokensPerSecond > 0 ? (tokens * 1000) / tokensPerSecond : 0;
     return sinceMs > Math.max(IDLE_MS, IDLE_STEPS * stepMs);
   }
+}
+
+/** How many steps were skipped, where any was. */
+function skips(steps: number): readonly (readonly [words: string, short: string])[] {
+  return steps > 0 ? [[`${counted(steps, 'step')} skipped`, `${count(steps)} skipped`]] : [];
 }
 
 /** How long the newest text took to be spoken of, once that is known. */

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import type { StepFault } from '../../model/types.ts';
 import type { AnswerUsage, CheckpointReport, FinishReason, Freshness, Watermark } from '../../operators/index.ts';
 
 /** Reports as the operator `publish` writes them, read back from a topic. Unknown fields are ignored. */
@@ -35,6 +36,8 @@ export interface PublishedStep {
   readonly tokens: number;
   readonly totals: { readonly bytes: number; readonly bits: number };
   readonly skipped: boolean;
+  readonly fault: StepFault | null;
+  readonly attempt: 1 | 2;
 }
 
 type PublishedCheckpoint = Omit<CheckpointReport, 'path'>;
@@ -68,6 +71,9 @@ const publishedSchema: z.ZodType<Published> = z.discriminatedUnion('event', [
     tokens: z.number(),
     totals: z.object({ bytes: z.number(), bits: z.number() }),
     skipped: z.boolean(),
+    // Earlier versions have not written these.
+    fault: z.enum(['non-finite-loss', 'loss-spike', 'gradient-spike']).nullable().default(null),
+    attempt: z.union([z.literal(1), z.literal(2)]).default(1),
   }),
   z.object({
     event: z.literal('checkpoint'),

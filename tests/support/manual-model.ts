@@ -38,10 +38,11 @@ export class ManualTrainer implements Trainer {
   async close(): Promise<void> {}
 
   /** Finishes the oldest step under way. */
-  async finish(changes: Partial<StepResult> = {}): Promise<void> {
+  async finish({ fault = null, ...changes }: Partial<StepResult> = {}): Promise<void> {
     const step = this.steps.shift();
     this.#done += 1;
-    step?.outcome.resolve({ step: this.#done, loss: 1, gradNorm: 2, lr: 0.5, tokens: 4, skipped: false, ...changes });
+    const result = { step: this.#done, loss: 1, gradNorm: 2, lr: 0.5, tokens: 4, skipped: fault !== null, fault };
+    step?.outcome.resolve({ ...result, ...changes });
     await settle();
   }
 

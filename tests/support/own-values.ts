@@ -30,6 +30,8 @@ const step: StepReport = {
   bytes: 2048,
   totals: { tokens: 153_600, bytes: 614_400, bits: 1_000_000.5 },
   skipped: false,
+  fault: null,
+  attempt: 1,
   spans: [{ topic: 'text', partition: 1, from: 5, to: 9 }],
   timestampMs: 1_700_000_000_000,
 };
@@ -113,7 +115,7 @@ export const ownValues: readonly OwnValue[] = [
     value: step,
     hex:
       '0873746570d8040000000000000440000000000000fc3f000000000000e03ffca9f1d24d62503f8008802080e01280804b' +
-      '0000000081842e4100020874657874020a120080a0abfef962',
+      '0000000081842e41000002020874657874020a120080a0abfef962',
   },
   {
     schema: 'millrace.Promotion',
