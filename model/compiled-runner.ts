@@ -33,7 +33,7 @@ export function compiledRunner(options: OptimizeOptions = {}): StepRunnerFactory
 type BatchInputName = 'ids' | 'targets' | 'lossMask';
 type ScalarInputName = 'lr' | 'biasCorrection1' | 'biasCorrection2' | 'maxLoss' | 'maxGradNorm' | 'emaDecay';
 type StepInputName = BatchInputName | ScalarInputName;
-type Figure = 'loss' | 'gradNorm' | 'taken';
+type Figure = 'loss' | 'losses' | 'gradNorm' | 'taken';
 
 /** With and without documents whose borders attention stops at. */
 interface Functions<I extends string, O extends string> extends Readonly<Record<string, FunctionSpec<string, string>>> {
@@ -82,10 +82,15 @@ class CompiledRunner implements StepRunner {
         maxGradNorm: tf.scalar(scalars.maxGradNorm),
         emaDecay: tf.scalar(emaDecay),
       };
-      const { loss, gradNorm, taken } = segments
+      const { loss, losses, gradNorm, taken } = segments
         ? this.#program.run('segmented', { ...inputs, segments })
         : this.#program.run('plain', inputs);
-      return { loss: value(loss), gradNorm: value(gradNorm), taken: value(taken) === 1 };
+      return {
+        loss: value(loss),
+        losses: losses.dataSync<'float32'>(),
+        gradNorm: value(gradNorm),
+        taken: value(taken) === 1,
+      };
     });
   }
 
@@ -146,7 +151,7 @@ function stepFunctions(config: RunnerConfig): Functions<StepInputName, Figure> {
   const step = (batch: Batch & Tensors<ScalarInputName>, variables: Tensors): Traced<Figure> => {
     const state = (part: StatePart): Parameters => partOf(variables, part);
     const moments = { mean: state('mean'), meanSquare: state('meanSquare') };
-    const { loss, gradNorm, taken, ...next } = trainStep(config, state('weights'), moments, {
+    const { loss, losses, gradNorm, taken, ...next } = trainStep(config, state('weights'), moments, {
       ...batch,
       lr: batch.lr.asScalar(),
       biasCorrection1: batch.biasCorrection1.asScalar(),
@@ -160,7 +165,7 @@ function stepFunctions(config: RunnerConfig): Functions<StepInputName, Figure> {
       ...named('meanSquare', next.moments.meanSquare),
       ...named('ema', moveEma(state('ema'), next.parameters, batch.emaDecay.asScalar(), taken)),
     };
-    return { outputs: { loss, gradNorm, taken }, assign };
+    return { outputs: { loss, losses, gradNorm, taken }, assign };
   };
   return {
     plain: { inputs, fn: step },

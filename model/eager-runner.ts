@@ -50,7 +50,12 @@ export function eagerRunner(config: RunnerConfig): StepRunner {
           meanSquare: mapParameters(outcome.moments.meanSquare, tf.keep),
           ema: mapParameters(moved, tf.keep),
         });
-        return { loss: value(outcome.loss), gradNorm: value(outcome.gradNorm), taken: value(outcome.taken) === 1 };
+        return {
+          loss: value(outcome.loss),
+          losses: outcome.losses.dataSync<'float32'>(),
+          gradNorm: value(outcome.gradNorm),
+          taken: value(outcome.taken) === 1,
+        };
       });
     },
 

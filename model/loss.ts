@@ -1,4 +1,4 @@
-import type { Scalar, Tensor } from '@tensorflow/tfjs-node';
+import type { Scalar, Tensor, Tensor1D } from '@tensorflow/tfjs-node';
 import type { ModelConfig } from './config.ts';
 import { crossEntropy } from './ops.ts';
 import type { Parameters } from './parameters.ts';
@@ -13,12 +13,23 @@ export interface BatchTensors {
   readonly segments?: Tensor;
 }
 
-/** Cross-entropy in nats, summed over the counted targets and divided by `count`. */
-export function lossOf(parameters: Parameters, config: ModelConfig, batch: BatchTensors, count: Scalar): Scalar {
+/** Cross-entropy of every target in nats `[N]`, whether it counts or not. */
+export function lossesOf(parameters: Parameters, config: ModelConfig, batch: BatchTensors): Tensor1D {
   const options = batch.segments ? { segments_BT: batch.segments } : {};
   const logits_NV = forward(parameters, config, batch.ids, options);
-  const loss_N = crossEntropy(logits_NV, batch.targets.flatten());
-  return loss_N.mul(batch.lossMask.flatten()).sum<Scalar>().div(count);
+  return crossEntropy(logits_NV, batch.targets.flatten()).as1D();
+}
+
+/** Cross-entropy in nats, summed over the counted targets and divided by `count`. */
+export function lossOf(parameters: Parameters, config: ModelConfig, batch: BatchTensors, count: Scalar): Scalar {
+  return counted(lossesOf(parameters, config, batch), batch)
+    .sum<Scalar>()
+    .div(count);
+}
+
+/** What belongs to a target, or 0 where that does not count. */
+export function counted(losses_N: Tensor1D, { lossMask }: BatchTensors): Tensor1D {
+  return losses_N.mul(lossMask.flatten());
 }
 
 /** Counted targets, at least 1: a batch without any has loss 0 and no gradient. */

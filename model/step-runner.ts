@@ -29,6 +29,8 @@ export interface StepScalars extends StepLimits {
 
 export interface StepFigures {
   readonly loss: number;
+  /** Of each target, 0 where it does not count. */
+  readonly losses: Float32Array;
   readonly gradNorm: number;
   /** False when the step was skipped. */
   readonly taken: boolean;

@@ -1,10 +1,10 @@
-import type { Scalar, Tensor } from '@tensorflow/tfjs-node';
+import type { Scalar, Tensor, Tensor1D } from '@tensorflow/tfjs-node';
 import { adamW } from './adamw.ts';
 import type { AdamWInputs, AdamWSettings, AdamWState } from './adamw.ts';
 import { clipScale, globalNorm } from './clip.ts';
 import type { ModelConfig } from './config.ts';
 import { ModelError } from './errors.ts';
-import { countTargets, lossOf } from './loss.ts';
+import { counted, countTargets, lossesOf } from './loss.ts';
 import type { BatchTensors } from './loss.ts';
 import { select } from './ops.ts';
 import { mapParameters, nameParameters, parameter } from './parameters.ts';
@@ -35,6 +35,8 @@ export interface LimitTensors {
 export interface StepOutcome {
   /** Mean cross-entropy before the update, in nats. */
   readonly loss: Scalar;
+  /** Cross-entropy of each target `[N]`, 0 where it does not count. */
+  readonly losses: Tensor1D;
   /** Norm of the gradient before clipping. */
   readonly gradNorm: Scalar;
   /** False when loss or gradient was not finite, or beyond its limit: parameters and moments are then what they were. */
@@ -53,7 +55,7 @@ export function trainStep(
   moments: Moments,
   inputs: StepTensors,
 ): StepOutcome {
-  const { loss, gradients } = accumulateGradients(config, parameters, inputs);
+  const { loss, losses, gradients } = accumulateGradients(config, parameters, inputs);
   const gradNorm = globalNorm(Object.values(gradients));
   const taken = isTaken(loss, inputs.maxLoss).logicalAnd<Scalar>(isTaken(gradNorm, inputs.maxGradNorm));
   const scale = clipScale(gradNorm, config.optimizer.clipNorm);
@@ -75,7 +77,7 @@ export function trainStep(
   const column = (part: keyof AdamWState): Parameters =>
     Object.fromEntries([...next].map(([name, state]) => [name, state[part]]));
   const nextMoments = { mean: column('mean'), meanSquare: column('meanSquare') };
-  return { loss, gradNorm, taken, parameters: column('parameter'), moments: nextMoments };
+  return { loss, losses, gradNorm, taken, parameters: column('parameter'), moments: nextMoments };
 }
 
 function isTaken(figure: Scalar, limit: Scalar): Tensor {
@@ -84,6 +86,7 @@ function isTaken(figure: Scalar, limit: Scalar): Tensor {
 
 export interface LossAndGradients {
   readonly loss: Scalar;
+  readonly losses: Tensor1D;
   readonly gradients: Parameters;
 }
 
@@ -97,10 +100,12 @@ export function accumulateGradients(
   const names = Object.keys(parameters);
   let sum: LossAndGradients | undefined;
   for (const part of splitRows(batch, config.accumulate)) {
-    const lossOfWeights = (...weights: Tensor[]): Scalar =>
-      lossOf(nameParameters(names, weights), config.model, part, count);
-    const { value, grads } = tf.valueAndGrads(lossOfWeights)(Object.values(parameters));
-    const fresh = { loss: value, gradients: nameParameters(names, grads) };
+    const ofWeights = (...weights: Tensor[]): Tensor1D => lossesOf(nameParameters(names, weights), config.model, part);
+    const share = part.lossMask.flatten().div<Tensor1D>(count);
+    const { value, grads } = tf.valueAndGrads(ofWeights)(Object.values(parameters), share);
+    const losses = counted(value, part);
+    const loss = losses.sum<Scalar>().div<Scalar>(count);
+    const fresh = { loss, losses, gradients: nameParameters(names, grads) };
     sum = sum ? add(sum, fresh) : fresh;
   }
   if (!sum) throw new ModelError('config-invalid', '`accumulate` must be 1 or more.');
@@ -110,6 +115,7 @@ export function accumulateGradients(
 function add(a: LossAndGradients, b: LossAndGradients): LossAndGradients {
   return {
     loss: a.loss.add(b.loss),
+    losses: a.losses.concat(b.losses),
     gradients: mapParameters(a.gradients, (gradient, name) => gradient.add(parameter(b.gradients, name))),
   };
 }

@@ -139,9 +139,9 @@ class Trainer implements ModelTrainer {
       tokens: state.tokens + tokens,
       ...(guard ? { recent: windowAfter(recent, figures, limits, guard) } : {}),
     };
-    const { loss, gradNorm, taken } = figures;
+    const { loss, losses, gradNorm, taken } = figures;
     const fault = taken ? null : faultOf(figures, limits);
-    return { step: this.#state.steps, loss, gradNorm, lr, tokens, skipped: !taken, fault };
+    return { step: this.#state.steps, loss, losses, gradNorm, lr, tokens, skipped: !taken, fault };
   }
 
   evaluate(input: StepInput): number {

@@ -20,6 +20,8 @@ export interface StepResult {
   readonly step: number;
   /** Mean cross-entropy over the counted targets, in nats, before the update. */
   readonly loss: number;
+  /** Cross-entropy of each target before the update, in nats, `[rows, context]`; 0 where it does not count. */
+  readonly losses: Float32Array;
   /** Global L2 norm of the gradient before clipping. */
   readonly gradNorm: number;
   readonly lr: number;

@@ -49,6 +49,7 @@ export const ingestKind: OperatorKind = defineKind({
       tickEvery,
       onDataLoss,
       restore: services.restore,
+      ends: services.ends,
       ledger: services.ledger,
       deadLetters: services.deadLetters,
       clock: services.clock,

@@ -1,6 +1,6 @@
 import type { OnDataLoss } from './data-loss.ts';
 import type { Uid } from './flow.ts';
-import type { Assignments, Clock, DeadLetters, Ledger } from './ports.ts';
+import type { Assignments, Clock, DeadLetters, Ledger, Position } from './ports.ts';
 import type { Snapshot } from './types.ts';
 import type { ByteSize, Duration } from './units.ts';
 
@@ -12,6 +12,8 @@ export interface IngestOptions {
   readonly restore?: { readonly states: ReadonlyMap<Uid, Snapshot> } | null;
   /** Where topics that the cut does not know are read from. Partitions that are added to a topic are read from their start. */
   readonly from?: 'earliest' | 'latest';
+  /** Where topics ended that `latest` is to begin at; asked for those that are not named. */
+  readonly ends?: readonly Position[] | undefined;
   /** This job's own ledger. Makes the order across partitions, and the ticks, repeatable; a restart may differ without. */
   readonly ledger?: Ledger;
   /** How often a tick is let down, for operators that wait (`maxWait`). None by default. */

@@ -6,7 +6,7 @@ import type { Assignment, Assignments, LedgerEntry, LedgerPlace, Position, Topic
 import { beyond, firstRuns, keyOf, standingFrom } from './standing.ts';
 import type { Beyond, Standing } from './standing.ts';
 
-export interface StartOptions extends Pick<IngestOptions, 'restore' | 'ledger' | 'from'> {
+export interface StartOptions extends Pick<IngestOptions, 'restore' | 'ledger' | 'from' | 'ends'> {
   readonly uid: string;
   readonly topics: readonly Topic[];
   readonly assignments: Assignments;
@@ -31,7 +31,7 @@ const NOTHING: IngestState = { positions: [], ledger: 0, played: 0, lastRun: nul
  * otherwise it is undone, in the ledger first.
  */
 export async function findStart(options: StartOptions): Promise<Start> {
-  const { uid, topics, restore, ledger, from = 'earliest', assignments, assignment } = options;
+  const { uid, topics, restore, ledger, from = 'earliest', ends, assignments, assignment } = options;
   const snapshot = restore?.states.get(uid);
   const state = snapshot ? ingestStateIn(uid, snapshot) : NOTHING;
   const place = placeOf(state);
@@ -53,7 +53,7 @@ export async function findStart(options: StartOptions): Promise<Start> {
   const [begun] = standing.entries;
   const goneOnWith = begun?.kind === 'run' && state.played > 0 ? known.get(keyOf(begun)) : undefined;
   if (goneOnWith) replayed.set(keyOf(goneOnWith), goneOnWith);
-  const ours = await positionsOf(assignment, { topics, from, known });
+  const ours = await positionsOf(assignment, { topics, from, ends, known });
   const own = new Set(ours.map(keyOf));
   const positions = ours.map((position) => replayed.get(keyOf(position)) ?? position);
   const borrowed = [...replayed.values()].filter((position) => !own.has(keyOf(position)));
@@ -66,11 +66,14 @@ export async function positionsOf(
   {
     topics,
     from,
+    ends = [],
     known,
   }: {
     readonly topics: readonly Topic[];
     /** Of a topic of which nothing is known. */
     readonly from: 'earliest' | 'latest';
+    /** Where topics ended that `latest` is to begin at. */
+    readonly ends?: readonly Position[] | undefined;
     readonly known: ReadonlyMap<string, Position>;
   },
 ): Promise<readonly Position[]> {
@@ -81,10 +84,12 @@ export async function positionsOf(
     const isKnown = offsets.some((offset) => offset !== undefined);
     // A partition that was added to a topic is read from its start, whatever holds for the topic.
     const end = from === 'latest' && !isKnown ? 'end' : 'start';
-    const ends = offsets.includes(undefined) ? await log.offsets(name) : [];
+    const asked = offsets.includes(undefined) ? await log.offsets(name) : [];
+    const noted = end === 'end' ? ends.filter(({ topic }) => topic === name) : [];
     for (const [index, { partition }] of wanted.entries()) {
-      const offset = offsets[index] ?? ends.find((each) => each.partition === partition)?.[end] ?? 0;
-      positions.push({ topic: name, partition, offset });
+      const now = asked.find((each) => each.partition === partition)?.[noted.length > 0 ? 'start' : end];
+      const before = noted.find((each) => each.partition === partition)?.offset;
+      positions.push({ topic: name, partition, offset: offsets[index] ?? before ?? now ?? 0 });
     }
   }
   return positions;

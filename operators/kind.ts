@@ -56,6 +56,8 @@ export interface Services {
   readonly batch: { readonly rows: number; readonly context: number };
   /** The cut to go on from, or null for a job that starts anew. */
   readonly restore: { readonly states: ReadonlyMap<Uid, Snapshot> } | null;
+  /** Where topics that are read from `latest` begin; their ends by the time they are read, where absent. */
+  readonly ends?: readonly Position[];
   readonly maxSteps: number;
   /** Which partitions the stream reads, where it shares its topics with other jobs; null where it reads all of them. */
   readonly assignments: Assignments | null;

@@ -90,7 +90,7 @@ export class Packer {
       segments: part(segments),
       spans: spans.map((span) => ({ ...span })),
       segment: this.#segment,
-      ...(this.#ready.length > 0 ? { ready: this.#ready.map(batchToJson) } : {}),
+      ...(this.#ready.length > 0 ? { ready: this.#ready.map((batch) => batchToJson(batch)) } : {}),
     };
   }
 

@@ -18,9 +18,9 @@ export interface SecondTry {
 export class SetAside {
   #tries: SecondTry[] = [];
 
-  add(item: Item<TokenBatch>, dueAt: number): void {
-    // What it took from the window is given back: it may wait for long, and only text brings its turn.
-    this.#tries.push({ item: { ...item, bytes: 0 }, dueAt });
+  /** What the item took from the window is to be given back: it may wait for long, and only text brings its turn. */
+  add({ value, source }: Item<TokenBatch>, dueAt: number): void {
+    this.#tries.push({ item: { kind: 'item', value, bytes: 0, source }, dueAt });
   }
 
   isDue(step: number): boolean {

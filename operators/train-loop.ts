@@ -147,7 +147,7 @@ export class TrainLoop implements Listener<TokenBatch> {
     }
     item.source.window.give(item.bytes);
     this.#advance();
-    return report;
+    return item.counts ? { ...report, counts: item.counts } : report;
   }
 
   /** Whether a batch is not tried any more. */
@@ -197,10 +197,11 @@ export class TrainLoop implements Listener<TokenBatch> {
       trainStateSchema.parse(snapshot.state),
     );
     this.#tally.restore(counted);
-    for (const value of waiting.map(batchFromJson)) {
+    for (const { counts, ...json } of waiting) {
+      const value = batchFromJson(json);
       const bytes = packedBytes(value);
       source.window.take(bytes);
-      this.#waiting.push({ kind: 'item', value, bytes, source });
+      this.#waiting.push({ kind: 'item', value, bytes, source, ...(counts ? { counts } : {}) });
     }
     for (const { dueAt, batch } of setAside) {
       this.#setAside.add({ kind: 'item', value: batchFromJson(batch), bytes: 0, source }, dueAt);
@@ -213,7 +214,7 @@ export class TrainLoop implements Listener<TokenBatch> {
     const { uid, trainer } = this.#options;
     const state = {
       ...this.#tally.snapshot(),
-      waiting: overtaken.map((item) => batchToJson(item.value)),
+      waiting: overtaken.map(({ value, counts }) => batchToJson(value, counts)),
       setAside: this.#setAside.snapshot(),
     };
     const writing = trainer.snapshot().then(({ state: itsOwn, ...snapshot }) => {

@@ -1,4 +1,6 @@
 import { z } from 'zod';
+import { countsSchema } from './counts.ts';
+import type { Counts } from './counts.ts';
 import type { Json, Snapshot, Span, StepTotals, TokenBatch } from './types.ts';
 import { nothingSeen } from './watermark.ts';
 import type { Seen } from './watermark.ts';
@@ -16,6 +18,8 @@ interface WaitingBatch {
   byteCount: number;
   spans: Span[];
   timestampMs: number;
+  /** That came with it. */
+  counts?: Counts | undefined;
 }
 
 /** Of batches there may be megabytes: to look at each number would hold up what waits for them. */
@@ -31,6 +35,7 @@ export const waitingBatchSchema: z.ZodType<WaitingBatch> = z.object({
   byteCount: int,
   spans: z.array(z.object({ topic: z.string(), partition: int, from: int, to: int })),
   timestampMs: z.number(),
+  counts: countsSchema.optional(),
 });
 
 /** What `trainStep` puts into the basket. */
@@ -70,7 +75,7 @@ export function seenToJson({ watermark, textAtMs }: Seen): Json {
   return { watermark: { ...watermark }, textAtMs };
 }
 
-export function batchToJson({ ids, targets, lossMask, segments, ...rest }: TokenBatch): Json {
+export function batchToJson({ ids, targets, lossMask, segments, ...rest }: TokenBatch, counts?: Counts): Json {
   return {
     ...rest,
     spans: rest.spans.map((span) => ({ ...span })),
@@ -78,10 +83,11 @@ export function batchToJson({ ids, targets, lossMask, segments, ...rest }: Token
     targets: Array.from(targets),
     lossMask: Array.from(lossMask),
     ...(segments ? { segments: Array.from(segments) } : {}),
+    ...(counts ? { counts } : {}),
   };
 }
 
-export function batchFromJson(json: WaitingBatch): TokenBatch {
+export function batchFromJson(json: Omit<WaitingBatch, 'counts'>): TokenBatch {
   const { ids, targets, lossMask, segments, ...rest } = json;
   return {
     ...rest,

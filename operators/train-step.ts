@@ -75,7 +75,9 @@ export const trainStepKind: OperatorKind = defineKind({
   forked: (_uid, snapshot, keepsOffsets) => (keepsOffsets ? snapshot : withoutOffsets(snapshot)),
   respelled: (snapshot, respelling) => {
     const state = trainStateSchema.parse(snapshot.state);
-    const waiting = state.waiting.flatMap((batch) => respellBatch(batch, respelling));
+    const waiting = state.waiting.flatMap(({ counts, ...batch }) =>
+      respellBatch(batch, respelling).map((each) => ({ ...each, ...(counts ? { counts } : {}) })),
+    );
     const setAside = state.setAside.flatMap(({ dueAt, batch }) =>
       respellBatch(batch, respelling).map((anew) => ({ dueAt, batch: anew })),
     );

@@ -1,4 +1,5 @@
 import type { StepFault, StepInput } from '../model/types.ts';
+import type { Counts } from './counts.ts';
 import type { FinishReason, WeightsVersion } from './ports.ts';
 
 /** A record as a log holds it. Offsets count from 0 per partition and never repeat. */
@@ -92,6 +93,8 @@ export interface StepReport {
   readonly attempt: 1 | 2;
   readonly spans: readonly Span[];
   readonly timestampMs: number;
+  /** What operators before this one have counted in the job's life, up to the document that completed the batch. */
+  readonly counts?: Counts;
 }
 
 export interface StepTotals {

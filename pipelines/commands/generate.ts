@@ -189,7 +189,7 @@ function unanswered(place: LogPlace, timeoutMs: number): MillraceError {
   return new MillraceError(
     'no-answer',
     `No answer: nothing has come for ${duration(timeoutMs)}. Is a job running on ${nameOf(place)}? Start it with millrace up: ` +
-      `it answers this prompt then, to be read with millrace tail ${GENERATIONS}. A job that has just started speaks ` +
-      'after its first checkpoint; wait longer with --timeout 5m.',
+      `one that has run before answers this prompt then, to be read with millrace tail ${GENERATIONS}; ask a new one again. ` +
+      'It speaks after its first checkpoint; wait longer with --timeout 5m.',
   );
 }

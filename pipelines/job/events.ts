@@ -1,6 +1,6 @@
 import type { EngineSettings } from '../../model/settings.ts';
 import type { StepFault } from '../../model/types.ts';
-import type { AnswerUsage, CutReason, FinishReason, Freshness, WeightsVersion } from '../../operators/index.ts';
+import type { AnswerUsage, Counts, CutReason, FinishReason, Freshness, WeightsVersion } from '../../operators/index.ts';
 import type { Results } from '../promotion/judge.ts';
 import type { Verdict } from '../promotion/promotion-state.ts';
 import type { Plan } from '../redeploy/plan.ts';
@@ -14,6 +14,7 @@ export type JobEvent =
   | ListeningEvent
   | StepEvent
   | LagEvent
+  | CountsEvent
   | CheckpointEvent
   | GenerationEvent
   | FreshnessEvent
@@ -90,6 +91,15 @@ export interface PartitionLag {
   /** Where the partition ends. */
   readonly end: number;
   readonly lag: number;
+}
+
+/**
+ * What operators have done with the data in the job's life: by uid, by what it was, and by why or to what. Told when it has
+ * changed, as often as the source tells the time.
+ */
+export interface CountsEvent {
+  readonly event: 'counts';
+  readonly counts: Counts;
 }
 
 export interface CheckpointEvent {
@@ -192,4 +202,6 @@ export interface SummaryEvent {
   /** Of the partitions that were read last. */
   readonly lag: number;
   readonly partitions: readonly PartitionLag[];
+  /** Of the whole job, as last told; null where no operator counts. */
+  readonly counts: Counts | null;
 }

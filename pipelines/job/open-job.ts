@@ -8,6 +8,7 @@ import type {
   GroupMembership,
   Ledger,
   NewRecord,
+  Position,
   Tokenizer,
   TopicLog,
   Uid,
@@ -37,6 +38,7 @@ import type { LogPlace } from './open-log.ts';
 import { settleTraining } from './training-settings.ts';
 import type { TrainingSettings } from './training-settings.ts';
 import { prepareTokenizer, trainedTopics } from './prepare-tokenizer.ts';
+import { topicEnds } from './topic-ends.ts';
 import { laterTokenizerFile, tokenizerFile } from './vocabulary.ts';
 
 export interface OpenJobOptions {
@@ -67,6 +69,8 @@ export interface OpenJob extends TrainingSettings {
   /** The graph's place in the job's history. */
   readonly adopted: AdoptedGraph;
   readonly log: TopicLog;
+  /** Where topics that are read from `latest` ended when the job was opened, or given this graph. */
+  readonly ends: readonly Position[];
   /** Of which log the offsets are. */
   readonly logIdentity: string;
   readonly formats: Formats;
@@ -115,6 +119,7 @@ export async function openJob(options: OpenJobOptions): Promise<OpenJob | null> 
     await createTopics(log, graph, onWarning);
     const formats = formatsOf(graph);
     await feed(log, formats, graph, onWarning);
+    const ends = await topicEnds(log, graph);
     const tokenizerPath = tokenizerFile(folder, graph.tokenizer);
     const tokenizer = await prepareTokenizer({ graph, log, formats, path: tokenizerPath, onWarning, signal });
     if (!tokenizer) {
@@ -132,6 +137,7 @@ export async function openJob(options: OpenJobOptions): Promise<OpenJob | null> 
       graph,
       adopted,
       log,
+      ends,
       logIdentity: identity,
       formats,
       tokenizer,

@@ -99,6 +99,7 @@ export async function openStream(options: StreamOptions): Promise<OpenStream> {
     batch: job.batch,
     answers,
     restore: spelled,
+    ends: job.ends,
     maxSteps: options.maxSteps,
     assignments,
     ...(options.told ? { told: options.told } : {}),

@@ -5,6 +5,7 @@ import { formatsOf } from '../topics/formats.ts';
 import { settleEngine } from './job-engine.ts';
 import type { OpenJob } from './open-job.ts';
 import { trainedTopics } from './prepare-tokenizer.ts';
+import { topicEnds } from './topic-ends.ts';
 
 /** The same open job under another graph, which has the same vocabulary. */
 export async function regraphed(
@@ -24,6 +25,7 @@ export async function regraphed(
     graph,
     adopted,
     formats: formatsOf(graph),
+    ends: await topicEnds(job.log, graph),
     trainedTopics: trainedTopics(graph),
     settings: {
       ...job.settings,

@@ -1,5 +1,5 @@
 import type { JobEvent, PartitionLag, StepEvent } from '../job/events.ts';
-import { age, count, counted, duration, figures, rate, worstLag } from './format.ts';
+import { age, count, counted, countsInWords, duration, figures, rate, worstLag } from './format.ts';
 
 /** Steps over which the newest bits per byte are taken: few enough to be news, enough to be steady. */
 const WINDOW_STEPS = 100;
@@ -15,6 +15,7 @@ export class JobStatus {
   #speakingStep: number | null = null;
   #freshMs: number | null = null;
   #lags: readonly PartitionLag[] = [];
+  #counts = '';
   #awayFromMs: number | null = null;
   /** Steps of this run. */
   #skipped = 0;
@@ -32,6 +33,9 @@ export class JobStatus {
         return;
       case 'lag':
         this.#lags = event.partitions;
+        return;
+      case 'counts':
+        this.#counts = countsInWords(event.counts);
         return;
       case 'checkpoint':
         this.#savedAtMs = nowMs;
@@ -84,7 +88,8 @@ export class JobStatus {
 
   #jobFields(nowMs: number): readonly (readonly [words: string, short: string])[] {
     const step = this.#step;
-    if (!step) return [['waiting for the first step, which takes longest', 'waiting']];
+    const counts: readonly (readonly [string, string])[] = this.#counts === '' ? [] : [[this.#counts, this.#counts]];
+    if (!step) return [['waiting for the first step, which takes longest', 'waiting'], ...counts];
     const now = this.windowBitsPerByte;
     const idleMs = nowMs - this.#steppedAtMs;
     const speed = count(step.tokensPerSecond);
@@ -104,6 +109,7 @@ export class JobStatus {
       this.#speakingStep === null
         ? ['nobody speaks yet', 'voice none']
         : [`step ${speaking} speaks`, `voice ${speaking}`],
+      ...counts,
       ...freshness(this.#freshMs),
     ];
   }

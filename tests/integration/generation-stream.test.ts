@@ -1,4 +1,3 @@
-import { execFileSync } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -10,6 +9,7 @@ import { dataFolder } from '../../pipelines/job/job-folder.ts';
 import type { JobEvent } from '../../pipelines/job/events.ts';
 import { readPublished } from '../../pipelines/topics/published.ts';
 import type { PublishedDelta } from '../../pipelines/topics/published.ts';
+import { childOf } from '../support/child-of.ts';
 import { jobGraph } from '../support/job-graph.ts';
 import { Millrace } from '../support/millrace.ts';
 import { readTopic } from '../support/read-topic.ts';
@@ -103,7 +103,7 @@ test('each part says what its weights have seen, the last one what the answer to
 });
 
 test('weights that are not finite are refused, and the last good ones go on speaking', async () => {
-  const sampler = childOf(run.process.pid ?? 0, 'sampler-main');
+  const sampler = await childOf(run.process.pid, 'sampler-main');
   process.kill(sampler, 'SIGSTOP');
   await log.produce('text', [{ value: TEXT }]);
   const { id, path } = await event('checkpoint', ({ step }) => step > STEPS_OF_TEXT);
@@ -134,11 +134,3 @@ test('any number of readers may begin anywhere, and read the same', async () => 
   run.kill('SIGINT');
   expect(await run.finished).toMatchObject({ code: 0 });
 });
-
-/** The process that runs a module, among those that another has started. */
-function childOf(parent: number, module: string): number {
-  const rows = execFileSync('ps', ['-A', '-o', 'pid=,ppid=,args='], { encoding: 'utf8' }).split('\n');
-  const row = rows.find((each) => each.includes(module) && Number(each.trim().split(/\s+/)[1]) === parent);
-  if (row === undefined) throw new Error(`No process of ${parent} runs ${module}`);
-  return Number(row.trim().split(/\s+/)[0]);
-}

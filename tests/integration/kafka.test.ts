@@ -7,6 +7,7 @@ import { kafkaClassPath } from '../../infra/kafka/broker/broker.mjs';
 import { openKafkaLog } from '../../infra/index.ts';
 import type { Coordinates, LogRecord, TopicLog } from '../../operators/index.ts';
 import { currentJob, dataFolder } from '../../pipelines/job/job-folder.ts';
+import { childOf } from '../support/child-of.ts';
 import { eventsOf } from '../support/events.ts';
 import { jobGraph } from '../support/job-graph.ts';
 import { emptyBroker } from '../support/kafka-broker.ts';
@@ -64,18 +65,24 @@ describe('a graph on Kafka', () => {
     await expectCommitted(await readTopic(log, 'text'));
   });
 
-  it('answers prompts', async () => {
+  it('answers prompts, also those that come while the sampler is still on its way', async () => {
     const graph = join(folder, 'speak.yaml');
     await writeFile(graph, jobGraph({ name: 'on-kafka', partitions: PARTITIONS, speaks: true, checkpointEvery: '1s' }));
     const place = ['--brokers', broker.brokers, '--data-dir', join(folder, 'speaking')];
     const run = new Millrace(['up', graph, ...place, '--json']);
+    // A busy machine does the same: the job trains, and what answers has not begun to read.
+    const sampler = await childOf(run.process.pid, 'sampler-main');
+    process.kill(sampler, 'SIGSTOP');
     await run.line((line) => line.includes('"event":"checkpoint"'));
-    const asked = ['generate', 'the mill', '--max-tokens', '5', '--brokers', broker.brokers, '--json'];
-    const { code, stdout, stderr } = await millrace(asked);
-    expect(code, stderr).toBe(0);
-    expect(JSON.parse(stdout.split('\n').at(-1) ?? '')).toMatchObject({ event: 'generation', finish: 'length' });
+    const asking = millrace(['generate', 'the mill', '--max-tokens', '5', '--brokers', broker.brokers, '--json']);
+    await expect.poll(() => readTopic(log, 'prompts'), { timeout: 60_000 }).toHaveLength(1);
+    process.kill(sampler, 'SIGCONT');
+    const { code, stdout, stderr } = await asking;
     run.kill('SIGINT');
-    expect((await run.finished).code).toBe(0);
+    const ended = await run.finished;
+    expect(code, [stderr, 'The job said:', ended.stdout.slice(-4000), ended.stderr.slice(-4000)].join('\n')).toBe(0);
+    expect(JSON.parse(stdout.split('\n').at(-1) ?? '')).toMatchObject({ event: 'generation', finish: 'length' });
+    expect(ended.code, ended.stderr).toBe(0);
   });
 
   it('is deployed and rolled back while it runs, and forked', async () => {

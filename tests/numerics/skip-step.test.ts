@@ -86,7 +86,7 @@ test('a skipped step counts as a step and its tokens as seen, but not as an upda
     load: () => undefined,
     run: (_, { biasCorrection1 }) => {
       corrections.push(biasCorrection1);
-      return { loss: 1, gradNorm: 1, taken: taken.shift() ?? true };
+      return { loss: 1, losses: new Float32Array(), gradNorm: 1, taken: taken.shift() ?? true };
     },
     evaluate: () => 1,
     capture: () => new StateCapture({}),

@@ -78,7 +78,9 @@ export function fakeTrainer({
         const skipped = fault !== null;
         state = { steps: step, hash: skipped ? before.hash : hashInput(before.hash, input) };
         const tokens = input.lossMask.reduce((sum, counted) => sum + counted, 0);
-        return { step, loss: before.hash / 2 ** 32, gradNorm: 1, lr: 0.001, tokens, skipped, fault };
+        const loss = before.hash / 2 ** 32;
+        const losses = input.lossMask.map((counts) => counts * loss);
+        return { step, loss, losses, gradNorm: 1, lr: 0.001, tokens, skipped, fault };
       }),
     evaluate: () => inTurn(() => restored().hash / 2 ** 32),
     snapshot: () => inTurn(() => ({ state: { ...restored() } })),

@@ -41,8 +41,9 @@ export class ManualTrainer implements Trainer {
   async finish({ fault = null, ...changes }: Partial<StepResult> = {}): Promise<void> {
     const step = this.steps.shift();
     this.#done += 1;
-    const result = { step: this.#done, loss: 1, gradNorm: 2, lr: 0.5, tokens: 4, skipped: fault !== null, fault };
-    step?.outcome.resolve({ ...result, ...changes });
+    const losses = step?.batch.lossMask.slice() ?? new Float32Array();
+    const figures = { loss: 1, losses, gradNorm: 2, lr: 0.5, tokens: 4, skipped: fault !== null, fault };
+    step?.outcome.resolve({ step: this.#done, ...figures, ...changes });
     await settle();
   }
 

@@ -34,6 +34,7 @@ const step: StepReport = {
   attempt: 1,
   spans: [{ topic: 'text', partition: 1, from: 5, to: 9 }],
   timestampMs: 1_700_000_000_000,
+  counts: { clean: { dropped: { wordCount: 3 } } },
 };
 
 const promotion = {
@@ -115,7 +116,7 @@ export const ownValues: readonly OwnValue[] = [
     value: step,
     hex:
       '0873746570d8040000000000000440000000000000fc3f000000000000e03ffca9f1d24d62503f8008802080e01280804b' +
-      '0000000081842e41000002020874657874020a120080a0abfef962',
+      '0000000081842e41000002020874657874020a120080a0abfef96202020a636c65616e020e64726f707065640212776f7264436f756e7406000000',
   },
   {
     schema: 'millrace.Promotion',

@@ -10,11 +10,11 @@ export function slowTrainer(stepMs: number): Trainer & { readonly steps: number 
       return steps;
     },
     restore: async () => {},
-    async step() {
+    async step({ lossMask }) {
       last = last.then(() => sleep(stepMs));
       await last;
       steps += 1;
-      return { step: steps, loss: 1, gradNorm: 1, lr: 0, tokens: 1, skipped: false, fault: null };
+      return { step: steps, loss: 1, losses: lossMask, gradNorm: 1, lr: 0, tokens: 1, skipped: false, fault: null };
     },
     evaluate: async () => 1,
     snapshot: async () => ({ state: steps }),

@@ -72,6 +72,11 @@ const SUMMARY: JobEvent = {
     { topic: 'text', partition: 1, offset: 1, end: 10, lag: 9 },
     { topic: 'text', partition: 2, offset: 5, end: 5, lag: 0 },
   ],
+  counts: { clean: { kept: { documents: 900 }, dropped: { language: 40, wordCount: 1080 } } },
+};
+const COUNTS: JobEvent = {
+  event: 'counts',
+  counts: { clean: { kept: { documents: 9 }, dropped: { wordCount: 1080 } }, fresh: { dropped: { near: 20 } } },
 };
 
 function step(number: number, fields: Partial<StepEvent> = {}): StepEvent {
@@ -131,6 +136,14 @@ describe('the status of a job', () => {
     expect(status.line(3500, 99)).toMatch(/ {2}voice 10 {2}fresh 1\.5 s$/);
   });
 
+  it('says what operators have done with the data, but not what they kept, also before the first step', () => {
+    const status = new JobStatus();
+    status.take(COUNTS, 0);
+    expect(status.line(0, 200)).toBe('waiting for the first step, which takes longest · dropped 1,100');
+    status.take(step(1), 0);
+    expect(status.line(0, 200)).toMatch(/ · nobody speaks yet · dropped 1,100$/);
+  });
+
   it('names the partition that is furthest behind, where there are several', () => {
     const status = new JobStatus();
     const partitions = [9, 0].map((lag, partition) => ({ topic: 'text', partition, offset: 1, end: 1 + lag, lag }));
@@ -178,7 +191,7 @@ describe('a reporter', () => {
   const written = (): string => String(out.read() ?? '');
 
   it('prints every event as it is, one a line, in JSON', () => {
-    const events = [READY, step(1), LAG, SAVED, SAMPLE, DEAD, SUMMARY];
+    const events = [READY, step(1), LAG, COUNTS, SAVED, SAMPLE, DEAD, SUMMARY];
     const json = reporter('json');
     for (const event of events) json.event(event);
     json.warn('careful');
@@ -204,6 +217,7 @@ describe('a reporter', () => {
       READY,
       SAVED,
       LAG,
+      COUNTS,
       SAMPLE,
       UNSAID,
       FRESH,
@@ -226,6 +240,8 @@ describe('a reporter', () => {
       This run: 1 step, 2,048 tokens in 0.5 s (4,096 tokens/s).
       Whole job: 2.104 bits per byte over 1.0 KB, each predicted before it was learnt.
       Not trained yet: 12 records (text/0 3, text/1 9).
+      clean kept 900 documents.
+      clean dropped 1,120: 1,080 wordCount, 40 language.
       Saved as checkpoint 000000002-savepoint. The next millrace up goes on from there.
       "
     `);

@@ -230,7 +230,8 @@ describe('a pipeline that is killed again and again', () => {
       // To shrink what is stuck would take longer than anybody waits.
       { numRuns: 200, endOnFailure: true },
     );
-  });
+    // Two hundred stories, on a machine that may be busy.
+  }, 120_000);
 });
 
 async function published(log: MemoryLog, topic: string): Promise<string[]> {

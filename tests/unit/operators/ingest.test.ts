@@ -51,6 +51,22 @@ describe('ingest', () => {
     earliest.subscription.unsubscribe();
   });
 
+  it('begins where the topics were said to end, and with partitions that came since at their start', async () => {
+    const log = await WatchedLog.with([['old', 'while it started'], ['new partition']]);
+    const ends = [{ topic: 'text', partition: 0, offset: 1 }];
+    const latest = new IngestBench(log.topic('text'), { from: 'latest', ends });
+    const positions = [{ topic: 'text', partition: 0, offset: 0 }];
+    const states = new Map([['ingest', { state: { positions, ledger: 0, played: 0, lastRun: null } }]]);
+    const known = new IngestBench(log.topic('text'), { from: 'latest', ends, restore: { states } });
+    await settle(3);
+    expect([latest.seen, known.seen]).toEqual([
+      ['restore', 'while it started', 'new partition'],
+      ['restore', 'old', 'while it started', 'new partition'],
+    ]);
+    latest.subscription.unsubscribe();
+    known.subscription.unsubscribe();
+  });
+
   it('ends with topic-missing without a topic, and with the error of the topics or of the log', async () => {
     await expect(lastValueFrom(EMPTY.pipe(ingest()))).rejects.toMatchObject({ code: 'topic-missing' });
     await expect(lastValueFrom(throwError(() => new Error('none')).pipe(ingest()))).rejects.toThrow('none');

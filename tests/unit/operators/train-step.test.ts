@@ -105,7 +105,7 @@ describe('trainStep', () => {
     bench.batches(1, 2, 3);
     expect(trainer.steps.map(({ batch }) => batch.ids[0])).toEqual([1, 2]);
     const [first, second] = trainer.steps.splice(0);
-    const result = { loss: 1, gradNorm: 1, lr: 1, tokens: 1, skipped: false, fault: null };
+    const result = { loss: 1, losses: Float32Array.of(1), gradNorm: 1, lr: 1, tokens: 1, skipped: false, fault: null };
     second?.outcome.resolve({ ...result, step: 2 });
     await settle();
     expect(bench.seen).toEqual(['restore']);
