@@ -1,5 +1,6 @@
 import type { DeploymentRecord } from '../../pipelines/control/deployment-record.ts';
 import type { StepReport, TextDelta } from '../../operators/types.ts';
+import type { Evaluation } from '../../pipelines/evaluation/evaluation.ts';
 
 const delta: TextDelta = {
   event: 'generation',
@@ -75,6 +76,27 @@ const deployment: DeploymentRecord = {
   },
 };
 
+const evaluation: Evaluation = {
+  event: 'evaluation',
+  job: 'a1b2c3d4',
+  timestampMs: 1_700_000_000_000,
+  by: 'command',
+  weights: { id: '000000012', step: 640, which: 'ema', merged: ['000000011', '000000012'] },
+  window: 63,
+  stride: 31,
+  texts: [{ name: 'held-out.txt', tokens: 4096, bytes: 8192, bits: 12_288, bitsPerByte: 1.5 }],
+  choices: [
+    {
+      name: 'shipped',
+      items: 3,
+      accuracy: 0.5,
+      accuracyPerCharacter: null,
+      accuracyPerByte: 0.75,
+      accuracyUnconditional: 0.25,
+    },
+  ],
+};
+
 interface OwnValue {
   readonly schema: string;
   readonly value: object;
@@ -136,5 +158,10 @@ export const ownValues: readonly OwnValue[] = [
       '2f3780a0abfef9620206022030303131323233336161626263636464086c697665000002000000000080344000020e726562' +
       '75696c64020a6c6561726e00020a6c6561726e087061636b0a6261746368187265636f6e66696775726564086b6570740002' +
       '246d6f64656c2e6c6561726e696e675261746506302e3106302e3200',
+  },
+  {
+    schema: 'millrace.Evaluation',
+    value: evaluation,
+    hex: '146576616c756174696f6e10613162326333643480a0abfef9620e636f6d6d616e6412303030303030303132800a06656d61041230303030303030313112303030303030303132007e3e021868656c642d6f75742e7478748040808001000000000000c84002000000000000f83f00020e736869707065640602000000000000e03f0002000000000000e83f02000000000000d03f00',
   },
 ];
