@@ -134,6 +134,8 @@ export interface Prompt {
   readonly topK: number;
   readonly topP: number;
   readonly seed: number;
+  /** Texts before which the answer ends. */
+  readonly stop: readonly string[];
   /** In milliseconds since the epoch: the answer ends then, as far as it has come. */
   readonly deadlineAtMs: number | null;
   /** What becomes of the answer when new weights come; null for what the graph says. */
@@ -162,6 +164,8 @@ export interface TokenDelta {
   /** 0 for the first delta of an answer, then rising by one. */
   readonly index: number;
   readonly tokens: Int32Array;
+  /** On the first delta, the stop strings of its prompt, if it has any: none of them is to be shown. */
+  readonly stop?: readonly string[];
   /** Their id is empty where an answer ended before any had spoken. */
   readonly weights: WeightsVersion;
   /** Set on the last delta of an answer. */
@@ -190,7 +194,7 @@ export interface Freshness {
 }
 
 /** A part of an answer, as text; whole characters only. */
-export interface TextDelta extends Omit<TokenDelta, 'tokens'> {
+export interface TextDelta extends Omit<TokenDelta, 'tokens' | 'stop'> {
   readonly event: 'generation';
   readonly text: string;
 }

@@ -123,8 +123,9 @@ export const ownValues: readonly OwnValue[] = [
       deadlineMs: 2000,
       deadline: null,
       onNewWeights: 'finish',
+      stop: ['\n'],
     },
-    hex: '0c5765207468650204703102400200000000000000000002666666666666ee3f020e02a01f00020c66696e697368',
+    hex: '0c5765207468650204703102400200000000000000000002666666666666ee3f020e02a01f00020c66696e6973680202020a00',
   },
   {
     schema: 'millrace.GenerationDelta',
