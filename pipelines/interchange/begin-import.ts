@@ -72,6 +72,7 @@ async function writeFirst(
     totals: { tokens: 0, bytes: 0, bits: 0 },
     seen: { ...nothingSeen },
     waiting: [],
+    setAside: [],
     trainer: UNTOUCHED,
   } satisfies TrainState;
   const store = await openCheckpointStore(job.checkpoints, {
