@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import { array, assert, double, property, record } from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { NOTHING_SEEN, NO_LIMITS, faultOf, limitsOf, windowAfter } from '../../model/spike-guard.ts';
 import type { GuardWindow } from '../../model/spike-guard.ts';
@@ -22,6 +22,10 @@ function after(steps: readonly Figures[], guard = GUARD): { window: GuardWindow;
   return { window, spikes };
 }
 
+function noisy(level: number, steps: number): Figures[] {
+  return Array.from({ length: steps }, (_, at) => ({ loss: level + 0.1 * Math.sin(at * 7.3), gradNorm: 1 }));
+}
+
 const calm = [1, 3, 1, 3].map((loss) => ({ loss, gradNorm: loss }));
 
 describe('limits of a step', () => {
@@ -33,7 +37,7 @@ describe('limits of a step', () => {
   });
 
   it('leave room where figures hardly differ', () => {
-    const { maxLoss, maxGradNorm } = limitsOf(after(Array(4).fill({ loss: 2, gradNorm: 1 })).window, GUARD);
+    const { maxLoss, maxGradNorm } = limitsOf(after([1, 2, 3, 4].map(() => ({ loss: 2, gradNorm: 1 }))).window, GUARD);
     expect(maxLoss).toBeCloseTo(2 * 1.18);
     expect(maxGradNorm).toBeCloseTo(Math.exp(12 * 0.03));
   });
@@ -49,8 +53,6 @@ describe('limits of a step', () => {
 
   it('move little for an outlier, and go on with a change that lasts', () => {
     const guard = { ...GUARD, window: 128 };
-    const noisy = (level: number, count: number): Figures[] =>
-      Array.from({ length: count }, (_, at) => ({ loss: level + 0.1 * Math.sin(at * 7.3), gradNorm: 1 }));
     const once = after([...noisy(2, 128), { loss: 50, gradNorm: 1 }, ...noisy(2, 40), { loss: 4, gradNorm: 1 }], guard);
     expect(once.spikes).toEqual([128, 169]);
     const changed = after([...noisy(2, 128), ...noisy(4, 200)], guard).spikes;
@@ -60,9 +62,9 @@ describe('limits of a step', () => {
   });
 
   it('take every step of a stream whose figures never differ by more than a tenth', () => {
-    const figure = fc.double({ min: 1, max: 1.1, noNaN: true });
-    fc.assert(
-      fc.property(fc.array(fc.record({ loss: figure, gradNorm: figure }), { maxLength: 40 }), (steps) => {
+    const figure = double({ min: 1, max: 1.1, noNaN: true });
+    assert(
+      property(array(record({ loss: figure, gradNorm: figure }), { maxLength: 40 }), (steps) => {
         expect(after(steps).spikes).toEqual([]);
       }),
     );

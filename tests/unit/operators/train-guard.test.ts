@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import { array, assert, asyncProperty, integer, nat, record } from 'fast-check';
 import { Subject } from 'rxjs';
 import { describe, expect, it } from 'vitest';
 import type { StepFault, StepInput } from '../../../model/types.ts';
@@ -145,15 +145,15 @@ describe('a step that was skipped', () => {
 });
 
 it('loses no batch, counts none twice, and repeats itself from any cut to the bit', async () => {
-  const scenario = fc.record({
-    count: fc.integer({ min: 1, max: 16 }),
-    cutAt: fc.nat(16),
-    depth: fc.integer({ min: 1, max: 4 }),
-    retryAfter: fc.integer({ min: 1, max: 5 }),
-    bad: fc.array(fc.record({ id: fc.integer({ min: 1, max: 16 }), until: fc.integer({ min: 1, max: 24 }) })),
+  const scenario = record({
+    count: integer({ min: 1, max: 16 }),
+    cutAt: nat(16),
+    depth: integer({ min: 1, max: 4 }),
+    retryAfter: integer({ min: 1, max: 5 }),
+    bad: array(record({ id: integer({ min: 1, max: 16 }), until: integer({ min: 1, max: 24 }) })),
   });
-  await fc.assert(
-    fc.asyncProperty(scenario, async ({ count, cutAt, depth, retryAfter, bad }) => {
+  await assert(
+    asyncProperty(scenario, async ({ count, cutAt, depth, retryAfter, bad }) => {
       const faultOf: Fault = ({ ids: [first] }, step) =>
         bad.some(({ id, until }) => id === first && step < until) ? 'loss-spike' : null;
       const options = { depth, guard: { ...GUARD, retryAfter } };
