@@ -1,3 +1,4 @@
+export type { Alert } from './alert.ts';
 export { batch } from './batch.ts';
 export type { BatchOptions } from './batch.ts';
 export { checkpoint } from './checkpoint.ts';
@@ -76,6 +77,8 @@ export { redact } from './redact.ts';
 export type { RedactOptions } from './redact.ts';
 export { stateful } from './stateful.ts';
 export type { StatefulSpec } from './stateful.ts';
+export { surprise } from './surprise.ts';
+export type { SurpriseOptions, SurpriseRecord } from './surprise.ts';
 export { tokenize } from './tokenize.ts';
 export type { TokenizeOptions } from './tokenize.ts';
 export { tokenizePrompt } from './tokenize-prompt.ts';
@@ -88,14 +91,17 @@ export type {
   Coordinates,
   CutReason,
   Document,
+  Exam,
   Freshness,
   Json,
   LogRecord,
   NewRecord,
   OnNewWeights,
+  Piece,
   Prompt,
   Report,
   Snapshot,
+  SourceFigures,
   Span,
   StepReport,
   TextDelta,

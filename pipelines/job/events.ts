@@ -73,6 +73,17 @@ export interface StepEvent {
   readonly fault: StepFault | null;
   /** 2 where a batch is tried once more. */
   readonly attempt: 1 | 2;
+  /** By topic, of those that steps of this run had text of; only where there are several. */
+  readonly sources?: Readonly<Record<string, SourceBits>>;
+}
+
+/** Prequential bits per byte of one topic's text. */
+export interface SourceBits {
+  /** Over its last 100 steps. */
+  readonly bitsPerByte: number | null;
+  /** Since the job's start. */
+  readonly bitsPerByteTotal: number | null;
+  readonly bytesTotal: number;
 }
 
 /** Where each partition that is read stands. Told when it has changed, once a second at most. */
@@ -198,6 +209,8 @@ export interface SummaryEvent {
   /** Of the whole job. */
   readonly bitsPerByteTotal: number | null;
   readonly bytesTotal: number;
+  /** As with steps. */
+  readonly sources?: Readonly<Record<string, SourceBits>>;
   readonly checkpoint: string | null;
   /** Of the partitions that were read last. */
   readonly lag: number;

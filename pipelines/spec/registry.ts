@@ -10,6 +10,7 @@ import { promptsKind } from '../../operators/prompts.ts';
 import { publishAnswersKind } from '../../operators/publish-answers.ts';
 import { publishKind } from '../../operators/publish.ts';
 import { redactKind } from '../../operators/redact.ts';
+import { surpriseKind } from '../../operators/surprise.ts';
 import { tokenizeKind } from '../../operators/tokenize.ts';
 import { tokenizePromptKind } from '../../operators/tokenize-prompt.ts';
 import { trainStepKind } from '../../operators/train-step.ts';
@@ -23,6 +24,7 @@ export const kinds: readonly OperatorKind[] = [
   tokenizeKind,
   batchKind,
   trainStepKind,
+  surpriseKind,
   publishKind,
   checkpointKind,
   promptsKind,

@@ -195,6 +195,11 @@ function summaryLines(event: SummaryEvent): string {
       `Whole job: ${figure(bitsPerByteTotal)} bits per byte over ${size(bytesTotal)}, each predicted before it was learnt.`,
     );
   }
+  const sources = Object.entries(event.sources ?? {});
+  if (sources.length > 0) {
+    const told = sources.map(([topic, each]) => `${topic} ${figure(each.bitsPerByteTotal)} (${size(each.bytesTotal)})`);
+    lines.push(`By topic: ${told.join(', ')}.`);
+  }
   if (lag > 0) {
     const where = partitions
       .filter((each) => each.lag > 0)
