@@ -23,6 +23,7 @@ export class StepTally {
   /** Takes a step down that is done. Steps come in their order. */
   count(batch: TokenBatch, result: StepResult, attempt: StepReport['attempt'] = 1): StepReport {
     const { step, loss, gradNorm, lr, tokens, skipped, fault } = result;
+    const { replayed } = batch;
     const bits = (loss * tokens) / Math.LN2;
     const { targets, lossMask, pieces } = batch;
     // Each batch is examined once: before it is learnt, or before it is found that it can't be.
@@ -30,7 +31,7 @@ export class StepTally {
     const counts = attempt === 1 && Number.isFinite(loss);
     this.#steps = step;
     this.#seen = seenAfter(this.#seen, batch);
-    if (counts) this.#add({ tokens, bytes: batch.byteCount, bits });
+    if (counts && !replayed) this.#add({ tokens, bytes: batch.byteCount, bits });
     return {
       event: 'step',
       step,
@@ -48,6 +49,7 @@ export class StepTally {
       timestampMs: batch.timestampMs,
       ...(exam && counts ? { sources: this.#sources.add(exam) } : {}),
       ...(exam ? { exam } : {}),
+      ...(replayed ? { replayed: { ...replayed, loss } } : {}),
     };
   }
 

@@ -145,15 +145,15 @@ export class TrainLoop implements Listener<TokenBatch> {
     if (report.skipped && !this.#isRejected(report)) {
       this.#setAside.add(item, report.step + Math.max(guard?.retryAfter ?? 0, depth));
     }
-    item.source.window.give(item.bytes);
+    item.source.window.give(item.bytes, item.isSpare);
     this.#advance();
     return item.counts ? { ...report, counts: item.counts } : report;
   }
 
-  /** Whether a batch is not tried any more. */
-  #isRejected({ skipped, attempt }: StepReport): boolean {
+  /** Whether a batch is not tried any more. One that was replayed was learnt before; it has no records to reject. */
+  #isRejected({ skipped, attempt, replayed }: StepReport): boolean {
     const { guard } = this.#options;
-    return skipped && (attempt === 2 || guard === null || guard.retryAfter === 0);
+    return skipped && (attempt === 2 || replayed !== undefined || guard === null || guard.retryAfter === 0);
   }
 
   async #rejectRecords({ spans, step, attempt, fault }: StepReport): Promise<void> {

@@ -73,6 +73,8 @@ export interface StepEvent {
   readonly fault: StepFault | null;
   /** 2 where a batch is tried once more. */
   readonly attempt: 1 | 2;
+  /** Present when the step was of rows that were trained on before: then it stands for no bytes. */
+  readonly replayed?: { readonly rows: number; readonly loss: number | null };
   /** By topic, of those that steps of this run had text of; only where there are several. */
   readonly sources?: Readonly<Record<string, SourceBits>>;
 }

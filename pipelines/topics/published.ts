@@ -46,6 +46,8 @@ export interface PublishedStep {
   readonly skipped: boolean;
   readonly fault: StepFault | null;
   readonly attempt: 1 | 2;
+  /** Present when the step was of rows that were trained on before. */
+  readonly replayed?: { readonly rows: number } | null | undefined;
 }
 
 type PublishedCheckpoint = Omit<CheckpointReport, 'path'>;
@@ -86,6 +88,7 @@ const publishedSchema: z.ZodType<Published> = z.discriminatedUnion('event', [
     // Earlier versions have not written these.
     fault: z.enum(['non-finite-loss', 'loss-spike', 'gradient-spike']).nullable().default(null),
     attempt: z.union([z.literal(1), z.literal(2)]).default(1),
+    replayed: z.object({ rows: z.number() }).nullish(),
   }),
   z.object({
     event: z.literal('checkpoint'),
