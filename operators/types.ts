@@ -1,4 +1,4 @@
-import type { StepInput } from '../model/types.ts';
+import type { StepFault, StepInput } from '../model/types.ts';
 import type { Counts } from './counts.ts';
 import type { FinishReason, WeightsVersion } from './ports.ts';
 
@@ -47,6 +47,8 @@ export interface Document {
   /** Bytes of the text in UTF-8. */
   readonly byteCount: number;
   readonly at: Coordinates;
+  /** Of its record, as text; absent where that has none. */
+  readonly key?: string;
   readonly timestampMs: number;
 }
 
@@ -57,7 +59,26 @@ export interface TokenizedDocument {
   /** Per token: 1 when it is to be learnt, 0 when it is only context. Absent: all are. */
   readonly lossMask?: Float32Array;
   readonly at: Coordinates;
+  readonly key?: string;
+  /** Set where it was learnt before: it is no exam then. */
+  readonly replayed?: true;
   readonly timestampMs: number;
+}
+
+/** Targets of one document that stand together in a batch; a long document has a piece in each of several batches. */
+export interface Piece {
+  readonly at: Coordinates;
+  readonly key?: string | undefined;
+  readonly replayed?: true | undefined;
+  readonly timestampMs: number;
+  /** Places `[from, to)` of its targets, counted over the rows of the batch. */
+  readonly from: number;
+  readonly to: number;
+  /** Bytes of text that those of them stand for that count. */
+  readonly bytes: number;
+  /** Whether the document begins with this piece, and whether it ends with it. */
+  readonly begins: boolean;
+  readonly ends: boolean;
 }
 
 /** Rows × context tokens for one training step, with the documents that they came from. */
@@ -66,8 +87,22 @@ export interface TokenBatch extends StepInput {
   readonly byteCount: number;
   /** Records whose tokens are targets in this batch, in order; a long document stands in several batches. */
   readonly spans: readonly Span[];
+  /** Which targets are whose, in order; absent in batches of checkpoints from before this was noted. */
+  readonly pieces?: readonly Piece[];
   /** Timestamp of the newest record in it. */
   readonly timestampMs: number;
+  /**
+   * Present in a batch of the past, which trains but is no exam: its `byteCount` is 0, its `spans` are empty, and its
+   * timestamp is that of the newest record before it.
+   */
+  readonly replayed?: ReplayedRows;
+}
+
+/** Rows that were trained on before. */
+export interface ReplayedRows {
+  readonly rows: number;
+  /** Records that they begin in, as far as that is known. */
+  readonly from: readonly Coordinates[];
 }
 
 /** What one training step did. Losses are from before its update: every batch is an exam first. */
@@ -85,14 +120,46 @@ export interface StepReport {
   readonly bytes: number;
   /** Sums over the job's whole life, this step included. */
   readonly totals: StepTotals;
-  /** True when loss or gradient was not finite: the weights are as before the step. */
+  /** True when the weights are as before the step. */
   readonly skipped: boolean;
+  /** Why they are; null where the step was taken. */
+  readonly fault: StepFault | null;
+  /** 2 where a batch is tried once more whose first step was skipped. */
+  readonly attempt: 1 | 2;
   readonly spans: readonly Span[];
   readonly timestampMs: number;
   /** What operators before this one have counted in the job's life, up to the document that completed the batch. */
   readonly counts?: Counts;
+  /** Present when the step was of the past: it has no part in bits per byte, bytes, spans or totals. */
+  readonly replayed?: ReplayedRows & {
+    /** Mean cross-entropy per target token of these rows, in nats. */
+    readonly loss: number;
+  };
+  /** By topic, of those whose text was examined in this step; absent where that is not known, or there was no finite loss. */
+  readonly sources?: Readonly<Record<string, SourceFigures>>;
+  /** What the step knew of each target, for operators behind it; not at a second try; reports are published without it. */
+  readonly exam?: Exam;
 }
 
+/** What was predicted of one topic's text before it was learnt; bits by bytes are bits per byte. */
+export interface SourceFigures extends StepTotals {
+  /** Over the last steps that had text of the topic, this one included. */
+  readonly window: { readonly bytes: number; readonly bits: number };
+  /** Over the job's whole life. */
+  readonly totals: StepTotals;
+}
+
+/** A step's batch as it was examined. */
+export interface Exam {
+  readonly targets: Int32Array;
+  /** 1 where the target counts, else 0. */
+  readonly lossMask: Float32Array;
+  /** Of each target, in nats, before the update; 0 where it does not count. */
+  readonly losses: Float32Array;
+  readonly pieces: readonly Piece[];
+}
+
+/** Of text that was trained on for the first time. */
 export interface StepTotals {
   readonly tokens: number;
   readonly bytes: number;

@@ -70,8 +70,10 @@ async function writeFirst(
   const state = {
     step: 0,
     totals: { tokens: 0, bytes: 0, bits: 0 },
+    sources: {},
     seen: { ...nothingSeen },
     waiting: [],
+    setAside: [],
     trainer: UNTOUCHED,
   } satisfies TrainState;
   const store = await openCheckpointStore(job.checkpoints, {

@@ -1,4 +1,5 @@
 import type { EngineSettings } from '../../model/settings.ts';
+import type { StepFault } from '../../model/types.ts';
 import type { AnswerUsage, Counts, CutReason, FinishReason, Freshness, WeightsVersion } from '../../operators/index.ts';
 import type { Results } from '../promotion/judge.ts';
 import type { Verdict } from '../promotion/promotion-state.ts';
@@ -68,6 +69,23 @@ export interface StepEvent {
   /** Records of the partitions that are read which no step has seen yet. */
   readonly lag: number;
   readonly skipped: boolean;
+  /** Why; null where the step was taken. */
+  readonly fault: StepFault | null;
+  /** 2 where a batch is tried once more. */
+  readonly attempt: 1 | 2;
+  /** Present when the step was of rows that were trained on before: then it stands for no bytes. */
+  readonly replayed?: { readonly rows: number; readonly loss: number | null };
+  /** By topic, of those that steps of this run had text of; only where there are several. */
+  readonly sources?: Readonly<Record<string, SourceBits>>;
+}
+
+/** Prequential bits per byte of one topic's text. */
+export interface SourceBits {
+  /** Over its last 100 steps. */
+  readonly bitsPerByte: number | null;
+  /** Since the job's start. */
+  readonly bitsPerByteTotal: number | null;
+  readonly bytesTotal: number;
 }
 
 /** Where each partition that is read stands. Told when it has changed, once a second at most. */
@@ -193,6 +211,8 @@ export interface SummaryEvent {
   /** Of the whole job. */
   readonly bitsPerByteTotal: number | null;
   readonly bytesTotal: number;
+  /** As with steps. */
+  readonly sources?: Readonly<Record<string, SourceBits>>;
   readonly checkpoint: string | null;
   /** Of the partitions that were read last. */
   readonly lag: number;

@@ -12,6 +12,8 @@ export const stepReport: StepReport = {
   bytes: 50,
   totals: { tokens: 100, bytes: 50, bits: 100 },
   skipped: false,
+  fault: null,
+  attempt: 1,
   spans: [{ topic: 'text', partition: 0, from: 0, to: 4 }],
   timestampMs: 0,
 };

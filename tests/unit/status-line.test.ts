@@ -1,6 +1,6 @@
 import { PassThrough } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import type { JobEvent, StepEvent } from '../../pipelines/job/events.ts';
+import type { JobEvent, SourceBits, StepEvent } from '../../pipelines/job/events.ts';
 import { JobStatus } from '../../pipelines/terminal/job-status.ts';
 import { createReporter } from '../../pipelines/terminal/status-line.ts';
 import type { Reporter } from '../../pipelines/terminal/status-line.ts';
@@ -93,8 +93,14 @@ function step(number: number, fields: Partial<StepEvent> = {}): StepEvent {
     gradNorm: 1,
     lag: 132,
     skipped: false,
+    fault: null,
+    attempt: 1,
     ...fields,
   };
+}
+
+function of(bitsPerByte: number): SourceBits {
+  return { bitsPerByte, bitsPerByteTotal: bitsPerByte + 1, bytesTotal: 1024 };
 }
 
 describe('the status of a job', () => {
@@ -111,7 +117,7 @@ describe('the status of a job', () => {
     const status = new JobStatus();
     status.take(step(1), 0);
     status.take(step(2, { bitsPerByte: null, loss: null }), 0);
-    status.take(step(3, { bitsPerByte: 99, skipped: true }), 0);
+    status.take(step(3, { bitsPerByte: 99, skipped: true, fault: 'non-finite-loss' }), 0);
     expect(status.windowBitsPerByte).toBe(2);
   });
 
@@ -140,6 +146,16 @@ describe('the status of a job', () => {
     expect(status.line(0, 200)).toBe('waiting for the first step, which takes longest · dropped 1,100');
     status.take(step(1), 0);
     expect(status.line(0, 200)).toMatch(/ · nobody speaks yet · dropped 1,100$/);
+  });
+
+  it('tells bits per byte by topic, where there are several', () => {
+    const status = new JobStatus();
+    status.take(step(1, { sources: { logs: of(1.5), text: of(2) } }), 0);
+    expect(status.line(0, 200)).toContain(' · logs 1.500, text 2.000 · ');
+    expect(status.line(0, 100)).toContain('  logs 1.500 text 2.000');
+    const many = Object.fromEntries(['a', 'b', 'c', 'd', 'e', 'f'].map((topic) => [topic, of(1)]));
+    status.take(step(2, { sources: many }), 0);
+    expect(status.line(0, 200)).toContain('d 1.000, 2 more ·');
   });
 
   it('names the partition that is furthest behind, where there are several', () => {
@@ -233,7 +249,7 @@ describe('a reporter', () => {
       step 10 speaks, 1.5 s after the newest text that it has read came in (trained on after 0.7 s)
       The weights of step 20 (000000002) do not speak; those before them go on: Tensor "lm_head.weight" is not finite.
       dead letter text/0@17 record-not-utf8  The value is not UTF-8 text.
-      step 7  undone: its loss or gradient was not finite
+      step 7  skipped: loss or gradient was not finite (loss –, gradient 1.000)
       Stopped at step 1,234.
       This run: 1 step, 2,048 tokens in 0.5 s (4,096 tokens/s).
       Whole job: 2.104 bits per byte over 1.0 KB, each predicted before it was learnt.
