@@ -2,7 +2,6 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { startTrainer } from '../../infra/index.ts';
-import { modelConfigSchema } from '../../model/config.ts';
 import { rateFraction } from '../../model/schedule.ts';
 import type { DecayShape } from '../../model/schedule.ts';
 import { engineSchema } from '../../model/settings.ts';
@@ -14,9 +13,11 @@ import type { CheckpointInfo, Logger, TopicLog } from '../../operators/ports.ts'
 import { readState } from '../../operators/stateful.ts';
 import { trainStateSchema } from '../../operators/train-state.ts';
 import type { Snapshot, TokenBatch } from '../../operators/types.ts';
+import { configIn } from '../evaluation/saved-weights.ts';
 import type { PickedWeights, SavedModel } from '../evaluation/saved-weights.ts';
 import { topicsRead } from '../job/run-stream.ts';
 import { trainerSettingsOf } from '../job/training-settings.ts';
+import type { ModelSpec } from '../spec/graph.ts';
 import { batchShapeOf } from '../spec/preset-of.ts';
 import { trainingStream } from '../spec/streams.ts';
 import { pastBatches } from './past-batches.ts';
@@ -96,7 +97,7 @@ export async function anneal(options: AnnealOptions): Promise<Release> {
   const share = options.fromShare ?? Math.min(1, (SLACK * ofTokens) / Math.max(1, state.totals.tokens));
   const spans = await newestSeen(log, topicsRead(steps), state.seen.watermark, share);
   const stagingDir = join(out, `.staging-${process.pid}`);
-  const settings = fallingSettings(model, { vocabSize: tokenizer.vocabSize, before, ofTokens, decay });
+  const settings = fallingSettings(model, graph.model, { vocabSize: tokenizer.vocabSize, before, ofTokens, decay });
   const trainer = await startTrainer({ settings, stagingDir, logger });
   let epochs = 1;
   const onEpoch = (read: number): void => void (epochs = read + 1);
@@ -147,14 +148,12 @@ const shapeSchema = z.object({ rows: z.int().exactOptional(), context: z.int().e
 
 /** Settings under which the rate falls from where it was at the checkpoint to zero. */
 function fallingSettings(
-  { checkpoint, graph, describe }: SavedModel,
+  { checkpoint, describe }: SavedModel,
+  spec: ModelSpec,
   to: { readonly vocabSize: number; readonly before: number; readonly ofTokens: number; readonly decay: DecayShape },
 ): TrainerSettings {
   const { vocabSize, before, ofTokens, decay } = to;
-  const model = modelConfigSchema.safeParse(describe['model']).data;
-  if (!graph || !model)
-    throw new MillraceError('checkpoint-incompatible', `Checkpoint ${checkpoint.id} names no model.`);
-  const settings = trainerSettingsOf(graph.model, { vocabSize, seed: graph.model.seed });
+  const settings = trainerSettingsOf(spec, { vocabSize, seed: spec.seed });
   const learningRate = settings.optimizer.learningRate * rateFraction(settings.schedule, before);
   if (learningRate === 0) {
     throw new MillraceError(
@@ -164,7 +163,7 @@ function fallingSettings(
   }
   return {
     ...settings,
-    model,
+    model: configIn(describe, checkpoint.id),
     engine: engineSchema.safeParse(describe['engine']).data,
     optimizer: { ...settings.optimizer, learningRate },
     schedule: {

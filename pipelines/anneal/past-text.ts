@@ -50,19 +50,21 @@ export function recordsOf(log: TopicLog, spans: readonly Span[]): Flow<LogRecord
     };
     const reader = log.reader(spans.map(({ topic, partition, from }) => ({ topic, partition, offset: from })));
     const emitAll = async (): Promise<void> => {
-      subscriber.next({ kind: 'restore', states: new Map(), timeline: 0, source });
-      for await (const record of inTurn(reader, spans)) {
-        await source.window.opened();
-        if (subscriber.closed) return;
-        const bytes = (record.value?.byteLength ?? 0) + (record.key?.byteLength ?? 0);
-        source.window.take(bytes);
-        subscriber.next({ kind: 'item', value: record, bytes, source });
+      try {
+        subscriber.next({ kind: 'restore', states: new Map(), timeline: 0, source });
+        for await (const record of inTurn(reader, spans)) {
+          await source.window.opened();
+          if (subscriber.closed) return;
+          const bytes = (record.value?.byteLength ?? 0) + (record.key?.byteLength ?? 0);
+          source.window.take(bytes);
+          subscriber.next({ kind: 'item', value: record, bytes, source });
+        }
+      } finally {
+        await reader.close();
       }
       subscriber.complete();
     };
-    emitAll()
-      .finally(() => reader.close())
-      .catch((error: unknown) => subscriber.error(error));
+    emitAll().catch((error: unknown) => subscriber.error(error));
   });
 }
 

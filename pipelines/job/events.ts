@@ -1,5 +1,6 @@
 import type { EngineSettings } from '../../model/settings.ts';
 import type { AnswerUsage, Counts, CutReason, FinishReason, Freshness, WeightsVersion } from '../../operators/index.ts';
+import type { Evaluation } from '../evaluation/evaluation.ts';
 import type { Results } from '../promotion/judge.ts';
 import type { Verdict } from '../promotion/promotion-state.ts';
 import type { Plan } from '../redeploy/plan.ts';
@@ -19,6 +20,7 @@ export type JobEvent =
   | FreshnessEvent
   | WeightsEvent
   | PromotionEvent
+  | Evaluation
   | DeadLetterEvent
   | DeploymentEvent
   | OutageEvent

@@ -2,6 +2,7 @@ import { batchKind } from '../../operators/batch.ts';
 import { checkpointKind } from '../../operators/checkpoint.ts';
 import { decodeKind } from '../../operators/decode.ts';
 import { detokenizeKind } from '../../operators/detokenize.ts';
+import { evaluateKind } from '../../operators/evaluate.ts';
 import { generateKind } from '../../operators/generate.ts';
 import { holdoutKind } from '../../operators/holdout.ts';
 import { ingestKind } from '../../operators/ingest-kind.ts';
@@ -23,6 +24,7 @@ export const kinds: readonly OperatorKind[] = [
   tokenizeKind,
   batchKind,
   trainStepKind,
+  evaluateKind,
   publishKind,
   checkpointKind,
   promptsKind,

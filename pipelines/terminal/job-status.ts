@@ -51,6 +51,7 @@ export class JobStatus {
       case 'listening':
       case 'weights':
       case 'promotion':
+      case 'evaluation':
       case 'deadletter':
       case 'deployment':
       case 'summary':
