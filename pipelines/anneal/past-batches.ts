@@ -48,12 +48,6 @@ export async function* pastBatches(options: PastBatchesOptions): AsyncGenerator<
 function batchesOf({ log, spans, steps, ...given }: PastBatchesOptions): Flow<TokenBatch> {
   const trains = steps.findIndex(({ kind }) => kind.kind === 'trainStep');
   const before = steps.slice(1, trains).filter(({ kind }) => !LEFT_OUT.has(kind.kind));
-  const unavailable = (): never => {
-    throw new MillraceError(
-      'graph-invalid',
-      'An operator of the graph asks for what only a job has, so its text can not be annealed on.',
-    );
-  };
   const services: Services = {
     ...given,
     log,
@@ -81,11 +75,20 @@ function batchesOf({ log, spans, steps, ...given }: PastBatchesOptions): Flow<To
   return applySteps(recordsOf(log, spans), before, services) as Flow<TokenBatch>;
 }
 
+function unavailable(): never {
+  throw new MillraceError(
+    'graph-invalid',
+    'An operator of the graph asks for what only a job has, so its text can not be annealed on.',
+  );
+}
+
+function nobody(): void {}
+
 /** Items as they are asked for; each keeps its bytes until then. Ends the flow where nobody asks any more. */
 async function* taken(flow: Flow<TokenBatch>): AsyncGenerator<TokenBatch> {
   const waiting: Item<TokenBatch>[] = [];
   const end: { isThere: boolean; failure: Error | null } = { isThere: false, failure: null };
-  let wake = (): void => {};
+  let wake = nobody;
   const finish = (failure: Error | null): void => {
     Object.assign(end, { isThere: true, failure });
     wake();
