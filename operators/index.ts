@@ -1,3 +1,4 @@
+export type { Alert } from './alert.ts';
 export { batch } from './batch.ts';
 export type { BatchOptions } from './batch.ts';
 export { checkpoint } from './checkpoint.ts';
@@ -6,11 +7,15 @@ export { Tally, totalsOf, withCounts } from './counts.ts';
 export type { Counts, OwnCounts } from './counts.ts';
 export { decode } from './decode.ts';
 export type { DecodeOptions } from './decode.ts';
+export { dedupe } from './dedupe.ts';
+export type { DedupeOptions } from './dedupe.ts';
 export { detokenize } from './detokenize.ts';
 export { each } from './each.ts';
 export type { EachOptions } from './each.ts';
 export { MillraceError } from './errors.ts';
 export type { ErrorCode } from './errors.ts';
+export { filter } from './filter.ts';
+export type { FilterOptions } from './filter.ts';
 export { isItem } from './flow.ts';
 export type { Barrier, Element, Flow, Item, Mark, Reading, Restore, Source, Tick, Uid } from './flow.ts';
 export type { Content } from './field-path.ts';
@@ -74,8 +79,12 @@ export { publish, reportRecord } from './publish.ts';
 export type { PublishOptions } from './publish.ts';
 export { redact } from './redact.ts';
 export type { RedactOptions } from './redact.ts';
+export { replay } from './replay.ts';
+export type { ReplayOptions } from './replay.ts';
 export { stateful } from './stateful.ts';
 export type { StatefulSpec } from './stateful.ts';
+export { surprise } from './surprise.ts';
+export type { SurpriseOptions, SurpriseRecord } from './surprise.ts';
 export { tokenize } from './tokenize.ts';
 export type { TokenizeOptions } from './tokenize.ts';
 export { tokenizePrompt } from './tokenize-prompt.ts';
@@ -88,14 +97,18 @@ export type {
   Coordinates,
   CutReason,
   Document,
+  Exam,
   Freshness,
   Json,
   LogRecord,
   NewRecord,
   OnNewWeights,
+  Piece,
   Prompt,
+  ReplayedRows,
   Report,
   Snapshot,
+  SourceFigures,
   Span,
   StepReport,
   TextDelta,

@@ -70,6 +70,7 @@ async function writeFirst(
   const state = {
     step: 0,
     totals: { tokens: 0, bytes: 0, bits: 0 },
+    sources: {},
     seen: { ...nothingSeen },
     waiting: [],
     trainer: UNTOUCHED,

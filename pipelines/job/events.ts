@@ -70,6 +70,19 @@ export interface StepEvent {
   /** Records of the partitions that are read which no step has seen yet. */
   readonly lag: number;
   readonly skipped: boolean;
+  /** Present when the step was of rows that were trained on before: then it stands for no bytes. */
+  readonly replayed?: { readonly rows: number; readonly loss: number | null };
+  /** By topic, of those that steps of this run had text of; only where there are several. */
+  readonly sources?: Readonly<Record<string, SourceBits>>;
+}
+
+/** Prequential bits per byte of one topic's text. */
+export interface SourceBits {
+  /** Over its last 100 steps. */
+  readonly bitsPerByte: number | null;
+  /** Since the job's start. */
+  readonly bitsPerByteTotal: number | null;
+  readonly bytesTotal: number;
 }
 
 /** Where each partition that is read stands. Told when it has changed, once a second at most. */
@@ -195,6 +208,8 @@ export interface SummaryEvent {
   /** Of the whole job. */
   readonly bitsPerByteTotal: number | null;
   readonly bytesTotal: number;
+  /** As with steps. */
+  readonly sources?: Readonly<Record<string, SourceBits>>;
   readonly checkpoint: string | null;
   /** Of the partitions that were read last. */
   readonly lag: number;

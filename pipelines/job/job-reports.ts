@@ -191,6 +191,7 @@ export class JobReports {
       tokensPerSecond: tokens / seconds,
       bitsPerByteTotal: totals.bytes > 0 ? totals.bits / totals.bytes : null,
       bytesTotal: totals.bytes,
+      ...this.#progress.sources,
       checkpoint: this.#checkpoint,
       lag: this.#progress.lag,
       partitions: this.#progress.lags,

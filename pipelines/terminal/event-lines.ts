@@ -98,12 +98,12 @@ function readyLine({ job, graph, preset, parameters, dataDir, engine, step }: Re
 }
 
 function stepLine(event: StepEvent, windowBitsPerByte: number | null): string {
-  const { step, tokensPerSecond, bitsPerByteTotal, loss, lr, lag } = event;
+  const { step, tokensPerSecond, bitsPerByteTotal, loss, lr, lag, replayed } = event;
   return [
     `step ${count(step)}`,
     `${count(tokensPerSecond)} tokens/s`,
     figures(windowBitsPerByte, bitsPerByteTotal),
-    `loss ${figure(loss)}`,
+    `loss ${figure(loss)}${replayed ? ' of the past' : ''}`,
     `lr ${rate(lr)}`,
     `lag ${count(lag)}`,
   ].join('  ');
@@ -189,6 +189,11 @@ function summaryLines(event: SummaryEvent): string {
     lines.push(
       `Whole job: ${figure(bitsPerByteTotal)} bits per byte over ${size(bytesTotal)}, each predicted before it was learnt.`,
     );
+  }
+  const sources = Object.entries(event.sources ?? {});
+  if (sources.length > 0) {
+    const told = sources.map(([topic, each]) => `${topic} ${figure(each.bitsPerByteTotal)} (${size(each.bytesTotal)})`);
+    lines.push(`By topic: ${told.join(', ')}.`);
   }
   if (lag > 0) {
     const where = partitions

@@ -1,5 +1,5 @@
 import type { JobEvent, PartitionLag, StepEvent } from '../job/events.ts';
-import { age, count, countsInWords, duration, figures, rate, worstLag } from './format.ts';
+import { age, count, countsInWords, duration, figure, figures, rate, worstLag } from './format.ts';
 
 /** Steps over which the newest bits per byte are taken: few enough to be news, enough to be steady. */
 const WINDOW_STEPS = 100;
@@ -100,6 +100,7 @@ export class JobStatus {
         ? [`idle for ${age(idleMs)}`, `idle ${age(idleMs)}`]
         : [`${speed} tokens/s`, `${speed} tok/s`],
       [figures(now, step.bitsPerByteTotal), figures(now, step.bitsPerByteTotal, true)],
+      ...bySource(step.sources),
       [`lr ${rate(step.lr)}`, `lr ${rate(step.lr)}`],
       [`lag ${count(lag)}${worstLag(this.#lags)}`, `lag ${count(lag)}`],
       saved === null ? ['not saved yet', 'unsaved'] : [`saved ${saved} ago`, `saved ${saved}`],
@@ -115,6 +116,18 @@ export class JobStatus {
     const stepMs = tokensPerSecond > 0 ? (tokens * 1000) / tokensPerSecond : 0;
     return sinceMs > Math.max(IDLE_MS, IDLE_STEPS * stepMs);
   }
+}
+
+/** So many topics are told of; the others are counted. */
+const MOST_SOURCES = 4;
+
+/** Bits per byte of each topic of late, where there are several. */
+function bySource(sources: StepEvent['sources'] = {}): readonly (readonly [words: string, short: string])[] {
+  const told = Object.entries(sources).map(([topic, { bitsPerByte }]) => `${topic} ${figure(bitsPerByte)}`);
+  if (told.length === 0) return [];
+  const more = told.length > MOST_SOURCES ? [`${told.length - MOST_SOURCES} more`] : [];
+  const shown = [...told.slice(0, MOST_SOURCES), ...more];
+  return [[shown.join(', '), shown.join(' ')]];
 }
 
 /** How long the newest text took to be spoken of, once that is known. */

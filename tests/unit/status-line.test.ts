@@ -1,6 +1,6 @@
 import { PassThrough } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import type { JobEvent, StepEvent } from '../../pipelines/job/events.ts';
+import type { JobEvent, SourceBits, StepEvent } from '../../pipelines/job/events.ts';
 import { JobStatus } from '../../pipelines/terminal/job-status.ts';
 import { createReporter } from '../../pipelines/terminal/status-line.ts';
 import type { Reporter } from '../../pipelines/terminal/status-line.ts';
@@ -97,6 +97,10 @@ function step(number: number, fields: Partial<StepEvent> = {}): StepEvent {
   };
 }
 
+function of(bitsPerByte: number): SourceBits {
+  return { bitsPerByte, bitsPerByteTotal: bitsPerByte + 1, bytesTotal: 1024 };
+}
+
 describe('the status of a job', () => {
   it('takes bits per byte over the last hundred steps, each with its bytes', () => {
     const status = new JobStatus();
@@ -140,6 +144,16 @@ describe('the status of a job', () => {
     expect(status.line(0, 200)).toBe('waiting for the first step, which takes longest · dropped 1,100');
     status.take(step(1), 0);
     expect(status.line(0, 200)).toMatch(/ · nobody speaks yet · dropped 1,100$/);
+  });
+
+  it('tells bits per byte by topic, where there are several', () => {
+    const status = new JobStatus();
+    status.take(step(1, { sources: { logs: of(1.5), text: of(2) } }), 0);
+    expect(status.line(0, 200)).toContain(' · logs 1.500, text 2.000 · ');
+    expect(status.line(0, 100)).toContain('  logs 1.500 text 2.000');
+    const many = Object.fromEntries(['a', 'b', 'c', 'd', 'e', 'f'].map((topic) => [topic, of(1)]));
+    status.take(step(2, { sources: many }), 0);
+    expect(status.line(0, 200)).toContain('d 1.000, 2 more ·');
   });
 
   it('names the partition that is furthest behind, where there are several', () => {

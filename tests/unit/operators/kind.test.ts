@@ -13,6 +13,7 @@ const NEEDED: Readonly<Record<string, object>> = {
   ingest: { topics: ['a', 'b'] },
   publish: { topic: 'a' },
   publishAnswers: { topic: 'a' },
+  surprise: { topic: 'a' },
 };
 
 describe('the registered kinds', () => {
