@@ -46,6 +46,7 @@ export function recordsOf(log: TopicLog, spans: readonly Span[]): Flow<LogRecord
       requestCut: () => {},
       holdDeploy: () => () => {},
       cutCommitted: async () => {},
+      requestSpareTick: () => {},
       reads: () => [],
     };
     const reader = log.reader(spans.map(({ topic, partition, from }) => ({ topic, partition, offset: from })));
