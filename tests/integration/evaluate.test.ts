@@ -23,13 +23,16 @@ type Evaluation = z.output<typeof evaluationSchema>;
 
 const releaseSchema = z.object({ path: z.string(), step: z.number(), steps: z.number(), tokens: z.number() });
 
+/** Documents that no other range of numbers has. */
+function documents(from: number): string[] {
+  return Array.from({ length: 120 }, (_, at) => `document ${from + at} of the mill, ${(from + at) * 7919}. `.repeat(5));
+}
+
 test('is examined on its cadence and by command, and released to the bit', async () => {
   const dataDir = await mkdtemp(join(tmpdir(), 'millrace-evaluate-'));
   const heldOut = join(dataDir, 'held-out.txt');
   const run = (...args: string[]): ReturnType<typeof millrace> => millrace([...args, '--data-dir', dataDir]);
   try {
-    const documents = (from: number): string[] =>
-      Array.from({ length: 120 }, (_, at) => `document ${from + at} of the mill, ${(from + at) * 7919}. `.repeat(5));
     await writeFile(heldOut, documents(1_000_000).slice(0, 3).join('\n'));
     const exam = `    - { uid: exam, evaluate: { everySteps: 8, heldOut: { file: ${heldOut} } } }\n    - { uid: metrics`;
     const graph = jobGraph({ name: 'examined', checkpointEvery: '1h' })
