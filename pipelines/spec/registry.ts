@@ -3,6 +3,7 @@ import { checkpointKind } from '../../operators/checkpoint.ts';
 import { decodeKind } from '../../operators/decode.ts';
 import { dedupeKind } from '../../operators/dedupe.ts';
 import { detokenizeKind } from '../../operators/detokenize.ts';
+import { evaluateKind } from '../../operators/evaluate.ts';
 import { filterKind } from '../../operators/filter.ts';
 import { generateKind } from '../../operators/generate.ts';
 import { holdoutKind } from '../../operators/holdout.ts';
@@ -12,6 +13,7 @@ import { promptsKind } from '../../operators/prompts.ts';
 import { publishAnswersKind } from '../../operators/publish-answers.ts';
 import { publishKind } from '../../operators/publish.ts';
 import { redactKind } from '../../operators/redact.ts';
+import { replayKind } from '../../operators/replay.ts';
 import { surpriseKind } from '../../operators/surprise.ts';
 import { tokenizeKind } from '../../operators/tokenize.ts';
 import { tokenizePromptKind } from '../../operators/tokenize-prompt.ts';
@@ -27,7 +29,9 @@ export const kinds: readonly OperatorKind[] = [
   dedupeKind,
   tokenizeKind,
   batchKind,
+  replayKind,
   trainStepKind,
+  evaluateKind,
   surpriseKind,
   publishKind,
   checkpointKind,
