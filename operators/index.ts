@@ -79,6 +79,8 @@ export { publish, reportRecord } from './publish.ts';
 export type { PublishOptions } from './publish.ts';
 export { redact } from './redact.ts';
 export type { RedactOptions } from './redact.ts';
+export { replay } from './replay.ts';
+export type { ReplayOptions } from './replay.ts';
 export { stateful } from './stateful.ts';
 export type { StatefulSpec } from './stateful.ts';
 export { surprise } from './surprise.ts';
@@ -103,6 +105,7 @@ export type {
   OnNewWeights,
   Piece,
   Prompt,
+  ReplayedRows,
   Report,
   Snapshot,
   SourceFigures,

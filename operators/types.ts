@@ -1,4 +1,4 @@
-import type { StepInput } from '../model/types.ts';
+import type { StepFault, StepInput } from '../model/types.ts';
 import type { Counts } from './counts.ts';
 import type { FinishReason, WeightsVersion } from './ports.ts';
 
@@ -91,6 +91,18 @@ export interface TokenBatch extends StepInput {
   readonly pieces?: readonly Piece[];
   /** Timestamp of the newest record in it. */
   readonly timestampMs: number;
+  /**
+   * Present in a batch of the past, which trains but is no exam: its `byteCount` is 0, its `spans` are empty, and its
+   * timestamp is that of the newest record before it.
+   */
+  readonly replayed?: ReplayedRows;
+}
+
+/** Rows that were trained on before. */
+export interface ReplayedRows {
+  readonly rows: number;
+  /** Records that they begin in, as far as that is known. */
+  readonly from: readonly Coordinates[];
 }
 
 /** What one training step did. Losses are from before its update: every batch is an exam first. */
@@ -108,15 +120,24 @@ export interface StepReport {
   readonly bytes: number;
   /** Sums over the job's whole life, this step included. */
   readonly totals: StepTotals;
-  /** True when loss or gradient was not finite: the weights are as before the step. */
+  /** True when the weights are as before the step. */
   readonly skipped: boolean;
+  /** Why they are; null where the step was taken. */
+  readonly fault: StepFault | null;
+  /** 2 where a batch is tried once more whose first step was skipped. */
+  readonly attempt: 1 | 2;
   readonly spans: readonly Span[];
   readonly timestampMs: number;
   /** What operators before this one have counted in the job's life, up to the document that completed the batch. */
   readonly counts?: Counts;
-  /** By topic, of those whose text was examined in this step; absent where that is not known, or the step was skipped. */
+  /** Present when the step was of the past: it has no part in bits per byte, bytes, spans or totals. */
+  readonly replayed?: ReplayedRows & {
+    /** Mean cross-entropy per target token of these rows, in nats. */
+    readonly loss: number;
+  };
+  /** By topic, of those whose text was examined in this step; absent where that is not known, or there was no finite loss. */
   readonly sources?: Readonly<Record<string, SourceFigures>>;
-  /** What the step knew of each target, for operators behind it; reports are published without it. */
+  /** What the step knew of each target, for operators behind it; not at a second try; reports are published without it. */
   readonly exam?: Exam;
 }
 
@@ -138,6 +159,7 @@ export interface Exam {
   readonly pieces: readonly Piece[];
 }
 
+/** Of text that was trained on for the first time. */
 export interface StepTotals {
   readonly tokens: number;
   readonly bytes: number;

@@ -12,6 +12,7 @@ import { promptsKind } from '../../operators/prompts.ts';
 import { publishAnswersKind } from '../../operators/publish-answers.ts';
 import { publishKind } from '../../operators/publish.ts';
 import { redactKind } from '../../operators/redact.ts';
+import { replayKind } from '../../operators/replay.ts';
 import { surpriseKind } from '../../operators/surprise.ts';
 import { tokenizeKind } from '../../operators/tokenize.ts';
 import { tokenizePromptKind } from '../../operators/tokenize-prompt.ts';
@@ -27,6 +28,7 @@ export const kinds: readonly OperatorKind[] = [
   dedupeKind,
   tokenizeKind,
   batchKind,
+  replayKind,
   trainStepKind,
   surpriseKind,
   publishKind,

@@ -14,6 +14,7 @@ import type {
   SummaryEvent,
   WeightsEvent,
 } from '../job/events.ts';
+import { faultText } from '../../operators/set-aside.ts';
 import { describeEngine } from '../job/describe-engine.ts';
 import {
   count,
@@ -84,8 +85,15 @@ export function deadLetterLine(letter: Omit<DeadLetterEvent, 'event'>, style: St
   return `${style.warn(`dead letter ${topic}/${partition}@${offset} ${code}`)}  ${printable(message)}`;
 }
 
-export function skippedLine({ step }: { readonly step: number }, style: Style): string {
-  return style.warn(`step ${count(step)}  undone: its loss or gradient was not finite`);
+export function skippedLine(
+  { step, loss, gradNorm, fault, attempt }: Pick<StepEvent, 'step' | 'loss' | 'gradNorm' | 'fault' | 'attempt'>,
+  style: Style,
+): string {
+  const why = faultText(fault ?? 'non-finite-loss');
+  const again = attempt === 2 ? ', for the second time' : '';
+  return style.warn(
+    `step ${count(step)}  skipped${again}: ${why} (loss ${figure(loss)}, gradient ${figure(gradNorm)})`,
+  );
 }
 
 function readyLine({ job, graph, preset, parameters, dataDir, engine, step }: ReadyEvent, style: Style): string {
@@ -95,12 +103,12 @@ function readyLine({ job, graph, preset, parameters, dataDir, engine, step }: Re
 }
 
 function stepLine(event: StepEvent, windowBitsPerByte: number | null): string {
-  const { step, tokensPerSecond, bitsPerByteTotal, loss, lr, lag } = event;
+  const { step, tokensPerSecond, bitsPerByteTotal, loss, lr, lag, replayed } = event;
   return [
     `step ${count(step)}`,
     `${count(tokensPerSecond)} tokens/s`,
     figures(windowBitsPerByte, bitsPerByteTotal),
-    `loss ${figure(loss)}`,
+    `loss ${figure(loss)}${replayed ? ' of the past' : ''}`,
     `lr ${rate(lr)}`,
     `lag ${count(lag)}`,
   ].join('  ');
