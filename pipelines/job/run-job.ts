@@ -1,5 +1,6 @@
 import { Subject } from 'rxjs';
 import { startSampler } from '../../infra/index.ts';
+import { startAlerts } from '../alerts/start-alerts.ts';
 import { openDoors } from '../control/doors.ts';
 import { ExamRoom } from '../evaluation/exam-room.ts';
 import type { Promotion } from '../promotion/promotion.ts';
@@ -41,11 +42,16 @@ export async function runJob(options: RunJobOptions): Promise<SummaryEvent> {
   const reports = new JobReports({ job, voice, onEvent, onWarning });
   const room = new ExamRoom(() => startSampler({ logger: reports.logger, ...samplerSettings(job) }));
   try {
-    const promotion = await startPromotion({ job, voice, reports, room, onEvent, onWarning });
+    const alerts = await startAlerts(job, reports, onWarning);
     try {
-      return await runStreams(options, reports, voice, promotion);
+      const promotion = await startPromotion({ job, voice, reports, room, onEvent, onWarning });
+      try {
+        return await runStreams(options, reports, voice, promotion);
+      } finally {
+        await promotion?.close();
+      }
     } finally {
-      await promotion?.close();
+      await alerts?.close();
     }
   } finally {
     reports.close();

@@ -48,7 +48,7 @@ const makers: Readonly<Record<Anomaly, (line: string, random: Random) => string>
   blob: (line, random) => `${line} ${Array.from({ length: 40 }, () => pick(random, BASE64)).join('')}`,
 };
 
-const BASE64 = [...'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/'];
+const BASE64 = Array.from('ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/');
 
 export const anomalies: readonly Anomaly[] = ['foreign', 'fault', 'host', 'corrupted', 'shuffled', 'blob'];
 
