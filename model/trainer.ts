@@ -2,7 +2,6 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { checkStepInput } from './check-input.ts';
 import { compiledRunner } from './compiled-runner.ts';
-import { parameterShapes } from './config.ts';
 import type { ModelConfig } from './config.ts';
 import { eagerRunner } from './eager-runner.ts';
 import { ModelError } from './errors.ts';
@@ -15,6 +14,7 @@ import { readOptimizer, streamOptimizer } from './weights/optimizer-file.ts';
 import { rateFraction } from './schedule.ts';
 import { parseTrainerSettings } from './settings.ts';
 import type { EngineSettings, TrainerSettings } from './settings.ts';
+import { momentShapesOf } from './step-runner.ts';
 import type { ModelState, StepRunner, StepRunnerFactory, Values } from './step-runner.ts';
 import type { StepInput, StepResult } from './types.ts';
 import { readWeights, requireSameModel, streamWeights } from './weights/weights-file.ts';
@@ -145,7 +145,7 @@ class Trainer implements ModelTrainer {
     try {
       await streamWeights(path(weightsFile), model, (name) => capture.take('weights', name));
       const take = capture.take.bind(capture);
-      await streamOptimizer(path(optimizerFile), parameterShapes(model), take);
+      await streamOptimizer(path(optimizerFile), momentShapesOf(this.#settings), take);
       if (capture.has('ema')) await streamWeights(path(emaFile), model, (name) => capture.take('ema', name));
     } finally {
       capture.dispose();
@@ -176,7 +176,7 @@ class Trainer implements ModelTrainer {
     const { config, weights } = readWeights(path);
     const isOther = grows || vocabulary !== undefined;
     if (!isOther) requireSameModel(path, config, model);
-    const moments = readOptimizer(fileOf(files, optimizerFile), parameterShapes(config));
+    const moments = readOptimizer(fileOf(files, optimizerFile), momentShapesOf({ ...this.#settings, model: config }));
     const kept = ema === undefined ? undefined : files[emaFile];
     const read = { weights, ...moments, ema: kept === undefined ? weights : readSameModel(kept, config) };
     const spelled = vocabulary ? respellModel(read, config, vocabulary) : { state: read, config };

@@ -15,6 +15,7 @@ import { schemaRegistrySchema } from './schema-registry.ts';
 import type { SchemaRegistrySpec } from './schema-registry.ts';
 import { topicSchema } from './topics.ts';
 import type { TopicSpec } from './topics.ts';
+import { presetNames } from '../../model/presets.ts';
 import type { PresetName } from '../../model/presets.ts';
 import { emaSchema, engineSchema } from '../../model/settings.ts';
 import type { EngineSettings } from '../../model/settings.ts';
@@ -123,7 +124,7 @@ export const graphHeadSchema: z.ZodType<GraphHead> = z.strictObject({
   name: z.string().regex(/^[\w.-]+$/, 'may hold letters, digits, dots, dashes and underscores'),
   model: z
     .strictObject({
-      preset: z.enum(['nano', 'small', 'base']).default('small'),
+      preset: z.enum(presetNames).default('small'),
       layers: z.int().positive().optional(),
       hiddenSize: z.int().positive().optional(),
       heads: z.int().positive().optional(),
