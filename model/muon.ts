@@ -41,12 +41,15 @@ const ROUNDS = 5;
  */
 export function orthogonalize(matrix: Tensor): Tensor {
   const [rows = 1, columns = 1] = matrix.shape;
+  const isTall = rows > columns;
+  // On the side that is shorter; what is added to x is put into the factor, so that the rest is products.
+  const same = tf.eye(Math.min(rows, columns)).mul(A);
   let x = matrix.div(matrix.square().sum().sqrt().add(1e-7));
   for (let round = 0; round < ROUNDS; round++) {
-    // On the side that is shorter.
-    const square = rows > columns ? tf.matMul(x, x, true, false) : tf.matMul(x, x, false, true);
-    const factor = square.mul(B).add(tf.matMul(square, square).mul(C));
-    x = x.mul(A).add(rows > columns ? tf.matMul(x, factor) : tf.matMul(factor, x));
+    const square = tf.matMul(x, x, isTall, !isTall);
+    // TensorFlow would take a sum of three apart again.
+    const factor = tf.matMul(square, square).mul(C).sub(square.mul(-B).sub(same));
+    x = isTall ? tf.matMul(x, factor) : tf.matMul(factor, x);
   }
   return x;
 }
