@@ -1,5 +1,6 @@
 import type { Tensor } from '@tensorflow/tfjs-node';
 import { tf } from './tf.ts';
+import { bfloatOf } from './weights/narrow.ts';
 
 /**
  * A float32 matrix rounded to bfloat16, two numbers to an int32, which is how a compiled function takes an input that is
@@ -9,12 +10,7 @@ export function packBfloat16(values: Float32Array, shape: readonly number[]): Te
   const bits = new Uint32Array(values.buffer, values.byteOffset, values.length);
   const packed = new Int32Array(values.length / 2);
   for (let i = 0; i < packed.length; i++) {
-    packed[i] = rounded(bits[2 * i] ?? 0) | (rounded(bits[2 * i + 1] ?? 0) << 16);
+    packed[i] = bfloatOf(bits[2 * i] ?? 0) | (bfloatOf(bits[2 * i + 1] ?? 0) << 16);
   }
   return tf.tensor(packed, [...shape.slice(0, -1), (shape.at(-1) ?? 0) / 2], 'int32');
-}
-
-/** The upper half of a finite float32's bits, rounded. */
-function rounded(bits: number): number {
-  return (bits + 0x7fff + ((bits >>> 16) & 1)) >>> 16;
 }

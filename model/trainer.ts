@@ -11,6 +11,7 @@ import { emaDecayAt } from './ema.ts';
 import { respellModel } from './respell-model.ts';
 import type { OldTokens } from './tokenizer/respelling.ts';
 import { readOptimizer, streamOptimizer } from './weights/optimizer-file.ts';
+import type { OptimizerValues } from './weights/optimizer-file.ts';
 import { rateFraction } from './schedule.ts';
 import { parseTrainerSettings } from './settings.ts';
 import type { EngineSettings, TrainerSettings } from './settings.ts';
@@ -165,24 +166,36 @@ class Trainer implements ModelTrainer {
 
   #fresh(): ModelState {
     const weights = initialWeights(this.#settings.model, this.#settings.seed);
-    const zeros = new Map([...weights].map(([name, values]) => [name, new Float32Array(values.length)]));
-    return { weights, mean: zeros, meanSquare: zeros, ema: weights };
+    return { weights, ...nothingLearnt(weights), ema: weights };
   }
 
   /** A running mean that is kept from now on begins with the weights. */
-  #read({ files, vocabulary }: StoredSnapshot): ModelState {
+  #read(snapshot: StoredSnapshot): ModelState {
+    const { files, vocabulary } = snapshot;
     const { model, ema, seed, grows = false } = this.#settings;
     const path = fileOf(files, weightsFile);
     const { config, weights } = readWeights(path);
     const isOther = grows || vocabulary !== undefined;
     if (!isOther) requireSameModel(path, config, model);
-    const moments = readOptimizer(fileOf(files, optimizerFile), momentShapesOf({ ...this.#settings, model: config }));
+    const moments = isUntouched(snapshot)
+      ? nothingLearnt(weights)
+      : readOptimizer(fileOf(files, optimizerFile), momentShapesOf({ ...this.#settings, model: config }));
     const kept = ema === undefined ? undefined : files[emaFile];
     const read = { weights, ...moments, ema: kept === undefined ? weights : readSameModel(kept, config) };
     const spelled = vocabulary ? respellModel(read, config, vocabulary) : { state: read, config };
     if (growthBetween(spelled.config, model).changes.length === 0) return spelled.state;
     return growModel(spelled.state, spelled.config, model, seed);
   }
+}
+
+/** Weights that come from elsewhere, and no update has changed yet, have no optimizer. */
+function isUntouched({ state, files }: StoredSnapshot): boolean {
+  return parseState(state).updates === 0 && files[optimizerFile] === undefined;
+}
+
+function nothingLearnt(weights: Values): OptimizerValues {
+  const zeros = new Map([...weights].map(([name, values]) => [name, new Float32Array(values.length)]));
+  return { mean: zeros, meanSquare: zeros };
 }
 
 function readSameModel(path: string, model: ModelConfig): Values {

@@ -47,11 +47,12 @@ function toDocument(record: LogRecord, format: TopicFormat, maxBytes: number): D
 }
 
 function documentOf(record: LogRecord, content: Content, format: TopicFormat, value: Uint8Array): Document {
-  const { topic, partition, offset, timestampMs } = record;
+  const { topic, partition, offset, key, timestampMs } = record;
   const text = textIn(content, format, value);
   if (text === '') throw new MillraceError('record-empty', 'The text of the record is empty.');
   const byteCount = textFieldOf(format) === null ? value.byteLength : Buffer.byteLength(text);
-  return { text, byteCount, at: { topic, partition, offset }, timestampMs };
+  const named = key === null ? {} : { key: Buffer.from(key).toString() };
+  return { text, byteCount, at: { topic, partition, offset }, ...named, timestampMs };
 }
 
 function checkedValue({ value }: LogRecord, maxBytes: number): Uint8Array {

@@ -1,8 +1,8 @@
-import { TextDecoder } from 'node:util';
 import { defer } from 'rxjs';
 import type { OperatorFunction } from 'rxjs';
 import { each } from './each.ts';
 import type { Element } from './flow.ts';
+import { HeldText } from './held-text.ts';
 import type { Tokenizer } from './ports.ts';
 import type { TextDelta, TokenDelta } from './types.ts';
 import { z } from 'zod';
@@ -10,25 +10,27 @@ import { defineKind } from './kind.ts';
 import type { OperatorKind } from './kind.ts';
 
 /**
- * Emits each token delta as text. A character whose bytes come in several deltas is held back until it is whole; bytes
- * that never become one are replaced by U+FFFD at the answer's end.
+ * Emits each token delta as text. A character whose bytes come in several deltas is held back until it is whole, and what
+ * may become a stop string of its prompt until it is certain, see `HeldText`; nothing of a stop string is shown, nor of what
+ * is behind it.
  *
- * Order: kept; one text delta per token delta, empty where it only began a character. Backpressure: goes on under the
- * delta's bytes. Errors: none. State: begun characters; not in cuts, since answers begin anew after a restart.
+ * Order: kept; one text delta per token delta, empty where all of it is held back. Backpressure: goes on under the
+ * delta's bytes. Errors: none. State: what is held back; not in cuts, since answers begin anew after a restart.
  */
 export function detokenize(tokenizer: Tokenizer): OperatorFunction<Element<TokenDelta>, Element<TextDelta>> {
   return (flow) =>
     defer(() => {
-      const decoders = new Map<string, TextDecoder>();
+      const texts = new Map<string, HeldText>();
       return flow.pipe(
-        each(({ tokens, ...delta }): TextDelta => {
+        each(({ tokens, stop = [], ...delta }): TextDelta => {
           // By their prompts, since two of them may bear the same id.
           const prompt = `${delta.at.topic}/${delta.at.partition}/${delta.at.offset}`;
-          const decoder = delta.index === 0 ? undefined : decoders.get(prompt);
-          const current = decoder ?? new TextDecoder('utf-8', { ignoreBOM: true });
-          const text = current.decode(tokenizer.decode(tokens), { stream: delta.finish === null });
-          if (delta.finish === null) decoders.set(prompt, current);
-          else decoders.delete(prompt);
+          const begun = delta.index === 0 ? undefined : texts.get(prompt);
+          const current = begun ?? new HeldText(tokenizer, stop);
+          current.add(tokens);
+          const { text } = current.take(delta.finish !== null);
+          if (delta.finish === null) texts.set(prompt, current);
+          else texts.delete(prompt);
           return { event: 'generation', ...delta, text };
         }),
       );
@@ -37,7 +39,7 @@ export function detokenize(tokenizer: Tokenizer): OperatorFunction<Element<Token
 
 export const detokenizeKind: OperatorKind = defineKind({
   kind: 'detokenize',
-  summary: 'Turns token deltas into text, whole characters only.',
+  summary: 'Turns token deltas into text: whole characters only, and nothing of a stop string.',
   input: 'token-delta',
   output: 'text-delta',
   config: z.strictObject({}),

@@ -22,7 +22,7 @@ export function each<T, R>(
   options: EachOptions = {},
 ): OperatorFunction<Element<T>, Element<R>> {
   const outcome = (item: Item<T>, result: R | null): readonly Item<R>[] => {
-    if (result !== null) return [{ kind: 'item', value: result, bytes: item.bytes, source: item.source }];
+    if (result !== null) return [{ ...item, value: result }];
     item.source.window.give(item.bytes);
     return [];
   };

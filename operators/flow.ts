@@ -1,4 +1,5 @@
 import type { Observable } from 'rxjs';
+import type { Counts } from './counts.ts';
 import type { Position } from './ports.ts';
 import type { CutReason, Snapshot } from './types.ts';
 import type { Window } from './window.ts';
@@ -18,6 +19,8 @@ export interface Item<T> {
   /** What this item has taken from its source's window. */
   readonly bytes: number;
   readonly source: Source;
+  /** What operators have counted up to here. */
+  readonly counts?: Counts;
 }
 
 /** Once, before the first item: the states of the last cut by uid. Empty for a job that starts anew. */
@@ -42,6 +45,8 @@ export interface Barrier {
   readonly change?: Change;
   /** Settles when snapshots that were on their way are in the basket too; who stores the cut waits for that. */
   writing?: Promise<void>;
+  /** What operators have counted up to here: for who watches the job, as their states have it too. */
+  counts?: Counts;
 }
 
 /** Something that operators are told at a cut, where they need not be built anew for it. */
@@ -61,6 +66,8 @@ export interface Tick {
   /** Milliseconds since the epoch. */
   readonly atMs: number;
   readonly source: Source;
+  /** What operators have counted up to here, also where no item has come through. */
+  readonly counts?: Counts;
 }
 
 /** Name of an operator in a graph; its state belongs to it, wherever in the graph it stands. */

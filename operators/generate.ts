@@ -6,7 +6,7 @@ import type { Barrier, Element, Item, Restore, Uid } from './flow.ts';
 import { listen } from './listen.ts';
 import type { Listener } from './listen.ts';
 import { NumberedAnswer } from './numbered-answer.ts';
-import type { AnswerBook, Clock, FinishReason, Sampler } from './ports.ts';
+import type { AnswerBook, Clock, FinishReason, Sampler, Tokenizer } from './ports.ts';
 import { readState } from './stateful.ts';
 import type { Cancellation, OnNewWeights, TokenDelta, TokenizedPrompt } from './types.ts';
 import { SPELLED_ANEW, defineKind } from './kind.ts';
@@ -18,6 +18,8 @@ export interface GenerateOptions {
   readonly concurrency?: number;
   /** Tokens that end an answer. */
   readonly stopTokens: readonly number[];
+  /** Reads answers for the stop strings of their prompts; without, only stop tokens end them. */
+  readonly tokenizer?: Pick<Tokenizer, 'decode'>;
   /** What becomes of answers under way when new weights come, where their prompts do not say; `switch` when absent. */
   readonly onNewWeights?: OnNewWeights;
   /** Prompts that have an answer there are passed over. Without, each is answered at least once. */
@@ -38,6 +40,7 @@ const stateSchema = z.object({
       topK: z.number().int(),
       topP: z.number(),
       seed: z.number().int(),
+      stop: z.array(z.string()).default([]),
       deadlineAtMs: z.number().nullable().default(null),
       onNewWeights: z.enum(['switch', 'finish']).nullable().default(null),
     }),
@@ -46,7 +49,8 @@ const stateSchema = z.object({
 
 /**
  * Emits the answers to prompts as token deltas, as they come from the sampler. A prompt whose time is over, or that is taken
- * back, ends with what it has so far, and with a last delta that says so; also when it was still waiting.
+ * back, ends with what it has so far, and with a last delta that says so; also when it was still waiting. The delta that
+ * completes a stop string is the last one, and the sampler says no more.
  *
  * Order: within an answer; answers mingle. Backpressure: a prompt keeps its bytes until it is answered; they go on with
  * the last delta of its answer, the other deltas have none. Errors: the sampler's end the flow. Completion: after the last
@@ -124,7 +128,8 @@ class AnswerDesk implements Listener<TokenizedPrompt | Cancellation> {
       item.source.window.give(item.bytes);
       return;
     }
-    const asked = { item, answer: new NumberedAnswer(item.value, this.#clock), underWay: new Subscription() };
+    const answer = new NumberedAnswer(item.value, this.#clock, this.#options.tokenizer ?? null);
+    const asked = { item, answer, underWay: new Subscription() };
     this.#unfinished.add(asked);
     this.#waiting.push(asked);
     const { deadlineAtMs } = item.value;
@@ -142,11 +147,14 @@ class AnswerDesk implements Listener<TokenizedPrompt | Cancellation> {
 
   /** Ends an answer that has begun or waits, with what it has so far. */
   #end(asked: Asked, finish: FinishReason): void {
-    if (!this.#unfinished.has(asked)) return;
+    if (this.#unfinished.has(asked)) this.#endWith(asked, asked.answer.end(finish));
+  }
+
+  #endWith(asked: Asked, last: TokenDelta): void {
     asked.underWay.unsubscribe();
     this.#waiting = this.#waiting.filter((each) => each !== asked);
     this.#answering.delete(asked);
-    this.#emit(asked, asked.answer.end(finish));
+    this.#emit(asked, last);
     this.#advance();
   }
 
@@ -163,7 +171,7 @@ class AnswerDesk implements Listener<TokenizedPrompt | Cancellation> {
   }
 
   #answer(asked: Asked): void {
-    const { id: _id, at: _at, key: _key, deadlineAtMs: _deadline, tokens, ...settings } = asked.item.value;
+    const { id: _id, at: _at, key: _key, deadlineAtMs: _deadline, stop: _stop, tokens, ...settings } = asked.item.value;
     const { stopTokens } = this.#options;
     const onNewWeights = settings.onNewWeights ?? this.#options.onNewWeights ?? 'switch';
     const request = { ...settings, prompt: tokens, stopTokens, onNewWeights };
@@ -171,7 +179,13 @@ class AnswerDesk implements Listener<TokenizedPrompt | Cancellation> {
     this.#answering.add(asked);
     asked.underWay.add(
       defer(() => this.#sampler.sample(request)).subscribe({
-        next: (delta) => this.#emit(asked, asked.answer.part(delta)),
+        next: (delta) => {
+          // A sampler that speaks at once can't be told in time that it was stopped.
+          if (asked.underWay.closed) return;
+          const part = asked.answer.part(delta);
+          if (part.finish !== null && delta.finish === null) this.#endWith(asked, part);
+          else this.#emit(asked, part);
+        },
         error: (error: unknown) => this.#subscriber.error(error),
         complete: () => {
           asked.underWay.unsubscribe();
@@ -205,6 +219,7 @@ class AnswerDesk implements Listener<TokenizedPrompt | Cancellation> {
     const unfinished = [...this.#unfinished].map(({ item: { value } }) => ({
       ...value,
       at: { ...value.at },
+      stop: [...value.stop],
       tokens: Array.from(value.tokens),
     }));
     basket.set(this.#uid, { state: { unfinished } });
@@ -234,5 +249,12 @@ export const generateKind: OperatorKind = defineKind({
     return { state: { unfinished: anew } };
   },
   build: (uid, config, { sampler, tokenizer, answers, clock }) =>
-    generate(sampler, { uid, ...config, clock, stopTokens: [tokenizer.endOfText], ...(answers ? { answers } : {}) }),
+    generate(sampler, {
+      uid,
+      ...config,
+      clock,
+      tokenizer,
+      stopTokens: [tokenizer.endOfText],
+      ...(answers ? { answers } : {}),
+    }),
 });

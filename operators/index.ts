@@ -1,7 +1,10 @@
+export type { Alert } from './alert.ts';
 export { batch } from './batch.ts';
 export type { BatchOptions } from './batch.ts';
 export { checkpoint } from './checkpoint.ts';
 export type { CheckpointOptions } from './checkpoint.ts';
+export { Tally, totalsOf, withCounts } from './counts.ts';
+export type { Counts, OwnCounts } from './counts.ts';
 export { decode } from './decode.ts';
 export type { DecodeOptions } from './decode.ts';
 export { detokenize } from './detokenize.ts';
@@ -70,8 +73,12 @@ export { publishAnswers } from './publish-answers.ts';
 export type { PublishAnswersOptions } from './publish-answers.ts';
 export { publish, reportRecord } from './publish.ts';
 export type { PublishOptions } from './publish.ts';
+export { redact } from './redact.ts';
+export type { RedactOptions } from './redact.ts';
 export { stateful } from './stateful.ts';
 export type { StatefulSpec } from './stateful.ts';
+export { surprise } from './surprise.ts';
+export type { SurpriseOptions, SurpriseRecord } from './surprise.ts';
 export { tokenize } from './tokenize.ts';
 export type { TokenizeOptions } from './tokenize.ts';
 export { tokenizePrompt } from './tokenize-prompt.ts';
@@ -84,14 +91,17 @@ export type {
   Coordinates,
   CutReason,
   Document,
+  Exam,
   Freshness,
   Json,
   LogRecord,
   NewRecord,
   OnNewWeights,
+  Piece,
   Prompt,
   Report,
   Snapshot,
+  SourceFigures,
   Span,
   StepReport,
   TextDelta,

@@ -1,13 +1,22 @@
 import type { ReadCounts } from '../model/sampler.ts';
-import type { Clock, FinishReason, SampleDelta, WeightsVersion } from './ports.ts';
+import { HeldText } from './held-text.ts';
+import type { Clock, FinishReason, SampleDelta, Tokenizer, WeightsVersion } from './ports.ts';
 import type { AnswerUsage, Freshness, TokenDelta, TokenizedPrompt } from './types.ts';
 
 /** Of an answer that ended before any weights had spoken. */
 export const noWeights: WeightsVersion = { id: '', step: 0 };
 
-/** Makes the parts of one answer out of what the sampler says: numbers them, and tells on the last one what it took. */
+/** What an answer needs to know of its prompt. */
+type PromptOf = Pick<TokenizedPrompt, 'id' | 'at' | 'stop'>;
+
+/**
+ * Makes the parts of one answer out of what the sampler says: numbers them, ends it with the part that completes a stop
+ * string, and tells on the last one what it took.
+ */
 export class NumberedAnswer {
   readonly #prompt: Pick<TokenizedPrompt, 'id' | 'at'>;
+  readonly #stop: readonly string[];
+  readonly #text: HeldText | null;
   readonly #clock: Clock;
   #index = 0;
   #completionTokens = 0;
@@ -16,8 +25,11 @@ export class NumberedAnswer {
   /** When those weights spoke first. */
   #spokenAtMs = 0;
 
-  constructor({ id, at }: Pick<TokenizedPrompt, 'id' | 'at'>, clock: Clock) {
+  /** Without a tokenizer no stop string is found. */
+  constructor({ id, at, stop }: PromptOf, clock: Clock, tokenizer: Pick<Tokenizer, 'decode'> | null) {
     this.#prompt = { id, at };
+    this.#stop = stop;
+    this.#text = tokenizer && stop.length > 0 ? new HeldText(tokenizer, stop) : null;
     this.#clock = clock;
   }
 
@@ -26,8 +38,11 @@ export class NumberedAnswer {
     if (delta.weights.id !== this.#weights.id) this.#spokenAtMs = this.#clock.nowMs();
     this.#weights = delta.weights;
     this.#completionTokens += delta.tokens.length;
-    const part = { ...delta, ...this.#prompt, index: this.#index++ };
-    if (delta.finish === null) return part;
+    const index = this.#index++;
+    const finish = this.#isStoppedBy(delta) ? 'stop' : delta.finish;
+    const stop = index === 0 && this.#stop.length > 0 ? { stop: this.#stop } : {};
+    const part = { ...delta, ...this.#prompt, ...stop, index, finish };
+    if (finish === null) return part;
     const freshness = freshnessOf(this.#weights, this.#spokenAtMs);
     return { ...part, usage: this.#usage, ...(freshness ? { freshness } : {}) };
   }
@@ -35,6 +50,12 @@ export class NumberedAnswer {
   /** The last part of an answer that ends before the sampler has ended it. */
   end(finish: FinishReason): TokenDelta {
     return this.part({ tokens: new Int32Array(), weights: this.#weights, finish });
+  }
+
+  #isStoppedBy({ tokens, finish }: Pick<SampleDelta, 'tokens' | 'finish'>): boolean {
+    if (!this.#text) return false;
+    this.#text.add(tokens);
+    return this.#text.take(finish !== null).isStopped;
   }
 
   get #usage(): AnswerUsage {

@@ -1,8 +1,8 @@
 import { z } from 'zod';
 import type { Respelling } from '../model/tokenizer/respelling.ts';
 import { bytesOfRun, fullBatches, respellBatch, respellRun, sliceOf } from './respell-batch.ts';
-import { batchFromJson, batchToJson, waitingBatchSchema } from './train-state.ts';
-import type { Json, Span, TokenBatch, TokenizedDocument } from './types.ts';
+import { batchFromJson, batchToJson, pieceSchema, pieceToJson, waitingBatchSchema } from './train-state.ts';
+import type { Json, Piece, Span, TokenBatch, TokenizedDocument } from './types.ts';
 
 export interface PackerOptions {
   readonly rows: number;
@@ -19,6 +19,8 @@ const stateSchema = z.object({
   segments: z.array(z.number().int()),
   byteCount: z.number().int(),
   spans: z.array(z.object({ topic: z.string(), partition: z.number(), from: z.number(), to: z.number() })),
+  /** Of what was packed since it is noted. */
+  pieces: z.array(pieceSchema).default([]),
   timestampMs: z.number(),
   waitingSinceMs: z.number().nullable(),
   /** Full ones, of a batch that became longer in another vocabulary. */
@@ -34,6 +36,7 @@ interface Begun {
   readonly segments: Int32Array;
   byteCount: number;
   spans: Span[];
+  pieces: Piece[];
   timestampMs: number;
   /** Time of the first tick that found it begun. */
   waitingSinceMs: number | null;
@@ -63,10 +66,18 @@ export class Packer {
     const batches = this.#ready.splice(0);
     const { tokens, tokenBytes, lossMask } = document;
     const { endOfText } = this.#options;
+    let from = this.#begun.filled;
+    let bytesBefore = this.#begun.byteCount;
+    let begins = true;
     for (let i = 0; i <= tokens.length; i++) {
       this.#push(tokens[i] ?? endOfText, lossMask?.[i] ?? 1, tokenBytes[i] ?? 0);
-      this.#noteOrigin(document);
-      if (this.#begun.filled === this.#size) batches.push(this.#close());
+      const ends = i === tokens.length;
+      const isFull = this.#begun.filled === this.#size;
+      if (!ends && !isFull) continue;
+      const { filled: to, byteCount } = this.#begun;
+      this.#noteOrigin(document, { from, to, bytes: byteCount - bytesBefore, begins, ends });
+      if (isFull) batches.push(this.#close());
+      [from, bytesBefore, begins] = [0, 0, false];
     }
     return batches;
   }
@@ -80,7 +91,7 @@ export class Packer {
   }
 
   snapshot(): Json {
-    const { filled, ids, targets, lossMask, segments, spans, ...rest } = this.#begun;
+    const { filled, ids, targets, lossMask, segments, spans, pieces, ...rest } = this.#begun;
     const part = (values: Int32Array | Float32Array): number[] => Array.from(values.subarray(0, filled));
     return {
       ...rest,
@@ -89,8 +100,9 @@ export class Packer {
       lossMask: part(lossMask),
       segments: part(segments),
       spans: spans.map((span) => ({ ...span })),
+      ...(pieces.length > 0 ? { pieces: pieces.map(pieceToJson) } : {}),
       segment: this.#segment,
-      ...(this.#ready.length > 0 ? { ready: this.#ready.map(batchToJson) } : {}),
+      ...(this.#ready.length > 0 ? { ready: this.#ready.map((batch) => batchToJson(batch)) } : {}),
     };
   }
 
@@ -101,13 +113,15 @@ export class Packer {
     respelling: Respelling,
   ): Json {
     const { ready, ...begun } = stateSchema.parse(json);
+    const { spans, timestampMs } = begun;
     const run = respellRun(begun, respelling);
     const size = rows * context;
     const batches = [
       ...ready.flatMap((batch) => respellBatch(batch, respelling)),
-      ...fullBatches(run, { rows, context, spans: begun.spans, timestampMs: begun.timestampMs }, respelling),
+      ...fullBatches(run, { rows, context, spans, timestampMs }, respelling),
     ];
-    const rest = sliceOf(run, run.targets.length - (run.targets.length % size), run.targets.length);
+    const { length } = run.targets;
+    const rest = sliceOf(run, length - (length % size), length, respelling);
     const shown = isolate ? batches : batches.map(({ segments: _segments, ...batch }) => batch);
     return z.json().parse({ ...begun, ...rest, byteCount: bytesOfRun(rest, respelling), ready: shown });
   }
@@ -147,8 +161,13 @@ export class Packer {
     this.#previous = token;
   }
 
-  #noteOrigin({ at: { topic, partition, offset }, timestampMs }: TokenizedDocument): void {
+  /** Of each document once in each batch that it stands in. */
+  #noteOrigin(document: TokenizedDocument, place: Pick<Piece, 'from' | 'to' | 'bytes' | 'begins' | 'ends'>): void {
+    const { at, key, replayed, timestampMs } = document;
+    const { topic, partition, offset } = at;
     const begun = this.#begun;
+    const named = { ...(key === undefined ? {} : { key }), ...(replayed ? { replayed } : {}) };
+    begun.pieces.push({ at, ...named, timestampMs, ...place });
     begun.timestampMs = Math.max(begun.timestampMs, timestampMs);
     const last = begun.spans.at(-1);
     const follows = last?.topic === topic && last.partition === partition;
@@ -159,13 +178,13 @@ export class Packer {
 
   #close(): TokenBatch {
     const { rows, context, endOfText, isolate } = this.#options;
-    const { filled, ids, targets, lossMask, segments, byteCount, spans, timestampMs } = this.#begun;
+    const { filled, ids, targets, lossMask, segments, byteCount, spans, pieces, timestampMs } = this.#begun;
     ids.fill(endOfText, filled);
     targets.fill(endOfText, filled);
     segments.fill(this.#segment + 1, filled);
     this.#segment = 0;
     this.#begun = begin(this.#size);
-    const batch = { rows, context, ids, targets, lossMask, byteCount, spans, timestampMs };
+    const batch = { rows, context, ids, targets, lossMask, byteCount, spans, pieces, timestampMs };
     return isolate ? { ...batch, segments } : batch;
   }
 }
@@ -179,6 +198,7 @@ function begin(size: number): Begun {
     segments: new Int32Array(size),
     byteCount: 0,
     spans: [],
+    pieces: [],
     timestampMs: 0,
     waitingSinceMs: null,
   };

@@ -30,7 +30,13 @@ export interface PromptsOptions {
   readonly formats?: Formats;
 }
 
-type Settings = Pick<Prompt, 'maxTokens' | 'temperature' | 'topK' | 'topP' | 'seed'>;
+type Settings = Pick<Prompt, 'maxTokens' | 'temperature' | 'topK' | 'topP' | 'seed' | 'stop'>;
+
+/** Of one prompt; OpenAI takes 4, and tasks of benchmarks have more. */
+export const MOST_STOPS = 16;
+
+const stopString = z.string().min(1);
+const stopStrings = z.array(stopString).max(MOST_STOPS);
 
 const settingsSchema = z.strictObject({
   maxTokens: z.int().min(1).max(100_000).default(64).describe('Tokens that an answer has at most.'),
@@ -43,6 +49,7 @@ const settingsSchema = z.strictObject({
     .default(0.95)
     .describe('Only the likeliest tokens that together reach this probability.'),
   seed: z.int().min(0).default(0).describe('Same seed, same weights, same prompt: same answer.'),
+  stop: stopStrings.default([]).describe('Texts before which an answer ends.'),
 });
 
 /** A prompt record: fields such as `{"prompt": "The Congress", "maxTokens": 32}`, or the bare text. */
@@ -53,6 +60,7 @@ const promptSchema = z.strictObject({
   deadline: z.iso.datetime({ offset: true }).optional(),
   onNewWeights: z.enum(['switch', 'finish']).optional(),
   ...settingsSchema.shape,
+  stop: z.union([stopString.transform((one) => [one]), stopStrings]),
 });
 
 /**

@@ -1,5 +1,5 @@
 import type { Respelling } from '../model/tokenizer/respelling.ts';
-import type { Span } from './types.ts';
+import type { Piece, Span } from './types.ts';
 
 /** Tokens on their way into a step, and what is known of them. */
 interface TokenRun {
@@ -7,11 +7,13 @@ interface TokenRun {
   readonly targets: readonly number[];
   readonly lossMask: readonly number[];
   readonly segments?: readonly number[] | undefined;
+  readonly pieces?: readonly Piece[] | undefined;
 }
 
 /** A run with the numbers of its documents. */
 interface NumberedRun extends TokenRun {
   readonly segments: readonly number[];
+  readonly pieces: readonly Piece[];
 }
 
 /** What batches of one origin share. */
@@ -32,7 +34,10 @@ export function respellRun(run: TokenRun, { spelled, endOfText }: Respelling): N
   const targets: number[] = [];
   const lossMask: number[] = [];
   const segments: number[] = [];
+  /** By target, where its new spelling begins. */
+  const starts: number[] = [];
   for (const [at, target] of run.targets.entries()) {
+    starts.push(targets.length);
     for (const token of spelled[target] ?? []) {
       targets.push(token);
       lossMask.push(run.lossMask[at] ?? 0);
@@ -42,17 +47,36 @@ export function respellRun(run: TokenRun, { spelled, endOfText }: Respelling): N
   // The token before the first target may be of the batch before this one.
   const first = spelled[run.ids[0] ?? 0]?.at(-1) ?? endOfText;
   const ids = targets.map((_, at) => targets[at - 1] ?? first);
-  return { ids, targets, lossMask, segments };
+  const placeOf = (old: number): number => starts[old] ?? targets.length;
+  const pieces = run.pieces?.map((piece) => ({ ...piece, from: placeOf(piece.from), to: placeOf(piece.to) })) ?? [];
+  return { ids, targets, lossMask, segments, pieces };
 }
 
-/** A run from one place to another. */
-export function sliceOf({ ids, targets, lossMask, segments }: NumberedRun, from: number, to: number): NumberedRun {
+/** A run from one place to another; documents that stand on both sides are cut there. */
+export function sliceOf(run: NumberedRun, from: number, to: number, respelling: Respelling): NumberedRun {
   const part = (values: readonly number[]): readonly number[] => values.slice(from, to);
-  return { ids: part(ids), targets: part(targets), lossMask: part(lossMask), segments: part(segments) };
+  const [targets, lossMask] = [part(run.targets), part(run.lossMask)];
+  const pieces = run.pieces
+    .filter((piece) => piece.from < to && piece.to > from)
+    .map((piece) => {
+      const place = { from: Math.max(piece.from, from) - from, to: Math.min(piece.to, to) - from };
+      const within = (values: readonly number[]): readonly number[] => values.slice(place.from, place.to);
+      return {
+        ...piece,
+        ...place,
+        bytes: bytesOfRun({ targets: within(targets), lossMask: within(lossMask) }, respelling),
+        begins: piece.begins && piece.from >= from,
+        ends: piece.ends && piece.to <= to,
+      };
+    });
+  return { ids: part(run.ids), targets, lossMask, segments: part(run.segments), pieces };
 }
 
 /** Bytes that the counted targets of a run stand for. */
-export function bytesOfRun({ targets, lossMask }: TokenRun, { bytes }: Respelling): number {
+export function bytesOfRun(
+  { targets, lossMask }: Pick<TokenRun, 'targets' | 'lossMask'>,
+  { bytes }: Respelling,
+): number {
   return targets.reduce((sum, target, at) => sum + ((lossMask[at] ?? 0) > 0 ? (bytes[target] ?? 0) : 0), 0);
 }
 
@@ -60,7 +84,7 @@ export function bytesOfRun({ targets, lossMask }: TokenRun, { bytes }: Respellin
 export function fullBatches(run: NumberedRun, origin: BatchOrigin, respelling: Respelling): PlainBatch[] {
   const size = origin.rows * origin.context;
   return Array.from({ length: Math.floor(run.targets.length / size) }, (_, at) => {
-    const part = sliceOf(run, at * size, (at + 1) * size);
+    const part = sliceOf(run, at * size, (at + 1) * size, respelling);
     return { ...origin, ...part, byteCount: bytesOfRun(part, respelling) };
   });
 }
@@ -86,6 +110,7 @@ export function respellBatch(
     targets: fill(run.targets, endOfText),
     lossMask: fill(run.lossMask, 0),
     segments: fill(run.segments, (run.segments.at(-1) ?? 0) + 1),
+    pieces: run.pieces,
   };
   const batches = fullBatches(whole, { rows, context, spans, timestampMs }, respelling);
   return old.segments ? batches : batches.map(({ segments: _segments, ...batch }) => batch);

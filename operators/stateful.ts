@@ -1,7 +1,9 @@
 import { defer } from 'rxjs';
 import type { OperatorFunction } from 'rxjs';
 import { MillraceError } from './errors.ts';
-import type { Element, Item, Restore, Source, Uid } from './flow.ts';
+import { withCounts } from './counts.ts';
+import type { OwnCounts } from './counts.ts';
+import type { Element, Item, Restore, Tick, Uid } from './flow.ts';
 import { inOrder } from './in-order.ts';
 import type { Handler } from './in-order.ts';
 import type { Json } from './types.ts';
@@ -20,6 +22,8 @@ export interface StatefulSpec<T, R, S> {
   restore(json: Json): S;
   /** What an emitted value takes from the window. */
   bytes(value: R): number;
+  /** What it has counted, which goes on with all that it emits; must not change later. */
+  counts?(state: S): OwnCounts;
 }
 
 /**
@@ -27,6 +31,7 @@ export interface StatefulSpec<T, R, S> {
  *
  * Order: kept. Backpressure: a value's bytes go back when it has been absorbed, an emitted one takes its own. Errors: a
  * throw ends the flow; a state that can't be read ends it with `state-invalid`. Snapshot: `snapshot(state)` under `uid`.
+ * Counts: of an input go on with what is emitted for it, and its own with that.
  */
 export function stateful<T, R, S>(uid: Uid, spec: StatefulSpec<T, R, S>): OperatorFunction<Element<T>, Element<R>> {
   return (flow) => defer(() => flow.pipe(inOrder(handler(uid, spec))));
@@ -36,15 +41,18 @@ export function stateful<T, R, S>(uid: Uid, spec: StatefulSpec<T, R, S>): Operat
 function handler<T, R, S>(uid: Uid, spec: StatefulSpec<T, R, S>): Handler<T, R> {
   let state = spec.init();
 
-  const emit = (values: readonly R[], source: Source): readonly Item<R>[] =>
+  const counted = <E extends Item<T> | Tick>(element: E): E =>
+    spec.counts ? withCounts(element, uid, spec.counts(state)) : element;
+
+  const emit = (values: readonly R[], { source, counts }: Item<T> | Tick): readonly Item<R>[] =>
     values.map((value) => {
       const bytes = spec.bytes(value);
       source.window.take(bytes);
-      return { kind: 'item', value, bytes, source };
+      return { kind: 'item', value, bytes, source, ...(counts ? { counts } : {}) };
     });
 
   const finish = (item: Item<T>, values: readonly R[]): readonly Item<R>[] => {
-    const emitted = emit(values, item.source);
+    const emitted = emit(values, values.length > 0 ? counted(item) : item);
     item.source.window.give(item.bytes);
     return emitted;
   };
@@ -55,13 +63,17 @@ function handler<T, R, S>(uid: Uid, spec: StatefulSpec<T, R, S>): Handler<T, R> 
         const values = spec.next(state, element.value);
         return values instanceof Promise ? values.then((settled) => finish(element, settled)) : finish(element, values);
       }
-      case 'tick':
-        return [...emit(spec.tick?.(state, element.atMs) ?? [], element.source), element];
+      case 'tick': {
+        const values = spec.tick?.(state, element.atMs) ?? [];
+        const tick = counted(element);
+        return [...emit(values, tick), tick];
+      }
       case 'restore':
         state = restored(uid, element, spec);
         return [element];
       case 'barrier':
         element.basket.set(uid, { state: spec.snapshot(state) });
+        if (spec.counts) element.counts = { ...element.counts, [uid]: spec.counts(state) };
         return [element];
     }
   };

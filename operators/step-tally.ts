@@ -1,13 +1,18 @@
 import type { StepResult } from '../model/types.ts';
+import { SourceSums } from './source-sums.ts';
 import { seenToJson } from './train-state.ts';
 import type { TrainState } from './train-state.ts';
 import type { Json, StepReport, StepTotals, TokenBatch } from './types.ts';
 import { nothingSeen, seenAfter } from './watermark.ts';
 
+/** What of the state is counted here. */
+type Counted = 'step' | 'totals' | 'sources' | 'seen';
+
 /** Counts what steps have done over the life of a job, and reports each. */
 export class StepTally {
   #steps = 0;
   #totals: StepTotals = { tokens: 0, bytes: 0, bits: 0 };
+  #sources = new SourceSums();
   #seen = nothingSeen;
 
   /** Steps that the trainer has done. */
@@ -19,6 +24,8 @@ export class StepTally {
   count(batch: TokenBatch, result: StepResult): StepReport {
     const { step, loss, gradNorm, lr, tokens, skipped } = result;
     const bits = (loss * tokens) / Math.LN2;
+    const { targets, lossMask, pieces } = batch;
+    const exam = pieces && { targets, lossMask, losses: result.losses, pieces };
     this.#steps = step;
     this.#seen = seenAfter(this.#seen, batch);
     if (!skipped) this.#add({ tokens, bytes: batch.byteCount, bits });
@@ -35,16 +42,20 @@ export class StepTally {
       totals: this.#totals,
       spans: batch.spans,
       timestampMs: batch.timestampMs,
+      ...(exam && !skipped ? { sources: this.#sources.add(exam) } : {}),
+      ...(exam ? { exam } : {}),
     };
   }
 
-  snapshot(): { readonly step: number; readonly totals: Json; readonly seen: Json } {
-    return { step: this.#steps, totals: { ...this.#totals }, seen: seenToJson(this.#seen) };
+  snapshot(): { readonly [part in Counted]: Json } & { readonly step: number } {
+    const [totals, sources] = [{ ...this.#totals }, this.#sources.snapshot()];
+    return { step: this.#steps, totals, sources, seen: seenToJson(this.#seen) };
   }
 
-  restore({ step, totals, seen }: Pick<TrainState, 'step' | 'totals' | 'seen'>): void {
+  restore({ step, totals, sources, seen }: Pick<TrainState, Counted>): void {
     this.#steps = step;
     this.#totals = totals;
+    this.#sources = new SourceSums(sources);
     this.#seen = seen;
   }
 

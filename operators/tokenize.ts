@@ -29,11 +29,11 @@ export function tokenize(
   const bytesOf = byteLengths(tokenizer);
   const concurrency = threads === 'auto' ? Math.min(availableParallelism(), MOST_THREADS) : threads;
   return each(
-    async ({ text, at, timestampMs }) => {
+    async ({ text, at, key, timestampMs }) => {
       const tokens = await tokenizer.encode(text);
       const tokenBytes = new Uint16Array(tokens.length);
       tokens.forEach((token, index) => (tokenBytes[index] = bytesOf[token] ?? 0));
-      return { tokens, tokenBytes, at, timestampMs };
+      return { tokens, tokenBytes, at, ...(key === undefined ? {} : { key }), timestampMs };
     },
     { concurrency },
   );

@@ -126,7 +126,7 @@ export class TrainLoop implements Listener<TokenBatch> {
     const report = this.#tally.count(item.value, result);
     item.source.window.give(item.bytes);
     this.#advance();
-    return report;
+    return item.counts ? { ...report, counts: item.counts } : report;
   }
 
   async #rejectRecords({ spans, step }: StepReport): Promise<void> {
@@ -168,10 +168,11 @@ export class TrainLoop implements Listener<TokenBatch> {
       trainStateSchema.parse(snapshot.state),
     );
     this.#tally.restore(counted);
-    for (const value of waiting.map(batchFromJson)) {
+    for (const { counts, ...json } of waiting) {
+      const value = batchFromJson(json);
       const bytes = packedBytes(value);
       source.window.take(bytes);
-      this.#waiting.push({ kind: 'item', value, bytes, source });
+      this.#waiting.push({ kind: 'item', value, bytes, source, ...(counts ? { counts } : {}) });
     }
     return { trainer: { ...snapshot, state: trainer }, vocabulary };
   }
@@ -179,7 +180,10 @@ export class TrainLoop implements Listener<TokenBatch> {
   /** The trainer takes the snapshot before any step that is asked for later, so that those need not wait for it. */
   #snapshot(barrier: Barrier, overtaken: readonly Item<TokenBatch>[]): void {
     const { uid, trainer } = this.#options;
-    const state = { ...this.#tally.snapshot(), waiting: overtaken.map((item) => batchToJson(item.value)) };
+    const state = {
+      ...this.#tally.snapshot(),
+      waiting: overtaken.map(({ value, counts }) => batchToJson(value, counts)),
+    };
     const writing = trainer.snapshot().then(({ state: itsOwn, ...snapshot }) => {
       barrier.basket.set(uid, { ...snapshot, state: { ...state, trainer: itsOwn } });
     });

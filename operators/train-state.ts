@@ -1,5 +1,9 @@
 import { z } from 'zod';
-import type { Json, Snapshot, Span, StepTotals, TokenBatch } from './types.ts';
+import { countsSchema } from './counts.ts';
+import type { Counts } from './counts.ts';
+import { sourceStateSchema } from './source-sums.ts';
+import type { SourceState } from './source-sums.ts';
+import type { Json, Piece, Snapshot, Span, StepTotals, TokenBatch } from './types.ts';
 import { nothingSeen } from './watermark.ts';
 import type { Seen } from './watermark.ts';
 
@@ -15,8 +19,23 @@ interface WaitingBatch {
   segments?: number[] | undefined;
   byteCount: number;
   spans: Span[];
+  pieces?: Piece[] | undefined;
   timestampMs: number;
+  /** That came with it. */
+  counts?: Counts | undefined;
 }
+
+export const pieceSchema: z.ZodType<Piece> = z.object({
+  at: z.object({ topic: z.string(), partition: int, offset: int }),
+  key: z.string().optional(),
+  replayed: z.literal(true).optional(),
+  timestampMs: z.number(),
+  from: int,
+  to: int,
+  bytes: int,
+  begins: z.boolean(),
+  ends: z.boolean(),
+});
 
 /** Of batches there may be megabytes: to look at each number would hold up what waits for them. */
 const numbers = z.custom<number[]>((value) => Array.isArray(value));
@@ -30,7 +49,9 @@ export const waitingBatchSchema: z.ZodType<WaitingBatch> = z.object({
   segments: numbers.optional(),
   byteCount: int,
   spans: z.array(z.object({ topic: z.string(), partition: int, from: int, to: int })),
+  pieces: z.array(pieceSchema).optional(),
   timestampMs: z.number(),
+  counts: countsSchema.optional(),
 });
 
 /** What `trainStep` puts into the basket. */
@@ -38,6 +59,8 @@ export interface TrainState {
   /** Steps that the trainer has done. */
   step: number;
   totals: StepTotals;
+  /** By topic; nothing in cuts from before it was noted. */
+  sources: Record<string, SourceState>;
   /** What the weights have seen; nothing in cuts from before it was noted. */
   seen: Seen;
   /** Batches that the barrier overtook. */
@@ -51,6 +74,7 @@ export interface TrainState {
 export const trainStateSchema: z.ZodType<TrainState> = z.object({
   step: int,
   totals: z.object({ tokens: int, bytes: int, bits: z.number() }),
+  sources: z.record(z.string(), sourceStateSchema).default({}),
   seen: z.object({ watermark: z.record(z.string(), int), textAtMs: z.number() }).default(nothingSeen),
   waiting: z.array(waitingBatchSchema),
   trainer: z.json(),
@@ -67,21 +91,29 @@ export function seenToJson({ watermark, textAtMs }: Seen): Json {
   return { watermark: { ...watermark }, textAtMs };
 }
 
-export function batchToJson({ ids, targets, lossMask, segments, ...rest }: TokenBatch): Json {
+export function pieceToJson({ at, key, replayed, ...place }: Piece): { readonly [key: string]: Json } {
+  const named = { ...(key === undefined ? {} : { key }), ...(replayed ? { replayed } : {}) };
+  return { at: { ...at }, ...named, ...place };
+}
+
+export function batchToJson({ ids, targets, lossMask, segments, pieces, ...rest }: TokenBatch, counts?: Counts): Json {
   return {
     ...rest,
     spans: rest.spans.map((span) => ({ ...span })),
+    ...(pieces ? { pieces: pieces.map(pieceToJson) } : {}),
     ids: Array.from(ids),
     targets: Array.from(targets),
     lossMask: Array.from(lossMask),
     ...(segments ? { segments: Array.from(segments) } : {}),
+    ...(counts ? { counts } : {}),
   };
 }
 
-export function batchFromJson(json: WaitingBatch): TokenBatch {
-  const { ids, targets, lossMask, segments, ...rest } = json;
+export function batchFromJson(json: Omit<WaitingBatch, 'counts'>): TokenBatch {
+  const { ids, targets, lossMask, segments, pieces, ...rest } = json;
   return {
     ...rest,
+    ...(pieces ? { pieces } : {}),
     ids: Int32Array.from(ids),
     targets: Int32Array.from(targets),
     lossMask: Float32Array.from(lossMask),

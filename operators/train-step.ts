@@ -64,7 +64,9 @@ export const trainStepKind: OperatorKind = defineKind({
   forked: (_uid, snapshot, keepsOffsets) => (keepsOffsets ? snapshot : withoutOffsets(snapshot)),
   respelled: (snapshot, respelling) => {
     const { waiting, ...state } = trainStateSchema.parse(snapshot.state);
-    const anew = waiting.flatMap((batch) => respellBatch(batch, respelling));
+    const anew = waiting.flatMap(({ counts, ...batch }) =>
+      respellBatch(batch, respelling).map((each) => ({ ...each, ...(counts ? { counts } : {}) })),
+    );
     return { ...snapshot, state: z.json().parse({ ...state, waiting: anew, vocabulary: respelling.rows }) };
   },
   build: (uid, config, { trainer, deadLetters, maxSteps }) =>

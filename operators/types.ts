@@ -1,4 +1,5 @@
 import type { StepInput } from '../model/types.ts';
+import type { Counts } from './counts.ts';
 import type { FinishReason, WeightsVersion } from './ports.ts';
 
 /** A record as a log holds it. Offsets count from 0 per partition and never repeat. */
@@ -46,6 +47,8 @@ export interface Document {
   /** Bytes of the text in UTF-8. */
   readonly byteCount: number;
   readonly at: Coordinates;
+  /** Of its record, as text; absent where that has none. */
+  readonly key?: string;
   readonly timestampMs: number;
 }
 
@@ -56,7 +59,26 @@ export interface TokenizedDocument {
   /** Per token: 1 when it is to be learnt, 0 when it is only context. Absent: all are. */
   readonly lossMask?: Float32Array;
   readonly at: Coordinates;
+  readonly key?: string;
+  /** Set where it was learnt before: it is no exam then. */
+  readonly replayed?: true;
   readonly timestampMs: number;
+}
+
+/** Targets of one document that stand together in a batch; a long document has a piece in each of several batches. */
+export interface Piece {
+  readonly at: Coordinates;
+  readonly key?: string | undefined;
+  readonly replayed?: true | undefined;
+  readonly timestampMs: number;
+  /** Places `[from, to)` of its targets, counted over the rows of the batch. */
+  readonly from: number;
+  readonly to: number;
+  /** Bytes of text that those of them stand for that count. */
+  readonly bytes: number;
+  /** Whether the document begins with this piece, and whether it ends with it. */
+  readonly begins: boolean;
+  readonly ends: boolean;
 }
 
 /** Rows × context tokens for one training step, with the documents that they came from. */
@@ -65,6 +87,8 @@ export interface TokenBatch extends StepInput {
   readonly byteCount: number;
   /** Records whose tokens are targets in this batch, in order; a long document stands in several batches. */
   readonly spans: readonly Span[];
+  /** Which targets are whose, in order; absent in batches of checkpoints from before this was noted. */
+  readonly pieces?: readonly Piece[];
   /** Timestamp of the newest record in it. */
   readonly timestampMs: number;
 }
@@ -88,6 +112,30 @@ export interface StepReport {
   readonly skipped: boolean;
   readonly spans: readonly Span[];
   readonly timestampMs: number;
+  /** What operators before this one have counted in the job's life, up to the document that completed the batch. */
+  readonly counts?: Counts;
+  /** By topic, of those whose text was examined in this step; absent where that is not known, or the step was skipped. */
+  readonly sources?: Readonly<Record<string, SourceFigures>>;
+  /** What the step knew of each target, for operators behind it; reports are published without it. */
+  readonly exam?: Exam;
+}
+
+/** What was predicted of one topic's text before it was learnt; bits by bytes are bits per byte. */
+export interface SourceFigures extends StepTotals {
+  /** Over the last steps that had text of the topic, this one included. */
+  readonly window: { readonly bytes: number; readonly bits: number };
+  /** Over the job's whole life. */
+  readonly totals: StepTotals;
+}
+
+/** A step's batch as it was examined. */
+export interface Exam {
+  readonly targets: Int32Array;
+  /** 1 where the target counts, else 0. */
+  readonly lossMask: Float32Array;
+  /** Of each target, in nats, before the update; 0 where it does not count. */
+  readonly losses: Float32Array;
+  readonly pieces: readonly Piece[];
 }
 
 export interface StepTotals {
@@ -127,6 +175,8 @@ export interface Prompt {
   readonly topK: number;
   readonly topP: number;
   readonly seed: number;
+  /** Texts before which the answer ends. */
+  readonly stop: readonly string[];
   /** In milliseconds since the epoch: the answer ends then, as far as it has come. */
   readonly deadlineAtMs: number | null;
   /** What becomes of the answer when new weights come; null for what the graph says. */
@@ -155,6 +205,8 @@ export interface TokenDelta {
   /** 0 for the first delta of an answer, then rising by one. */
   readonly index: number;
   readonly tokens: Int32Array;
+  /** On the first delta, the stop strings of its prompt, if it has any: none of them is to be shown. */
+  readonly stop?: readonly string[];
   /** Their id is empty where an answer ended before any had spoken. */
   readonly weights: WeightsVersion;
   /** Set on the last delta of an answer. */
@@ -183,7 +235,7 @@ export interface Freshness {
 }
 
 /** A part of an answer, as text; whole characters only. */
-export interface TextDelta extends Omit<TokenDelta, 'tokens'> {
+export interface TextDelta extends Omit<TokenDelta, 'tokens' | 'stop'> {
   readonly event: 'generation';
   readonly text: string;
 }

@@ -4,8 +4,11 @@ import { checkpointsCommand } from './commands/checkpoints.ts';
 import { deadLettersCommand } from './commands/deadletters.ts';
 import { deployCommand, rollbackCommand } from './commands/deploy.ts';
 import { describeCommand } from './commands/describe.ts';
+import { evalCommand } from './commands/eval.ts';
+import { exportCommand } from './commands/export.ts';
 import { generateCommand } from './commands/generate.ts';
 import { graphsCommand } from './commands/graphs.ts';
+import { importCommand } from './commands/import.ts';
 import { lintCommand } from './commands/lint.ts';
 import { modelsCommand } from './commands/models.ts';
 import { planCommand } from './commands/plan.ts';
@@ -38,6 +41,7 @@ export async function main(argv: readonly string[]): Promise<number> {
     produceCommand(),
     tailCommand(),
     generateCommand(),
+    evalCommand(),
     lintCommand(),
     describeCommand(),
     planCommand(),
@@ -50,6 +54,8 @@ export async function main(argv: readonly string[]): Promise<number> {
     promoteCommand(),
     demoteCommand(),
     deadLettersCommand(),
+    importCommand(),
+    exportCommand(),
   ]) {
     program.addCommand(command.exitOverride().showHelpAfterError('(add --help for what can be said here)'));
   }

@@ -18,6 +18,9 @@ const OWN: ReadonlyMap<string, string> = new Map([
   ['millrace.Promotion', 'promotion.avsc'],
   ['millrace.Control', 'control.avsc'],
   ['millrace.Deployment', 'deployment.avsc'],
+  ['millrace.Surprise', 'surprise.avsc'],
+  ['millrace.Alert', 'alert.avsc'],
+  ['millrace.Evaluation', 'evaluation.avsc'],
 ]);
 
 export const ownSchemaNames: readonly string[] = [...OWN.keys()];

@@ -1,7 +1,7 @@
-import { TextDecoder } from 'node:util';
 import { Observable } from 'rxjs';
 import type { OperatorFunction, Subscriber } from 'rxjs';
 import type { ChosenProbability } from '../../model/log-probabilities.ts';
+import { HeldText } from '../../operators/held-text.ts';
 import type { FinishReason, SampleDelta, Tokenizer } from '../../operators/ports.ts';
 
 /** A token as it stands in an answer; or the one that ended it, which has no text. */
@@ -22,13 +22,13 @@ export interface TextPiece {
 }
 
 /**
- * Turns token deltas into text: whole characters only, and nothing of a stop string. What may become one is held back
- * until it is certain; where one is complete, the answer ends before it and the sampler is told to stop.
+ * Turns token deltas into text, as `HeldText` gives it out. Where a stop string is complete, the answer ends before it and
+ * the sampler is told to stop.
  */
 export function answerText(tokenizer: Tokenizer, stop: readonly string[]): OperatorFunction<SampleDelta, TextPiece> {
   return (deltas) =>
     new Observable((subscriber) => {
-      const text = new HeldText(tokenizer, stop, subscriber);
+      const text = new AnswerText(new HeldText(tokenizer, stop), subscriber);
       return deltas.subscribe({
         next: (delta) => text.take(delta),
         error: (error: unknown) => subscriber.error(error),
@@ -37,63 +37,47 @@ export function answerText(tokenizer: Tokenizer, stop: readonly string[]): Opera
     });
 }
 
-class HeldText {
-  readonly #tokenizer: Tokenizer;
-  readonly #stop: readonly string[];
+class AnswerText {
+  readonly #text: HeldText;
   readonly #subscriber: Subscriber<TextPiece>;
-  readonly #decoder = new TextDecoder('utf-8', { ignoreBOM: true });
-  #held = '';
   #heldTokens: SpokenToken[] = [];
   /** Characters that have been given out. */
   #given = 0;
   #made = 0;
 
-  constructor(tokenizer: Tokenizer, stop: readonly string[], subscriber: Subscriber<TextPiece>) {
-    this.#tokenizer = tokenizer;
-    this.#stop = stop;
+  constructor(text: HeldText, subscriber: Subscriber<TextPiece>) {
+    this.#text = text;
     this.#subscriber = subscriber;
   }
 
   take({ tokens, logProbabilities, finish }: SampleDelta): void {
     for (const [at, id] of tokens.entries()) {
-      this.#heldTokens.push({ id, offset: this.#given + this.#held.length, chosen: logProbabilities?.[at] ?? null });
-      this.#held += this.#decoder.decode(this.#tokenizer.decode(Int32Array.of(id)), { stream: true });
+      this.#heldTokens.push({ id, offset: this.#offset, chosen: logProbabilities?.[at] ?? null });
+      this.#text.add(Int32Array.of(id));
     }
     const ended = finish === 'stop' ? logProbabilities?.[tokens.length] : undefined;
-    if (ended) this.#heldTokens.push({ id: ended.token, offset: this.#given + this.#held.length, chosen: ended });
+    if (ended) this.#heldTokens.push({ id: ended.token, offset: this.#offset, chosen: ended });
     this.#made += tokens.length;
-    if (finish !== null) this.#held += this.#decoder.decode();
-    const end = endBefore(this.#held, this.#stop);
-    if (end !== null) {
-      this.#give(end, 'stop');
-      this.#subscriber.complete();
-    } else this.#give(this.#held.length - (finish === null ? undecided(this.#held, this.#stop) : 0), finish);
+    const { text, isStopped } = this.#text.take(finish !== null);
+    this.#given += text.length;
+    this.#subscriber.next({
+      text,
+      tokens: this.#shownTokens(),
+      made: this.#made,
+      finish: isStopped ? 'stop' : finish,
+    });
+    if (isStopped) this.#subscriber.complete();
   }
 
-  #give(length: number, finish: TextPiece['finish']): void {
-    const text = this.#held.slice(0, length);
-    const isShown = ({ offset }: SpokenToken): boolean => offset < this.#given + length || this.#held.length === length;
-    const tokens = this.#heldTokens.filter(isShown);
+  /** Of the token that comes next. */
+  get #offset(): number {
+    return this.#given + this.#text.heldLength;
+  }
+
+  #shownTokens(): readonly SpokenToken[] {
+    const isShown = ({ offset }: SpokenToken): boolean => offset < this.#given || this.#text.heldLength === 0;
+    const shown = this.#heldTokens.filter(isShown);
     this.#heldTokens = this.#heldTokens.filter((token) => !isShown(token));
-    this.#held = this.#held.slice(length);
-    this.#given += length;
-    this.#subscriber.next({ text, tokens, made: this.#made, finish });
+    return shown;
   }
-}
-
-/** Where the first stop string begins, or null. */
-function endBefore(text: string, stop: readonly string[]): number | null {
-  const found = stop.map((each) => text.indexOf(each)).filter((at) => at >= 0);
-  return found.length > 0 ? Math.min(...found) : null;
-}
-
-/** How many characters at the end may be the beginning of a stop string. */
-function undecided(text: string, stop: readonly string[]): number {
-  const begun = stop.map((each) => {
-    for (let length = Math.min(each.length - 1, text.length); length > 0; length--) {
-      if (text.endsWith(each.slice(0, length))) return length;
-    }
-    return 0;
-  });
-  return Math.max(0, ...begun);
 }

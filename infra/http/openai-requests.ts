@@ -1,5 +1,6 @@
 import { randomInt } from 'node:crypto';
 import { z } from 'zod';
+import { MOST_STOPS } from '../../operators/prompts.ts';
 import type { OnNewWeights } from '../../operators/types.ts';
 import { ApiError } from './api-error.ts';
 
@@ -8,9 +9,6 @@ import { ApiError } from './api-error.ts';
  * have, and names of ours for what only a model that is learning needs. Fields that say nothing about the answer, such as `user`, are passed over; those that would change it and
  * can't be followed are refused.
  */
-
-/** Of stop strings; OpenAI takes 4, and tasks of benchmarks have more. */
-const MOST_STOPS = 16;
 
 const stop = z
   .union([

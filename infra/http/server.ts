@@ -11,6 +11,7 @@ import { exchangeOver, hangUpOnStalled, Places } from './exchange.ts';
 import { checkReach } from './reach.ts';
 import { addGraphs, requireLocalName } from './graphs-api.ts';
 import type { GraphsApi } from './graphs-api.ts';
+import { withTimeout } from './request-timeout.ts';
 import { requireToken } from './require-token.ts';
 import { chatTemplate, plainTemplate } from './chat-template.ts';
 import { parseChat, parseCompletion } from './openai-requests.ts';
@@ -135,7 +136,7 @@ function addAnswers(api: FastifyInstance, options: HttpOptions, limits: HttpLimi
   };
   const toText = chatTemplate(options.chatTemplate ?? plainTemplate);
   api.post('/v1/completions', async (request, reply) => {
-    const asked = parseCompletion(request.body);
+    const asked = withTimeout(parseCompletion(request.body), request.headers);
     answering.requireModel(asked.model);
     const prompts = await Promise.all(asked.prompts.map((prompt) => answering.toPrompt(prompt)));
     const answers = answering.answers(asked, prompts, asked.isEcho);
@@ -143,7 +144,7 @@ function addAnswers(api: FastifyInstance, options: HttpOptions, limits: HttpLimi
     return answer(request, reply, { asked, prompts, answers, form });
   });
   api.post('/v1/chat/completions', async (request, reply) => {
-    const asked = parseChat(request.body);
+    const asked = withTimeout(parseChat(request.body), request.headers);
     answering.requireModel(asked.model);
     const prompts = [await answering.toPrompt(toText(asked.messages))];
     const answers = answering.answers(asked, prompts, false);

@@ -2,13 +2,14 @@ import { open } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { encodeHeader, layOut } from './safetensors-header.ts';
 import type { Place } from './safetensors-header.ts';
+import type { GivenType } from './narrow.ts';
 
 /** A tensor whose values are only asked for when it is written. */
 export interface LaterTensor {
-  readonly dtype: 'F32';
+  readonly dtype: GivenType;
   readonly shape: readonly number[];
-  /** Called once. */
-  readonly take: () => Float32Array;
+  /** Called once. Halves come as their bits. */
+  readonly take: () => Float32Array | Uint16Array;
 }
 
 /** What is read out at once: little enough to be done between two steps of training. */
@@ -67,6 +68,6 @@ async function writeAll(file: FileHandle, buffers: readonly Uint8Array[]): Promi
   }
 }
 
-function bytesOf({ buffer, byteOffset, byteLength }: Float32Array): Uint8Array {
+function bytesOf({ buffer, byteOffset, byteLength }: Float32Array | Uint16Array): Uint8Array {
   return new Uint8Array(buffer, byteOffset, byteLength);
 }

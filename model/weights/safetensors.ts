@@ -1,7 +1,7 @@
 import { closeSync, fstatSync, fsyncSync, openSync, readSync, writeSync } from 'node:fs';
 import { ModelError } from '../errors.ts';
 import { decodeHeader, encodeHeader, layOut, maxHeaderBytes } from './safetensors-header.ts';
-import type { Place } from './safetensors-header.ts';
+import type { Header, Place } from './safetensors-header.ts';
 
 /**
  * Tensors as typed arrays, with the format's names of element types. Half-precision tensors exist in files only:
@@ -48,25 +48,63 @@ export function writeSafetensors(
   }
 }
 
+/** A file whose tensors are read when they are asked for. */
+export interface OpenSafetensors {
+  readonly metadata: Readonly<Record<string, string>>;
+  readonly places: ReadonlyMap<string, Place>;
+  /** One tensor, in an array of its own. Throws `weights-mismatch` where there is none of that name. */
+  read(name: string): TensorData;
+  close(): void;
+}
+
 /**
  * Reads all tensors of a file, each into an array of its own. Throws `weights-corrupt` for whatever is not a complete
  * and consistent safetensors file of known element types, and for a file that cannot be read.
  */
 export function readSafetensors(path: string): SafetensorsFile {
+  const file = openSafetensors(path);
   try {
-    const file = openSync(path, 'r');
-    try {
-      return readOpen(file);
-    } finally {
-      closeSync(file);
-    }
+    const tensors = new Map([...file.places.keys()].map((name) => [name, file.read(name)]));
+    return { tensors, metadata: file.metadata };
+  } finally {
+    file.close();
+  }
+}
+
+/** Opens a file to read its tensors one by one. Throws `weights-corrupt` as `readSafetensors` does, here or when reading. */
+export function openSafetensors(path: string): OpenSafetensors {
+  const file = unlessCorrupt(path, () => openSync(path, 'r'));
+  try {
+    const { header, dataStart } = unlessCorrupt(path, () => readHeader(file));
+    const places = new Map(header.places.map((place) => [place.name, place]));
+    return {
+      metadata: header.metadata,
+      places,
+      read(name) {
+        const place = places.get(name);
+        if (!place) throw new ModelError('weights-mismatch', `There is no tensor "${name}" in ${path}.`);
+        return unlessCorrupt(path, () =>
+          decodeTensor(place, read(file, dataStart + place.begin, place.end - place.begin)),
+        );
+      },
+      close: () => closeSync(file),
+    };
+  } catch (error) {
+    closeSync(file);
+    throw error;
+  }
+}
+
+function unlessCorrupt<T>(path: string, use: () => T): T {
+  try {
+    return use();
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : String(cause);
     throw new ModelError('weights-corrupt', `Cannot read the weights in ${path}: ${why}. Use another copy.`, { cause });
   }
 }
 
-function readOpen(file: number): SafetensorsFile {
+function readHeader(file: number): { readonly header: Header; readonly dataStart: number } {
   const fileBytes = fstatSync(file).size;
   if (fileBytes < 8) throw new Error(`the file has only ${fileBytes} bytes`);
   const headerBytes = new DataView(read(file, 0, 8)).getBigUint64(0, true);
@@ -75,11 +113,7 @@ function readOpen(file: number): SafetensorsFile {
   }
   const dataStart = 8 + Number(headerBytes);
   const header = decodeHeader(new Uint8Array(read(file, 8, Number(headerBytes))), fileBytes - dataStart);
-  const tensors = new Map<string, TensorData>();
-  for (const place of header.places) {
-    tensors.set(place.name, decodeTensor(place, read(file, dataStart + place.begin, place.end - place.begin)));
-  }
-  return { tensors, metadata: header.metadata };
+  return { header, dataStart };
 }
 
 function decodeTensor({ dtype, shape }: Place, bytes: ArrayBuffer): TensorData {

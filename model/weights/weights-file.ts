@@ -1,7 +1,7 @@
 import { parameterShapes, parseModelConfig } from '../config.ts';
 import type { ModelConfig } from '../config.ts';
 import { ModelError } from '../errors.ts';
-import { readSafetensors, writeSafetensors } from './safetensors.ts';
+import { openSafetensors, readSafetensors, writeSafetensors } from './safetensors.ts';
 import type { TensorData } from './safetensors.ts';
 import { streamSafetensors } from './safetensors-stream.ts';
 import type { LaterTensor } from './safetensors-stream.ts';
@@ -50,6 +50,35 @@ export function readWeights(path: string): WeightsFileContent {
     throw new ModelError('weights-corrupt', `Tensor "${name}" in ${path} is not finite. Use an older checkpoint.`);
   }
   return { config, weights };
+}
+
+/** A weights file whose tensors are read one by one, so that they need not all be in memory. */
+export interface OpenWeights {
+  readonly config: ModelConfig;
+  /** Values of one of the config's tensors. */
+  take(name: string): Float32Array;
+  close(): void;
+}
+
+/** Throws as `readWeights` does, here or when a tensor is taken; but a file's numbers are taken as they are. */
+export function openWeights(path: string): OpenWeights {
+  const file = openSafetensors(path);
+  try {
+    const config = readConfig(path, file.metadata[configKey]);
+    const shapes = parameterShapes(config);
+    return {
+      config,
+      take(name) {
+        const shape = shapes.get(name) ?? [];
+        const values = takeValues(path, new Map([[name, file.read(name)]]), new Map([[name, shape]])).get(name);
+        return values ?? new Float32Array();
+      },
+      close: () => file.close(),
+    };
+  } catch (error) {
+    file.close();
+    throw error;
+  }
 }
 
 /** What the shapes of tensors do not tell. */

@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { addAbortSignal } from 'node:stream';
-import { Command, Option } from 'commander';
+import { Command, InvalidArgumentError, Option } from 'commander';
 import { MillraceError } from '../../operators/errors.ts';
 import type { TopicLog } from '../../operators/ports.ts';
 import type { Formats } from '../../operators/formats.ts';
-import { MOST_PROMPT_BYTES, promptContent } from '../../operators/prompts.ts';
+import { MOST_PROMPT_BYTES, MOST_STOPS, promptContent } from '../../operators/prompts.ts';
 import type { PromptFields } from '../../operators/prompts.ts';
 import type { LogRecord } from '../../operators/types.ts';
 import { toBytes } from '../../operators/units.ts';
@@ -58,6 +58,9 @@ export function generateCommand(): Command {
     .option('--top-k <k>', 'only the k likeliest tokens; 0 for all', integer(0))
     .option('--top-p <p>', 'only the likeliest tokens that together reach this probability', decimal(1e-6, 1))
     .option('--seed <n>', 'same seed, same weights, same prompt: same answer', integer(0))
+    .addOption(
+      new Option('--stop <text>', 'end the answer before this text; may be given several times').argParser(stopStrings),
+    )
     .addOption(
       new Option('--deadline <duration>', 'end the answer then, as far as it has come').argParser(milliseconds),
     )
@@ -152,6 +155,13 @@ async function* deltasOf(
     }
     if (performance.now() - heardAtMs > timeoutMs) throw unanswered(place, timeoutMs);
   }
+}
+
+/** Collects what is given several times. */
+function stopStrings(text: string, before: readonly string[] = []): readonly string[] {
+  if (text === '') throw new InvalidArgumentError('It must be some text.');
+  if (before.length === MOST_STOPS) throw new InvalidArgumentError(`There may be ${MOST_STOPS} of them.`);
+  return [...before, text];
 }
 
 /** Produces the prompt, and returns its id. */

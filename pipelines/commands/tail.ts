@@ -10,12 +10,17 @@ import type { TopicFlags } from './graph-option.ts';
 import { brokersOption, dataDirOption, from, integer } from './options.ts';
 import { inSession, withTopic } from './session.ts';
 import type { Session } from './session.ts';
+import { tailTop } from './tail-top.ts';
+
+/** Documents that `--top` shows unless it says how many. */
+const TOP = 10;
 
 interface TailFlags extends TopicFlags {
   readonly from?: From;
   readonly partition?: number;
   readonly untilEnd?: true;
   readonly max?: number;
+  readonly top?: number | true;
   readonly json?: true;
   readonly raw?: true;
 }
@@ -30,6 +35,7 @@ Examples:
   millrace tail generations-live                    what the model says, as it says it
   millrace tail metrics --from earliest --json | jq .value.bitsPerByte
   millrace tail text --from 1200 --partition 0 --max 1
+  millrace tail surprise --top 20 --until-end       the most surprising documents, with their text
   millrace tail text --from earliest --until-end --raw > text.txt
 `;
 
@@ -38,10 +44,19 @@ export function tailCommand(): Command {
   return new Command('tail')
     .description('Follow a topic.')
     .argument('<topic>', 'topic to follow')
-    .option('--from <place>', 'earliest, latest or an offset (default: latest; earliest with --until-end)', from)
+    .option(
+      '--from <place>',
+      'earliest, latest or an offset (default: latest; earliest with --until-end or --top)',
+      from,
+    )
     .option('--partition <n>', 'only this partition', integer(0))
     .option('--until-end', 'stop where the topic ends now')
     .option('--max <n>', 'stop after so many records', integer(1))
+    .addOption(
+      new Option('--top [n]', 'of a topic of surprise: the most surprising documents so far, then those that join them')
+        .argParser(integer(1, 1000))
+        .conflicts(['raw', 'max']),
+    )
     .addOption(graphOption())
     .addOption(dataDirOption())
     .addOption(brokersOption())
@@ -56,8 +71,14 @@ async function tail(session: Session, topic: string, flags: TailFlags): Promise<
   const view = viewFor(flags);
   const { place, formats } = topicsOf(flags);
   await withTopic(place, topic, async (log) => {
-    const positions = await positionsFrom(log, topic, flags.from ?? (untilEnd ? 'earliest' : 'latest'), partition);
+    const isWhole = untilEnd || flags.top !== undefined;
+    const positions = await positionsFrom(log, topic, flags.from ?? (isWhole ? 'earliest' : 'latest'), partition);
     if (isTerminal(process.stderr) && !untilEnd) process.stderr.write(`Following topic ${topic}; Ctrl-C ends.\n`);
+    if (flags.top !== undefined) {
+      const most = flags.top === true ? TOP : flags.top;
+      await tailTop(session, { log, topic, formats, positions, most, json: flags.json ?? false, untilEnd });
+      return;
+    }
     let left = max;
     for await (const records of follow(log, positions, { signal: session.signal, untilEnd })) {
       const wanted = records

@@ -1,8 +1,8 @@
 import { z } from 'zod';
-import { presets } from '../../model/presets.ts';
 import type { StepInput } from '../../model/types.ts';
 import type { Trainer } from '../../operators/ports.ts';
 import type { Graph } from '../spec/graph.ts';
+import { batchShapeOf } from '../spec/preset-of.ts';
 import { trainingStream } from '../spec/streams.ts';
 
 /** A batch's shape, which a step is compiled for. */
@@ -16,12 +16,12 @@ const shapeSchema = z.object({ rows: z.int().optional(), context: z.int().option
 
 /** Shape of the batches that a graph trains on. */
 export function shapeOf(graph: Graph): BatchShape {
-  const { batchRows, model } = presets[graph.model.preset];
+  const usual = batchShapeOf(graph.model);
   const [, steps = []] = trainingStream(graph) ?? [];
   const batch = steps.find(({ kind }) => kind.kind === 'batch');
   const {
-    rows = batchRows,
-    context = model.maxContext,
+    rows = usual.rows,
+    context = usual.context,
     isolate,
   } = shapeSchema.parse(batch?.config ?? { isolate: false });
   return { rows, context, isolate };

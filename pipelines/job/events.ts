@@ -1,5 +1,5 @@
 import type { EngineSettings } from '../../model/settings.ts';
-import type { AnswerUsage, CutReason, FinishReason, Freshness, WeightsVersion } from '../../operators/index.ts';
+import type { AnswerUsage, Counts, CutReason, FinishReason, Freshness, WeightsVersion } from '../../operators/index.ts';
 import type { Results } from '../promotion/judge.ts';
 import type { Verdict } from '../promotion/promotion-state.ts';
 import type { Plan } from '../redeploy/plan.ts';
@@ -13,6 +13,7 @@ export type JobEvent =
   | ListeningEvent
   | StepEvent
   | LagEvent
+  | CountsEvent
   | CheckpointEvent
   | GenerationEvent
   | FreshnessEvent
@@ -67,6 +68,17 @@ export interface StepEvent {
   /** Records of the partitions that are read which no step has seen yet. */
   readonly lag: number;
   readonly skipped: boolean;
+  /** By topic, of those that steps of this run had text of; only where there are several. */
+  readonly sources?: Readonly<Record<string, SourceBits>>;
+}
+
+/** Prequential bits per byte of one topic's text. */
+export interface SourceBits {
+  /** Over its last 100 steps. */
+  readonly bitsPerByte: number | null;
+  /** Since the job's start. */
+  readonly bitsPerByteTotal: number | null;
+  readonly bytesTotal: number;
 }
 
 /** Where each partition that is read stands. Told when it has changed, once a second at most. */
@@ -85,6 +97,15 @@ export interface PartitionLag {
   /** Where the partition ends. */
   readonly end: number;
   readonly lag: number;
+}
+
+/**
+ * What operators have done with the data in the job's life: by uid, by what it was, and by why or to what. Told when it has
+ * changed, as often as the source tells the time.
+ */
+export interface CountsEvent {
+  readonly event: 'counts';
+  readonly counts: Counts;
 }
 
 export interface CheckpointEvent {
@@ -183,8 +204,12 @@ export interface SummaryEvent {
   /** Of the whole job. */
   readonly bitsPerByteTotal: number | null;
   readonly bytesTotal: number;
+  /** As with steps. */
+  readonly sources?: Readonly<Record<string, SourceBits>>;
   readonly checkpoint: string | null;
   /** Of the partitions that were read last. */
   readonly lag: number;
   readonly partitions: readonly PartitionLag[];
+  /** Of the whole job, as last told; null where no operator counts. */
+  readonly counts: Counts | null;
 }

@@ -1,8 +1,9 @@
+import { isDeepStrictEqual } from 'node:util';
 import { EMPTY, Subject, Subscription, catchError, exhaustMap, from, interval } from 'rxjs';
 import { countParameters } from '../../model/config.ts';
 import { MillraceError } from '../../operators/errors.ts';
 import type { Source } from '../../operators/flow.ts';
-import type { Checkpoint, DeadLetters, Logger, WeightsVersion } from '../../operators/index.ts';
+import type { Checkpoint, Counts, DeadLetters, Logger, WeightsVersion } from '../../operators/index.ts';
 import { freshnessOf } from '../../operators/numbered-answer.ts';
 import type { CheckpointReport, Coordinates, Report } from '../../operators/types.ts';
 import type { JobEvent, ListeningEvent, SummaryEvent } from './events.ts';
@@ -44,6 +45,7 @@ export class JobReports {
   #isReady = false;
   #served: ListeningEvent | null = null;
   #source: Source | null = null;
+  #counts: Counts | null = null;
   #heardAtMs = performance.now();
   /** Takes new weights: who speaks with them, or who decides about that. */
   #taker: Pick<Voice, 'offer'>;
@@ -136,6 +138,13 @@ export class JobReports {
     this.#options.onEvent({ event: 'deployment', stream, outcome: 'restarted', reason: message });
   }
 
+  /** Operators of the training stream have counted so much by now. */
+  counted(counts: Counts): void {
+    if (isDeepStrictEqual(counts, this.#counts)) return;
+    this.#counts = counts;
+    this.#options.onEvent({ event: 'counts', counts });
+  }
+
   /** A report of the training stream. */
   trained(report: Report, source: Source): void {
     if (report.event === 'step') {
@@ -179,9 +188,11 @@ export class JobReports {
       tokensPerSecond: tokens / seconds,
       bitsPerByteTotal: totals.bytes > 0 ? totals.bits / totals.bytes : null,
       bytesTotal: totals.bytes,
+      ...this.#progress.sources,
       checkpoint: this.#checkpoint,
       lag: this.#progress.lag,
       partitions: this.#progress.lags,
+      counts: this.#counts,
     };
   }
 

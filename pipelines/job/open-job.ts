@@ -13,6 +13,7 @@ import type {
   TopicLog,
   Uid,
 } from '../../operators/index.ts';
+import { beginImport } from '../interchange/begin-import.ts';
 import { createTopics } from './create-topics.ts';
 import { feedOnce } from './feeds/feed.ts';
 import { sotuRecords } from './feeds/sotu.ts';
@@ -29,9 +30,9 @@ import type { Plan } from '../redeploy/plan.ts';
 import { changesVocabulary } from '../redeploy/plan-settings.ts';
 import { undoBeyond } from '../redeploy/undo-beyond.ts';
 import { Champions } from '../promotion/champions.ts';
-import { dataFolder, goOnOrBegin } from './job-folder.ts';
+import { currentJob, dataFolder, goOnOrBegin } from './job-folder.ts';
 import { readJobRecord } from './job-record.ts';
-import type { JobFolder } from './job-folder.ts';
+import type { DataFolder, JobFolder, LogKind } from './job-folder.ts';
 import { checkGroup, joinGroup, ledgerTopic } from './membership.ts';
 import { openLog } from './open-log.ts';
 import type { LogPlace } from './open-log.ts';
@@ -91,7 +92,7 @@ export interface OpenJob extends TrainingSettings {
 
 /** Opens the data folder's job, or begins one. Resolves with null when told to stop before it was ready. */
 export async function openJob(options: OpenJobOptions): Promise<OpenJob | null> {
-  const { graph, place, fresh, discard = [], onPlan = () => {}, onWarning, signal } = options;
+  const { graph, place, discard = [], onPlan = () => {}, onWarning, signal } = options;
   const { dataDir, brokers } = place;
   if (options.group !== undefined) checkGroup(graph, place);
   const lock = await lockJob(dataDir);
@@ -107,7 +108,7 @@ export async function openJob(options: OpenJobOptions): Promise<OpenJob | null> 
     const identity = logIdentity(dataDir, brokers);
     const folder =
       options.from === undefined
-        ? goOnOrBegin(data, kind, fresh, onWarning)
+        ? await ownJob(data, kind, options)
         : await beginFork({ data, kind, identity, graph, from: options.from, discard, onPlan, onWarning });
     const ledgerOf: OpenJob['ledgerOf'] = (stream, through) => logLedger(through, ledgerTopic(folder.id, stream));
     const beforeSwitch = async (from: Graph, plan: Plan): Promise<void> => {
@@ -156,6 +157,18 @@ export async function openJob(options: OpenJobOptions): Promise<OpenJob | null> 
     if (signal.aborted && error instanceof MillraceError && error.code === 'broker-unreachable') return null;
     throw error;
   }
+}
+
+/** The data folder's job, or a new one where there is none or a fresh one is wanted. */
+async function ownJob(
+  data: DataFolder,
+  kind: LogKind,
+  { graph, fresh, onWarning }: OpenJobOptions,
+): Promise<JobFolder> {
+  const { import: imported } = graph.model;
+  const begins = fresh || currentJob(data) === null;
+  if (!imported || !begins) return goOnOrBegin(data, kind, fresh, onWarning);
+  return beginImport({ data, kind, graph, imported, onWarning });
 }
 
 /** The vocabulary that a changed graph asks for: the one that the job began with, or one learnt from the text that is there. */

@@ -1,6 +1,6 @@
-import type { Reading, StepReport, TopicLog, WeightsVersion } from '../../operators/index.ts';
+import type { Reading, SourceFigures, StepReport, TopicLog, WeightsVersion } from '../../operators/index.ts';
 import { nothingSeen, seenAfter } from '../../operators/watermark.ts';
-import type { PartitionLag, StepEvent } from './events.ts';
+import type { PartitionLag, SourceBits, StepEvent } from './events.ts';
 import type { Reached } from './restored-cut.ts';
 
 const NOTHING: Reached = { step: 0, totals: { tokens: 0, bytes: 0, bits: 0 }, seen: nothingSeen };
@@ -13,6 +13,8 @@ export class Progress {
   readonly #log: TopicLog;
   readonly #recent: { readonly atMs: number; readonly tokens: number }[] = [];
   #lags: readonly PartitionLag[] = [];
+  /** The newest figures of each topic that this run had text of. */
+  readonly #sources = new Map<string, SourceFigures>();
   #reached: Reached = NOTHING;
   /** When the newest step of this run was done. */
   #trainedAtMs: number | null = null;
@@ -50,6 +52,16 @@ export class Progress {
     return this.#lags;
   }
 
+  /** Bits per byte by topic, as an event has them: nothing where there is one topic only. */
+  get sources(): { readonly sources?: Readonly<Record<string, SourceBits>> } {
+    if (this.#sources.size < 2) return {};
+    const all = [...this.#sources].map(([topic, { window, totals }]): [string, SourceBits] => [
+      topic,
+      { bitsPerByte: perByte(window), bitsPerByteTotal: perByte(totals), bytesTotal: totals.bytes },
+    ]);
+    return { sources: Object.fromEntries(all.toSorted(([one], [other]) => (one < other ? -1 : 1))) };
+  }
+
   /** Steps and tokens since this object was made. */
   get run(): { readonly steps: number; readonly tokens: number } {
     return { steps: this.#runSteps, tokens: this.#runTokens };
@@ -67,6 +79,7 @@ export class Progress {
     this.#reached = { step: report.step, totals: report.totals, seen: seenAfter(this.#reached.seen, report) };
     this.#trainedAtMs = Date.now();
     this.#runSteps += 1;
+    for (const [topic, figures] of Object.entries(report.sources ?? {})) this.#sources.set(topic, figures);
     this.#runTokens += report.tokens;
     this.#recent.push({ atMs, tokens: report.tokens });
     while (this.#recent.length > 2 && atMs - (this.#recent[0]?.atMs ?? 0) > RATE_WINDOW_MS) this.#recent.shift();
@@ -80,10 +93,11 @@ export class Progress {
       skipped,
       loss: finite(loss),
       bitsPerByte: finite(bitsPerByte),
-      bitsPerByteTotal: totals.bytes > 0 ? totals.bits / totals.bytes : null,
+      bitsPerByteTotal: perByte(totals),
       tokensPerSecond: this.#rate(),
       gradNorm: finite(gradNorm),
       lag: this.lag,
+      ...this.sources,
     };
   }
 
@@ -112,6 +126,10 @@ export class Progress {
     const tokens = this.#recent.slice(1).reduce((sum, step) => sum + step.tokens, 0);
     return (tokens * 1000) / (last.atMs - first.atMs);
   }
+}
+
+function perByte({ bits, bytes }: Pick<SourceFigures, 'bits' | 'bytes'>): number | null {
+  return bytes > 0 ? bits / bytes : null;
 }
 
 function finite(value: number): number | null {

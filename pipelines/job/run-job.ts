@@ -1,5 +1,7 @@
 import { Subject } from 'rxjs';
+import { startSampler } from '../../infra/index.ts';
 import { openDoors } from '../control/doors.ts';
+import { ExamRoom } from '../evaluation/exam-room.ts';
 import type { Promotion } from '../promotion/promotion.ts';
 import { startPromotion } from '../promotion/start-promotion.ts';
 import { Deployer } from '../redeploy/deployer.ts';
@@ -9,6 +11,7 @@ import type { JobEvent, SummaryEvent } from './events.ts';
 import { JobReports } from './job-reports.ts';
 import type { OpenJob } from './open-job.ts';
 import type { HttpPlace } from './serve-http.ts';
+import { samplerSettings } from './sampler-settings.ts';
 import { TrainerSeat } from './trainer-seat.ts';
 import { Training } from './training.ts';
 import { Voice } from './voice.ts';
@@ -36,8 +39,9 @@ export async function runJob(options: RunJobOptions): Promise<SummaryEvent> {
   const { job, onEvent, onWarning } = options;
   const voice = new Voice(job, onWarning);
   const reports = new JobReports({ job, voice, onEvent, onWarning });
+  const room = new ExamRoom(() => startSampler({ logger: reports.logger, ...samplerSettings(job) }));
   try {
-    const promotion = await startPromotion({ job, voice, reports, onEvent, onWarning });
+    const promotion = await startPromotion({ job, voice, reports, room, onEvent, onWarning });
     try {
       return await runStreams(options, reports, voice, promotion);
     } finally {

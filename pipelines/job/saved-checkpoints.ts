@@ -29,7 +29,7 @@ export type SavedCheckpoint = {
 const ID = /^\d{9}(-savepoint)?$/;
 
 /** Ids of a job's checkpoints, damaged ones too, oldest first. */
-export async function checkpointIds(job: JobFolder): Promise<readonly string[]> {
+export async function checkpointIds(job: Pick<JobFolder, 'checkpoints'>): Promise<readonly string[]> {
   try {
     return (await readdir(job.checkpoints)).filter((name) => ID.test(name)).toSorted();
   } catch (error) {

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { TrainerSettings } from '../../model/settings.ts';
 import type { Graph } from '../spec/graph.ts';
-import { presetOf } from '../spec/preset-of.ts';
+import { batchShapeOf, presetOf } from '../spec/preset-of.ts';
 import { chooseEngine } from './choose-engine.ts';
 import { engineOfCheckpoints, settleEngine } from './job-engine.ts';
 import type { JobFolder } from './job-folder.ts';
@@ -44,7 +44,7 @@ export async function settleTraining(options: TrainingSettingsOptions): Promise<
     // Where a changed graph may not, its plan has said so.
     grows: true,
   };
-  const batch = { rows: preset.batchRows, context: preset.model.maxContext };
+  const batch = batchShapeOf(spec);
   const shape = { ...batch, ...batchOf(graph) };
   const engine = await settleEngine({
     wanted: spec.engine,

@@ -340,6 +340,7 @@ export class Training {
     }
     if (element.kind === 'barrier' && element.change) this.#toldAt(element);
     this.elements.next(element);
+    if ((element.kind === 'tick' || element.kind === 'barrier') && element.counts) reports.counted(element.counts);
     if (!isItem(element)) return;
     reports.trained(element.value, element.source);
     if (element.value.event === 'checkpoint' && element.value.reason === 'savepoint') this.#answer(element.value);

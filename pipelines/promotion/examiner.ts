@@ -1,19 +1,20 @@
 import { firstValueFrom, map, reduce } from 'rxjs';
-import { MillraceError } from '../../operators/errors.ts';
-import type { ErrorCode } from '../../operators/errors.ts';
 import type { SampleRequest, Sampler, Tokenizer, WeightsFile } from '../../operators/ports.ts';
-import { asDocument, passRateOf } from './cloze.ts';
-import type { ClozeItem } from './cloze.ts';
-import type { HeldOutText } from './held-out.ts';
+import { figuresOfChoices } from '../evaluation/choice-figures.ts';
+import type { ChoiceItem } from '../evaluation/choice-item.ts';
+import { isOfBadWeights } from '../evaluation/exam-room.ts';
+import type { ExamRoom, Examined } from '../evaluation/exam-room.ts';
+import type { HeldOutText } from '../evaluation/held-out.ts';
+import { scoredAtOnce } from '../evaluation/scorer.ts';
+import { figuresOfText } from '../evaluation/text-figures.ts';
 import type { Results } from './judge.ts';
 import type { ShadowAnswer } from './promotion-state.ts';
 
 export interface ExaminerOptions {
-  /** Starts a sampler that nobody else asks. */
-  readonly open: () => Promise<Sampler>;
+  readonly room: ExamRoom;
   readonly tokenizer: Tokenizer;
   readonly maxContext: number;
-  readonly cloze: readonly ClozeItem[];
+  readonly cloze: readonly ChoiceItem[];
 }
 
 /** What some weights have shown; a problem where they can't be used at all. */
@@ -29,68 +30,29 @@ interface Known {
 
 /** Tokens of an answer that is recorded, at most. */
 const MOST_TOKENS = 64;
-/** What says that weights are bad, and not that something else went wrong. */
-const BAD_WEIGHTS: ReadonlySet<ErrorCode> = new Set(['weights-corrupt', 'weights-mismatch']);
 
-/**
- * Examines weights in a sampler of its own, one set of them in memory at a time; it is started for the first exam. What was
- * measured once is not measured again while those weights and that text are still asked for.
- */
+/** Examines weights. What was measured once is not measured again while those weights and that text are still asked for. */
 export class Examiner {
   readonly #options: ExaminerOptions;
   readonly #known = new Map<string, Known>();
-  #sampler: Promise<Sampler> | null = null;
-  #isClosed = false;
-  #last: Promise<unknown> = Promise.resolve();
 
   constructor(options: ExaminerOptions) {
     this.#options = options;
   }
 
-  /** One exam after the other. Rejects where it could not be held: with `process-died`, mostly. */
-  examine(weights: WeightsFile, texts: readonly HeldOutText[], prompts: readonly SampleRequest[]): Promise<Exam> {
-    const examined = this.#last.then(() => this.#examine(weights, texts, prompts));
-    this.#last = examined.catch(() => undefined);
-    return examined;
-  }
-
-  /** Forgets what is known of others. */
-  forgetAllBut(ids: ReadonlySet<string>): void {
-    for (const id of this.#known.keys()) if (!ids.has(id)) this.#known.delete(id);
-  }
-
-  /** Breaks off an exam under way, which rejects. */
-  async close(): Promise<void> {
-    this.#isClosed = true;
-    await this.#drop();
-  }
-
-  async #drop(): Promise<void> {
-    const sampler = await this.#sampler?.catch(() => null);
-    this.#sampler = null;
-    await sampler?.close();
-  }
-
-  async #examine(
-    weights: WeightsFile,
-    texts: readonly HeldOutText[],
-    prompts: readonly SampleRequest[],
-  ): Promise<Exam> {
+  /** Rejects where the exam could not be held: with `process-died`, mostly. */
+  async examine(weights: WeightsFile, texts: readonly HeldOutText[], prompts: readonly SampleRequest[]): Promise<Exam> {
     const known = this.#known.get(weights.id) ?? { bits: new Map<string, number>(), passRate: undefined };
-    const news = texts.filter(({ key }) => !known.bits.has(key));
     let answers: readonly ShadowAnswer[] = [];
     try {
-      if (news.length > 0 || known.passRate === undefined || prompts.length > 0) {
-        const sampler = await this.#opened();
-        await sampler.load(weights);
-        for (const { key, text } of news) known.bits.set(key, await this.#bitsOf(text, sampler));
-        known.passRate ??= await this.#passRate(sampler);
-        answers = await this.#answers(prompts, sampler);
+      if (texts.some(({ key }) => !known.bits.has(key)) || known.passRate === undefined || prompts.length > 0) {
+        answers = await this.#options.room.hold(weights, async (examined) => {
+          await this.#measure(texts, known, examined);
+          return this.#answers(prompts, examined.sampler);
+        });
       }
     } catch (error) {
-      if (error instanceof MillraceError && BAD_WEIGHTS.has(error.code)) return useless(error.message);
-      // Whatever it was, the next exam begins with a new process.
-      await this.#drop();
+      if (isOfBadWeights(error)) return useless(error.message);
       throw error;
     }
     const bits = texts.reduce((sum, { key }) => sum + (known.bits.get(key) ?? 0), 0);
@@ -104,29 +66,20 @@ export class Examiner {
     return { results, answers, problem: null };
   }
 
-  #opened(): Promise<Sampler> {
-    if (this.#isClosed) throw new MillraceError('process-died', 'The examiner was closed.');
-    this.#sampler ??= this.#options.open();
-    return this.#sampler;
+  /** Forgets what is known of others. */
+  forgetAllBut(ids: ReadonlySet<string>): void {
+    for (const id of this.#known.keys()) if (!ids.has(id)) this.#known.delete(id);
   }
 
-  #passRate(sampler: Sampler): Promise<number | null> {
-    const { cloze, tokenizer } = this.#options;
-    return passRateOf(cloze, tokenizer, (tokens) => scoreOf(sampler, tokens));
-  }
-
-  /** Piece by piece of what the context holds; each knows the last token of the one before, the first an end of text. */
-  async #bitsOf(text: string, sampler: Sampler): Promise<number> {
-    const { tokenizer, maxContext } = this.#options;
-    const tokens = asDocument(await tokenizer.encode(text), tokenizer);
-    // The sampler leaves room for one token that it says.
-    const length = maxContext - 1;
-    let bits = 0;
-    for (let from = 0; from < tokens.length - 1; from += length - 1) {
-      const probabilities = await scoreOf(sampler, tokens.slice(from, from + length));
-      for (const each of probabilities) bits -= each / Math.LN2;
+  async #measure(texts: readonly HeldOutText[], known: Known, { score }: Examined): Promise<void> {
+    const { tokenizer, maxContext, cloze } = this.#options;
+    const size = scoredAtOnce(maxContext);
+    // Exams are held often, beside the training: each token is read once.
+    const scoring = { score, tokenizer, size, stride: size - 1 };
+    for (const { key, text } of texts) {
+      if (!known.bits.has(key)) known.bits.set(key, (await figuresOfText(text, scoring)).bits);
     }
-    return bits;
+    known.passRate ??= (await figuresOfChoices(cloze, scoring)).accuracyPerByte;
   }
 
   #answers(prompts: readonly SampleRequest[], sampler: Sampler): Promise<readonly ShadowAnswer[]> {
@@ -144,15 +97,6 @@ export class Examiner {
       }),
     );
   }
-}
-
-/** The sampler always says a token; it is asked for one, and what it says is not looked at. */
-async function scoreOf(sampler: Sampler, prompt: Int32Array): Promise<readonly number[]> {
-  const plain = { temperature: 0, topK: 0, topP: 1, seed: 0, stopTokens: [] };
-  const { promptLogProbabilities = [] } = await firstValueFrom(
-    sampler.sample({ ...plain, prompt, maxTokens: 1, topPromptLogProbabilities: 0 }),
-  );
-  return promptLogProbabilities.map(({ logProbability }) => logProbability);
 }
 
 function useless(problem: string): Exam {

@@ -2,8 +2,12 @@ import { join } from 'node:path';
 import type { Webhook } from '../../infra/index.ts';
 import type { ModelConfig } from '../../model/config.ts';
 import { MillraceError } from '../../operators/errors.ts';
-import type { DeadLetters, Sampler, WeightsFile, WeightsVersion } from '../../operators/index.ts';
+import type { DeadLetters, WeightsFile, WeightsVersion } from '../../operators/index.ts';
 import { toMs } from '../../operators/units.ts';
+import type { ExamRoom } from '../evaluation/exam-room.ts';
+import { heldOutOf } from '../evaluation/held-out.ts';
+import type { HeldOut } from '../evaluation/held-out.ts';
+import { readCloze } from '../evaluation/read-choices.ts';
 import type { JobEvent } from '../job/events.ts';
 import type { OpenJob } from '../job/open-job.ts';
 import { inspectCheckpoint } from '../job/saved-checkpoints.ts';
@@ -13,11 +17,8 @@ import { isOfVocabulary } from '../job/vocabulary.ts';
 import type { Voice } from '../job/voice.ts';
 import type { PromoteSpec, WebhookSpec } from '../spec/promote.ts';
 import { Announcer } from './announcer.ts';
-import { readCloze } from './cloze.ts';
 import { Examiner } from './examiner.ts';
 import type { Exam } from './examiner.ts';
-import { heldOutOf } from './held-out.ts';
-import type { HeldOut } from './held-out.ts';
 import { demotedByHand, onlyOf, promotedByHand } from './by-hand.ts';
 import { demoted, settled, skipped } from './promotion-state.ts';
 import type { Decision, PromotionState } from './promotion-state.ts';
@@ -36,7 +37,7 @@ export interface PromotionOptions {
   readonly promote: PromoteSpec;
   readonly voice: Pick<Voice, 'offer' | 'prompts'>;
   readonly deadLetters: DeadLetters;
-  readonly openSampler: () => Promise<Sampler>;
+  readonly room: ExamRoom;
   readonly onEvent: (event: JobEvent) => void;
   readonly onWarning: (message: string) => void;
 }
@@ -69,12 +70,12 @@ export class Promotion {
   }
 
   private constructor(options: PromotionOptions, webhook: Webhook | null) {
-    const { job, promote, openSampler, deadLetters, onWarning } = options;
-    const { tokenizer, settings, log, formats, champions } = job;
+    const { job, promote, room, deadLetters, onWarning } = options;
+    const { tokenizer, settings, graph, log, formats, champions } = job;
     this.#options = options;
-    this.#heldOut = heldOutOf(job.graph, log, formats);
-    const cloze = readCloze(promote.cloze);
-    this.#examiner = new Examiner({ open: openSampler, tokenizer, maxContext: settings.model.maxContext, cloze });
+    this.#heldOut = heldOutOf(promote.heldOut, { where: 'promote.heldOut', graph, log, formats });
+    const { items: cloze } = readCloze(promote.cloze);
+    this.#examiner = new Examiner({ room, tokenizer, maxContext: settings.model.maxContext, cloze });
     const { topic } = promote;
     const jobId = job.folder.id;
     this.#announcer = new Announcer({ jobId, log, formats, topic, champions, webhook, deadLetters, onWarning });
@@ -111,7 +112,7 @@ export class Promotion {
   /** Breaks off what is under way; a snapshot that has no decision yet is examined at the next start, if it is the newest. */
   async close(): Promise<void> {
     this.#closing.abort();
-    await this.#examiner.close();
+    await this.#options.room.close();
     await this.#working;
     await this.#announcer.close();
   }

@@ -10,8 +10,7 @@ import { checkpointIds, inspectCheckpoint, trainedIn } from '../job/saved-checkp
  * byte of it has been read. Rejects with `bad-usage` or `checkpoint-corrupt`.
  */
 export async function snapshotNamed(job: JobFolder, version: string | null): Promise<WeightsVersion> {
-  const ids = await checkpointIds(job);
-  const id = version === null ? ids.at(-1) : ids.find((each) => each === version || isNumber(each, version));
+  const id = idNamed(await checkpointIds(job), version);
   const saved = id === undefined ? null : await inspectCheckpoint(job, id, true);
   if (saved?.condition === 'corrupt') throw new MillraceError('checkpoint-corrupt', saved.problem);
   const step = saved?.manifest && trainedIn(saved.manifest)?.step;
@@ -33,8 +32,11 @@ function seenIn({ states }: Manifest): Pick<WeightsVersion, 'seen' | 'textAtMs'>
   return {};
 }
 
-function isNumber(id: string, version: string): boolean {
-  return /^\d+$/.test(version) && Number.parseInt(id, 10) === Number(version);
+/** The id that somebody gives, whole or as its number; the newest where nothing is said. */
+export function idNamed(ids: readonly string[], version: string | null): string | undefined {
+  if (version === null) return ids.at(-1);
+  const isNumber = /^\d+$/.test(version);
+  return ids.find((id) => id === version || (isNumber && Number.parseInt(id, 10) === Number(version)));
 }
 
 /** Snapshots between two others; those of the folder only, and what can't be read is no snapshot. */

@@ -1,11 +1,9 @@
 import { z } from 'zod';
-import { startSampler } from '../../infra/index.ts';
 import type { ControlHandler } from '../../infra/index.ts';
-import type { Sampler } from '../../operators/index.ts';
+import type { ExamRoom } from '../evaluation/exam-room.ts';
 import type { JobEvent } from '../job/events.ts';
 import type { JobReports } from '../job/job-reports.ts';
 import type { OpenJob } from '../job/open-job.ts';
-import { samplerSettings } from '../job/sampler-settings.ts';
 import type { Voice } from '../job/voice.ts';
 import { Promotion } from './promotion.ts';
 
@@ -13,18 +11,18 @@ export interface StartPromotionOptions {
   readonly job: OpenJob;
   readonly voice: Voice;
   readonly reports: JobReports;
+  readonly room: ExamRoom;
   readonly onEvent: (event: JobEvent) => void;
   readonly onWarning: (message: string) => void;
 }
 
 /** Where the graph says what a snapshot must show, new weights are offered to the promotion from now on; else null. */
 export async function startPromotion(options: StartPromotionOptions): Promise<Promotion | null> {
-  const { job, voice, reports, onEvent, onWarning } = options;
+  const { job, voice, reports, room, onEvent, onWarning } = options;
   const { promote } = job.graph;
   if (!promote) return null;
-  const { deadLetters, logger } = reports;
-  const openSampler = (): Promise<Sampler> => startSampler({ logger, ...samplerSettings(job) });
-  const promotion = await Promotion.start({ job, promote, voice, deadLetters, openSampler, onEvent, onWarning });
+  const { deadLetters } = reports;
+  const promotion = await Promotion.start({ job, promote, voice, deadLetters, room, onEvent, onWarning });
   reports.offerTo(promotion);
   return promotion;
 }

@@ -1,10 +1,10 @@
 import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
-import { presets } from '../../model/presets.ts';
 import type { Uid } from '../../operators/flow.ts';
 import type { Migration } from '../../operators/kind.ts';
 import type { Snapshot } from '../../operators/types.ts';
 import type { Graph, Step } from '../spec/graph.ts';
+import { batchShapeOf } from '../spec/preset-of.ts';
 import { modelChange } from './model-change.ts';
 import type { Effect, OffsetRow, PlanInput } from './plan.ts';
 
@@ -131,9 +131,7 @@ function judgeSettings(
     ...(isRecoded ? [`Its code changed (${before.kind.code} → ${kind.code}).`] : []),
     ...changed.map(({ key, from, to: value }) => `${key}: ${shown(from)} → ${shown(value)}`),
   ];
-  const { batchRows, model: size } = presets[input.to.model.preset];
-  const misfit =
-    snapshot && kind.refusalOf(snapshot.state, after.config, { rows: batchRows, context: size.maxContext });
+  const misfit = snapshot && kind.refusalOf(snapshot.state, after.config, batchShapeOf(input.to.model));
   const compiles = changed.some(({ key }) => kind.kind === 'batch' && COMPILED.has(key));
   const isTold = kind.isTold && !isMoved && !isRecoded && !migration;
   return {

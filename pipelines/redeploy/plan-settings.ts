@@ -35,6 +35,7 @@ const RULES: Readonly<Record<string, Rule>> = {
   control: () => ({ effect: 'live' }),
   tokenizer: () => ({ effect: 'restart', note: `${RESTART} The vocabulary is made then.` }),
   'model.preset': resized,
+  'model.import': imported,
   'model.layers': resized,
   'model.hiddenSize': resized,
   'model.heads': resized,
@@ -93,6 +94,13 @@ function planTopics({ from, to }: PlanInput): readonly SettingRow[] {
 /** The operator that has the weights says whether they can grow. */
 function resized(input: PlanInput): ReturnType<Rule> {
   return hasTrained(input) && modelChange(input.from, input.to) ? trainerAnew(input) : restart(input);
+}
+
+/** Weights are taken in once, where a job begins; but the size of the model may be another one by it. */
+function imported(input: PlanInput): ReturnType<Rule> {
+  const { from, to } = input;
+  if (!hasTrained(input) || modelChange(from, to)) return resized(input);
+  return { note: 'No effect any more: the job has its weights.' };
 }
 
 function trainerAnew({ to }: PlanInput): ReturnType<Rule> {

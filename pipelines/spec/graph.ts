@@ -16,6 +16,8 @@ import type { SchemaRegistrySpec } from './schema-registry.ts';
 import { topicSchema } from './topics.ts';
 import type { TopicSpec } from './topics.ts';
 import { presetNames } from '../../model/presets.ts';
+import { modelConfigSchema } from '../../model/config.ts';
+import type { ModelConfig } from '../../model/config.ts';
 import type { PresetName } from '../../model/presets.ts';
 import { emaSchema, engineSchema } from '../../model/settings.ts';
 import type { EngineSettings } from '../../model/settings.ts';
@@ -56,6 +58,8 @@ export interface Step {
 
 export interface ModelSpec {
   readonly preset: PresetName;
+  /** Begins with the weights of a Hugging Face folder, and has its size. */
+  readonly import?: ImportSpec | undefined;
   /** Sizes that are not the preset's; see `presetOf`. */
   readonly layers?: number | undefined;
   readonly hiddenSize?: number | undefined;
@@ -71,6 +75,13 @@ export interface ModelSpec {
   readonly speak?: 'ema' | 'last' | undefined;
   /** How steps are carried out; `auto` takes what suits the processor and the preset. */
   readonly engine: EngineSettings | 'auto';
+}
+
+/** The model that a job begins with. */
+export interface ImportSpec {
+  readonly path: string;
+  /** As the folder said when the graph was read, so that the job does not need it again. */
+  readonly config: ModelConfig;
 }
 
 export type TokenizerSpec =
@@ -100,7 +111,9 @@ export interface ControlSpec {
 }
 
 /** A graph whose streams have not been looked into yet. */
-export interface GraphHead extends Omit<Graph, 'streams' | 'operators'> {
+export interface GraphHead extends Omit<Graph, 'streams' | 'operators' | 'model'> {
+  /** The folder that it begins with, or what `graphDocument` has made of it. */
+  readonly model: Omit<ModelSpec, 'import'> & { readonly import?: string | ImportSpec | undefined };
   /** A file each, or what `graphDocument` has made of it. */
   readonly operators?: readonly (string | OperatorModule)[] | undefined;
   readonly streams: Readonly<Record<string, readonly unknown[]>>;
@@ -117,6 +130,8 @@ export const tokenizerSpecSchema: z.ZodType<TokenizerSpec> = z.discriminatedUnio
 const modulePath = z.string().min(1);
 const moduleSchema = z.union([modulePath, z.strictObject({ path: modulePath, code: z.string() })]);
 
+const importSchema = z.strictObject({ path: modulePath, config: modelConfigSchema });
+
 const eagerWord = z.literal('eager').transform(() => ({ mode: 'eager' }) as const);
 
 /** All of a graph but its streams, whose operators each have a schema of their own. */
@@ -125,6 +140,7 @@ export const graphHeadSchema: z.ZodType<GraphHead> = z.strictObject({
   model: z
     .strictObject({
       preset: z.enum(presetNames).default('small'),
+      import: z.union([modulePath, importSchema], 'must name a folder').optional(),
       layers: z.int().positive().optional(),
       hiddenSize: z.int().positive().optional(),
       heads: z.int().positive().optional(),

@@ -1,13 +1,14 @@
 import { z } from 'zod';
-import { presets } from '../../model/presets.ts';
-import type { Graph, GraphHead, Step } from './graph.ts';
+import type { Graph, Step } from './graph.ts';
 import type { Problem } from './lint.ts';
+import { batchShapeOf, presetOf } from './preset-of.ts';
 import { has } from './streams.ts';
 
 type Streams = Graph['streams'];
+type Head = Pick<Graph, 'model' | 'standingPrompts'>;
 
 /** Operators that each are right, but fight with the model or with one another. */
-export function operatorConflicts(head: GraphHead, streams: Streams): Problem[] {
+export function operatorConflicts(head: Head, streams: Streams): Problem[] {
   return [
     ...batchConflicts(head, streams),
     ...publishConflicts(streams),
@@ -19,19 +20,17 @@ export function operatorConflicts(head: GraphHead, streams: Streams): Problem[] 
 const batchSchema = z.object({ rows: z.int().optional(), context: z.int().optional() });
 
 /** Batches that the model can't take. */
-function batchConflicts({ model }: GraphHead, streams: Streams): Problem[] {
-  const preset = presets[model.preset];
+function batchConflicts({ model }: Head, streams: Streams): Problem[] {
+  const shape = batchShapeOf(model);
+  const { maxContext } = presetOf(model).model;
+  const whose = model.import ? 'The imported model' : `Preset ${model.preset}`;
   return each(streams, 'batch', ({ config }, path) => {
-    const { rows = preset.batchRows, context } = batchSchema.parse(config);
+    const { rows = shape.rows, context } = batchSchema.parse(config);
     const problems: Problem[] = [];
     const add = (setting: string, message: string): void =>
       void problems.push({ code: 'settings-conflict', path: [...path, setting], message });
-    const { maxContext } = preset.model;
     if ((context ?? 0) > maxContext) {
-      add(
-        'context',
-        `Preset ${model.preset} sees ${maxContext} tokens at most. Use as many or fewer, or a larger preset.`,
-      );
+      add('context', `${whose} sees ${maxContext} tokens at most. Use as many or fewer, or a larger model.`);
     }
     if (rows % model.accumulate !== 0) {
       add(
@@ -78,7 +77,7 @@ function topicCycles(streams: Streams): Problem[] {
 }
 
 /** Prompts that nothing ever comes of. */
-function neverReached({ standingPrompts }: GraphHead, streams: Streams): Problem[] {
+function neverReached({ standingPrompts }: Head, streams: Streams): Problem[] {
   const isHeard = Object.values(streams).some(
     (steps) => has(steps, 'generate') && topicsOf(steps, true).includes(standingPrompts?.topic ?? ''),
   );

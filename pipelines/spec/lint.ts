@@ -7,6 +7,7 @@ import { graphHeadSchema } from './graph.ts';
 import type { Graph, GraphHead, Step } from './graph.ts';
 import { answerProblems } from './lint-answers.ts';
 import { operatorConflicts } from './lint-conflicts.ts';
+import { findImport } from './lint-import.ts';
 import { knownKinds } from './lint-modules.ts';
 import type { KnownKinds, LintOptions } from './lint-modules.ts';
 import { promoteProblems } from './lint-promote.ts';
@@ -18,6 +19,7 @@ export type FindingCode =
   | 'value-invalid'
   | 'kind-unknown'
   | 'operators-invalid'
+  | 'import-invalid'
   | 'kind-missing'
   | 'uid-missing'
   | 'uid-duplicate'
@@ -77,7 +79,8 @@ function readGraph(json: unknown, options: LintOptions): { graph: Graph | null; 
   const head = graphHeadSchema.safeParse(json);
   if (!head.success) return { graph: null, problems: problemsOf(head.error, graphHeadSchema, []) };
   const known = knownKinds(head.data, options);
-  const problems: Problem[] = [...known.problems];
+  const found = findImport(head.data, json, options);
+  const problems: Problem[] = [...known.problems, ...found.problems];
   const uids = new Set<string>();
   const streams: Record<string, Step[]> = {};
   for (const [name, steps] of Object.entries(head.data.streams)) {
@@ -89,7 +92,8 @@ function readGraph(json: unknown, options: LintOptions): { graph: Graph | null; 
   }
   problems.push(...secondTrainers(streams), ...unsavedTrainers(streams));
   problems.push(...answerProblems(streams), ...topicConflicts(head.data, streams));
-  problems.push(...operatorConflicts(head.data, streams));
+  const { model, tokenizer } = found;
+  problems.push(...operatorConflicts({ ...head.data, model }, streams));
   problems.push(...promoteProblems(head.data, streams));
   const { control, feed, standingPrompts, promote, topics } = head.data;
   if (control) requireTopic(control.topic, topics, ['control', 'topic'], problems);
@@ -99,7 +103,7 @@ function readGraph(json: unknown, options: LintOptions): { graph: Graph | null; 
   if (heldOut && 'topic' in heldOut) requireTopic(heldOut.topic, topics, ['promote', 'heldOut', 'topic'], problems);
   const { operators: _files, ...rest } = head.data;
   const own = known.modules.length > 0 ? { operators: known.modules } : {};
-  return { graph: { ...rest, ...own, streams }, problems };
+  return { graph: { ...rest, ...own, model, tokenizer, streams }, problems };
 }
 
 /** What steps are read with. */

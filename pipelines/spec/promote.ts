@@ -1,6 +1,8 @@
 import { z } from 'zod';
-import { byteSizeSchema, durationSchema } from '../../operators/units.ts';
-import type { ByteSize, Duration } from '../../operators/units.ts';
+import { heldOutSchema } from '../../operators/held-out-spec.ts';
+import type { HeldOutSpec } from '../../operators/held-out-spec.ts';
+import { durationSchema } from '../../operators/units.ts';
+import type { Duration } from '../../operators/units.ts';
 import { secretSchema, urlSchema } from './secrets.ts';
 import type { SecretSpec } from './secrets.ts';
 
@@ -23,9 +25,6 @@ export interface PromoteSpec {
   readonly webhook?: WebhookSpec | undefined;
 }
 
-export type HeldOutSpec =
-  { readonly file: string; readonly bytes: ByteSize } | { readonly topic: string; readonly bytes: ByteSize };
-
 /** What an exam must come to. */
 export interface Bars {
   /** Bits per byte that a candidate may be worse by than the champion. */
@@ -46,15 +45,9 @@ export interface WebhookSpec {
   readonly backoff: Duration;
 }
 
-const bytes = byteSizeSchema.default('16KB');
-
 export const promoteSchema: z.ZodType<PromoteSpec> = z.strictObject({
   topic: z.string().min(1).default(PROMOTIONS_TOPIC),
-  heldOut: z
-    .union([z.strictObject({ file: z.string().min(1), bytes }), z.strictObject({ topic: z.string().min(1), bytes })], {
-      error: 'must be { file: path } or { topic: name }, with bytes for how much of it an exam takes',
-    })
-    .optional(),
+  heldOut: heldOutSchema.optional(),
   cloze: z.string().min(1).default('shipped'),
   prompts: z.int().min(0).max(32).default(4),
   bars: z

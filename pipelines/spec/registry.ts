@@ -9,6 +9,8 @@ import type { OperatorKind } from '../../operators/kind.ts';
 import { promptsKind } from '../../operators/prompts.ts';
 import { publishAnswersKind } from '../../operators/publish-answers.ts';
 import { publishKind } from '../../operators/publish.ts';
+import { redactKind } from '../../operators/redact.ts';
+import { surpriseKind } from '../../operators/surprise.ts';
 import { tokenizeKind } from '../../operators/tokenize.ts';
 import { tokenizePromptKind } from '../../operators/tokenize-prompt.ts';
 import { trainStepKind } from '../../operators/train-step.ts';
@@ -18,9 +20,11 @@ export const kinds: readonly OperatorKind[] = [
   ingestKind,
   holdoutKind,
   decodeKind,
+  redactKind,
   tokenizeKind,
   batchKind,
   trainStepKind,
+  surpriseKind,
   publishKind,
   checkpointKind,
   promptsKind,

@@ -1,5 +1,6 @@
 import type {
   CheckpointEvent,
+  CountsEvent,
   DeadLetterEvent,
   DeploymentEvent,
   FreshnessEvent,
@@ -14,7 +15,19 @@ import type {
   WeightsEvent,
 } from '../job/events.ts';
 import { describeEngine } from '../job/describe-engine.ts';
-import { count, counted, duration, figure, figures, oneLine, printable, rate, size, worstLag } from './format.ts';
+import {
+  count,
+  counted,
+  countsInWords,
+  duration,
+  figure,
+  figures,
+  oneLine,
+  printable,
+  rate,
+  size,
+  worstLag,
+} from './format.ts';
 import { planLines } from './plan-view.ts';
 import type { Style } from './style.ts';
 
@@ -34,6 +47,8 @@ export function eventLine(event: JobEvent, windowBitsPerByte: number | null, sty
       return `listening on ${event.url}  OpenAI's API at ${event.url}/v1, model "${event.model}"`;
     case 'lag':
       return lagLine(event);
+    case 'counts':
+      return countsLine(event, style);
     case 'checkpoint':
       return `${checkpointLine(event)} at step ${count(event.step)}`;
     case 'generation':
@@ -93,6 +108,10 @@ function stepLine(event: StepEvent, windowBitsPerByte: number | null): string {
 
 function lagLine({ lag, partitions }: LagEvent): string {
   return `lag ${count(lag)}${worstLag(partitions)}`;
+}
+
+function countsLine({ counts }: CountsEvent, style: Style): string {
+  return style.dim(`so far ${countsInWords(counts)}`);
 }
 
 /** The triangle stands where the model begins to speak. */
@@ -168,12 +187,28 @@ function summaryLines(event: SummaryEvent): string {
       `Whole job: ${figure(bitsPerByteTotal)} bits per byte over ${size(bytesTotal)}, each predicted before it was learnt.`,
     );
   }
+  const sources = Object.entries(event.sources ?? {});
+  if (sources.length > 0) {
+    const told = sources.map(([topic, each]) => `${topic} ${figure(each.bitsPerByteTotal)} (${size(each.bytesTotal)})`);
+    lines.push(`By topic: ${told.join(', ')}.`);
+  }
   if (lag > 0) {
     const where = partitions
       .filter((each) => each.lag > 0)
       .map((each) => `${each.topic}/${each.partition} ${count(each.lag)}`);
     lines.push(`Not trained yet: ${counted(lag, 'record')} (${where.join(', ')}).`);
   }
+  for (const [uid, own] of Object.entries(event.counts ?? {})) {
+    for (const [what, which] of Object.entries(own)) lines.push(countsOfOne(uid, what, which));
+  }
   if (checkpoint !== null) lines.push(`Saved as checkpoint ${checkpoint}. The next millrace up goes on from there.`);
   return lines.join('\n');
+}
+
+/** `clean dropped 120: 80 wordCount, 40 language.`, or `clean kept 900 documents.`; what is most frequent first. */
+function countsOfOne(uid: string, what: string, which: Readonly<Record<string, number>>): string {
+  const entries = Object.entries(which).toSorted(([, one], [, other]) => other - one);
+  const sum = entries.reduce((all, [, each]) => all + each, 0);
+  const parts = entries.map(([name, each]) => `${count(each)} ${printable(name)}`);
+  return `${uid} ${printable(what)} ${parts.length > 1 ? `${count(sum)}: ` : ''}${parts.join(', ')}.`;
 }

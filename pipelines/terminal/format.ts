@@ -1,3 +1,5 @@
+import { totalsOf } from '../../operators/counts.ts';
+import type { Counts } from '../../operators/counts.ts';
 import type { PartitionLag } from '../job/events.ts';
 
 /** Numbers and texts as people read them. */
@@ -18,6 +20,12 @@ export function counted(value: number, noun: string): string {
 export function worstLag(lags: readonly PartitionLag[]): string {
   const [worst] = lags.toSorted((one, other) => other.lag - one.lag);
   return worst && worst.lag > 0 && lags.length > 1 ? ` (${worst.topic}/${worst.partition} ${count(worst.lag)})` : '';
+}
+
+/** `dropped 120, redacted 7`: over all operators; what was kept says nothing to who watches. */
+export function countsInWords(counts: Counts): string {
+  const told = [...totalsOf(counts)].filter(([what]) => what !== 'kept');
+  return told.map(([what, total]) => `${printable(what)} ${count(total)}`).join(', ');
 }
 
 /** `512 B`, `1.5 KB`, `10.3 MB`; units of 1024, as everywhere in Millrace. */

@@ -8,7 +8,10 @@ export function graphLines(graph: Graph): string {
   const { name, model, tokenizer, topics, streams, operators = [] } = graph;
   const facts: (readonly [string, string])[] = [
     ['graph', name],
-    ['model', `preset ${model.preset}${sizesOf(model)}, seed ${model.seed}`],
+    [
+      'model',
+      `${model.import ? printable(model.import.path) : `preset ${model.preset}`}${sizesOf(model)}, seed ${model.seed}`,
+    ],
     ['tokenizer', tokenizer.kind],
     ...operators.map(({ path }): [string, string] => ['operators', printable(path)]),
     [

@@ -1,5 +1,5 @@
 import type { JobEvent, PartitionLag, StepEvent } from '../job/events.ts';
-import { age, count, duration, figures, rate, worstLag } from './format.ts';
+import { age, count, countsInWords, duration, figure, figures, rate, worstLag } from './format.ts';
 
 /** Steps over which the newest bits per byte are taken: few enough to be news, enough to be steady. */
 const WINDOW_STEPS = 100;
@@ -15,6 +15,7 @@ export class JobStatus {
   #speakingStep: number | null = null;
   #freshMs: number | null = null;
   #lags: readonly PartitionLag[] = [];
+  #counts = '';
   #awayFromMs: number | null = null;
   readonly #window: { readonly bits: number; readonly bytes: number }[] = [];
 
@@ -29,6 +30,9 @@ export class JobStatus {
         return;
       case 'lag':
         this.#lags = event.partitions;
+        return;
+      case 'counts':
+        this.#counts = countsInWords(event.counts);
         return;
       case 'checkpoint':
         this.#savedAtMs = nowMs;
@@ -81,7 +85,8 @@ export class JobStatus {
 
   #jobFields(nowMs: number): readonly (readonly [words: string, short: string])[] {
     const step = this.#step;
-    if (!step) return [['waiting for the first step, which takes longest', 'waiting']];
+    const counts: readonly (readonly [string, string])[] = this.#counts === '' ? [] : [[this.#counts, this.#counts]];
+    if (!step) return [['waiting for the first step, which takes longest', 'waiting'], ...counts];
     const now = this.windowBitsPerByte;
     const idleMs = nowMs - this.#steppedAtMs;
     const speed = count(step.tokensPerSecond);
@@ -94,12 +99,14 @@ export class JobStatus {
         ? [`idle for ${age(idleMs)}`, `idle ${age(idleMs)}`]
         : [`${speed} tokens/s`, `${speed} tok/s`],
       [figures(now, step.bitsPerByteTotal), figures(now, step.bitsPerByteTotal, true)],
+      ...bySource(step.sources),
       [`lr ${rate(step.lr)}`, `lr ${rate(step.lr)}`],
       [`lag ${count(lag)}${worstLag(this.#lags)}`, `lag ${count(lag)}`],
       saved === null ? ['not saved yet', 'unsaved'] : [`saved ${saved} ago`, `saved ${saved}`],
       this.#speakingStep === null
         ? ['nobody speaks yet', 'voice none']
         : [`step ${speaking} speaks`, `voice ${speaking}`],
+      ...counts,
       ...freshness(this.#freshMs),
     ];
   }
@@ -108,6 +115,18 @@ export class JobStatus {
     const stepMs = tokensPerSecond > 0 ? (tokens * 1000) / tokensPerSecond : 0;
     return sinceMs > Math.max(IDLE_MS, IDLE_STEPS * stepMs);
   }
+}
+
+/** So many topics are told of; the others are counted. */
+const MOST_SOURCES = 4;
+
+/** Bits per byte of each topic of late, where there are several. */
+function bySource(sources: StepEvent['sources'] = {}): readonly (readonly [words: string, short: string])[] {
+  const told = Object.entries(sources).map(([topic, { bitsPerByte }]) => `${topic} ${figure(bitsPerByte)}`);
+  if (told.length === 0) return [];
+  const more = told.length > MOST_SOURCES ? [`${told.length - MOST_SOURCES} more`] : [];
+  const shown = [...told.slice(0, MOST_SOURCES), ...more];
+  return [[shown.join(', '), shown.join(' ')]];
 }
 
 /** How long the newest text took to be spoken of, once that is known. */

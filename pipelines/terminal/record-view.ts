@@ -4,6 +4,7 @@ import { AnswerView } from './answer-view.ts';
 import { checkpointLine, deadLetterLine, skippedLine } from './event-lines.ts';
 import { readLetter } from '../dead-letters/letters.ts';
 import { count, figure, figures, printable, rate } from './format.ts';
+import { alertLine, surpriseLine } from './surprise-view.ts';
 import { jsonOf, readPublished, textOf } from '../topics/published.ts';
 import type { PublishedStep } from '../topics/published.ts';
 import type { Style } from './style.ts';
@@ -69,6 +70,10 @@ export function readableView(style: Style, clock: Clock): RecordView {
         return `${report.skipped ? skippedLine(report, style) : stepLine(report)}\n`;
       case 'checkpoint':
         return `${checkpointLine(report)}\n`;
+      case 'surprise':
+        return `${surpriseLine(report, style)}\n`;
+      case 'alert':
+        return `${alertLine(report, style)}\n`;
       case undefined:
         return `${bareLine(record)}\n`;
     }

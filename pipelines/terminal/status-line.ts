@@ -51,7 +51,7 @@ function plainReporter(out: Writable, err: Writable, clock: Clock): Reporter {
   let steps = 0;
   let saidAtMs = 0;
   const isDue = (event: JobEvent): boolean => {
-    if (event.event === 'lag') return false;
+    if (event.event === 'lag' || event.event === 'counts') return false;
     if (event.event !== 'step' || event.skipped) return true;
     steps += 1;
     if (steps > FIRST_STEPS && clock.nowMs() - saidAtMs < STEP_EVERY_MS) return false;
@@ -119,6 +119,7 @@ function isShownAbove(event: JobEvent): boolean {
     case 'step':
       return event.skipped;
     case 'lag':
+    case 'counts':
     case 'freshness':
       return false;
     case 'checkpoint':

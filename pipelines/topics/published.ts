@@ -1,5 +1,13 @@
 import { z } from 'zod';
-import type { AnswerUsage, CheckpointReport, FinishReason, Freshness, Watermark } from '../../operators/index.ts';
+import type {
+  Alert,
+  AnswerUsage,
+  CheckpointReport,
+  FinishReason,
+  Freshness,
+  SurpriseRecord,
+  Watermark,
+} from '../../operators/index.ts';
 
 /** Reports as the operator `publish` writes them, read back from a topic. Unknown fields are ignored. */
 
@@ -39,7 +47,11 @@ export interface PublishedStep {
 
 type PublishedCheckpoint = Omit<CheckpointReport, 'path'>;
 
-export type Published = PublishedDelta | PublishedStep | PublishedCheckpoint;
+/** What a topic of surprise, or of alerts, tells; of alerts what people are shown. */
+export type PublishedSurprise = SurpriseRecord;
+export type PublishedAlert = Pick<Alert, 'event' | 'rule' | 'state' | 'subject' | 'message'>;
+
+export type Published = PublishedDelta | PublishedStep | PublishedCheckpoint | PublishedSurprise | PublishedAlert;
 
 const publishedSchema: z.ZodType<Published> = z.discriminatedUnion('event', [
   z.object({
@@ -75,6 +87,26 @@ const publishedSchema: z.ZodType<Published> = z.discriminatedUnion('event', [
     reason: z.enum(['timer', 'steps', 'handover', 'savepoint', 'deploy', 'stop', 'final']),
     bytes: z.number(),
     durationMs: z.number(),
+  }),
+  z.object({
+    event: z.literal('surprise'),
+    at: z.object({ topic: z.string(), partition: z.number(), offset: z.number() }),
+    key: z.string().nullable(),
+    timestampMs: z.number(),
+    step: z.number(),
+    bytes: z.number(),
+    bits: z.number(),
+    bitsPerByte: z.number(),
+    percentile: z.number().nullable(),
+    sigma: z.number().nullable(),
+    tokens: z.array(z.object({ text: z.string(), bits: z.number() })),
+  }),
+  z.object({
+    event: z.literal('alert'),
+    rule: z.string(),
+    state: z.enum(['raised', 'cleared']),
+    subject: z.string(),
+    message: z.string(),
   }),
 ]);
 

@@ -52,11 +52,13 @@ async function snapshots(options: SnapshotOptions): Promise<void> {
   const logger = { info: progress, warn: progress };
   const store = await openCheckpointStore(join(scratch, 'checkpoints'), { jobId: 'bench', logger, describe: {} });
   const trainer = await startTrainer({ settings, stagingDir: join(scratch, 'staging'), logger });
+  const pacer = new Pacer(trainer, shape, model.vocabSize);
   try {
-    const figures = await measure(new Pacer(trainer, shape, model.vocabSize), store, trainer, options.snapshots);
+    const figures = await measure(pacer, store, trainer, options.snapshots);
     if (json) printRows({ bench: 'snapshot', preset, ...shape }, figures);
     else print(figures, `preset ${preset}, batches of ${shape.rows} × ${shape.context} tokens`);
   } finally {
+    await pacer.settled();
     await trainer.close();
     await rm(scratch, { recursive: true, force: true });
   }
@@ -86,6 +88,11 @@ class Pacer {
       this.doneAtMs.push(performance.now());
     }
   }
+
+  /** Resolves when no step is under way any more, whatever became of it. */
+  async settled(): Promise<void> {
+    await Promise.allSettled(this.#underWay);
+  }
 }
 
 async function measure(
@@ -101,15 +108,13 @@ async function measure(
   const durations: number[] = [];
   for (let at = 0; at < count; at++) {
     const from = pacer.doneAtMs.length - 1;
-    const startMs = performance.now();
-    const saved = trainer.snapshot().then(async (snapshot) => {
-      await store.put({ reason: 'steps', states: new Map([['train', snapshot]]) });
-      await store.prune(1);
-      durations.push(performance.now() - startMs);
-    });
+    const saving = { isOver: false };
+    const saved = save(trainer, store).finally(() => (saving.isOver = true));
+    // Whether it went well is asked once the steps beside it are done.
+    saved.catch(() => undefined);
     do await pacer.steps(STEPS_BETWEEN);
-    while (durations.length <= at);
-    await saved;
+    while (!saving.isOver);
+    durations.push(await saved);
     const until = pacer.doneAtMs.length - 1;
     await pacer.steps(until - from);
     const longestOf = (times: readonly number[]): number => Math.max(...gaps(times));
@@ -125,6 +130,15 @@ async function measure(
     figure('snapshotStallMs', median(longest.map(({ beside, otherwise }) => beside - otherwise))),
     figure('checkpointMs', median(durations)),
   ];
+}
+
+/** Makes a checkpoint; resolves with how long that took, in milliseconds. */
+async function save(trainer: Trainer, store: CheckpointStore): Promise<number> {
+  const startMs = performance.now();
+  const snapshot = await trainer.snapshot();
+  await store.put({ reason: 'steps', states: new Map([['train', snapshot]]) });
+  await store.prune(1);
+  return performance.now() - startMs;
 }
 
 function figure(metric: string, value: number): Figure {

@@ -5,6 +5,7 @@ import { lastValueFrom, merge, tap, toArray } from 'rxjs';
 import { z } from 'zod';
 import { startSampler } from '../../infra/index.ts';
 import type { ModelConfig } from '../../model/config.ts';
+import { toHuggingFaceConfig } from '../../model/interchange/hugging-face-config.ts';
 import type { Values } from '../../model/step-runner.ts';
 import { writeWeights } from '../../model/weights/weights-file.ts';
 import type { Precision } from './matmul-peak.ts';
@@ -39,7 +40,10 @@ export function writeModel(scratch: string, config: ModelConfig, values: Values)
   mkdirSync(folder, { recursive: true });
   const weights = join(folder, 'model.safetensors');
   writeWeights(weights, { config, weights: values });
-  writeFileSync(join(folder, 'config.json'), JSON.stringify(huggingFaceConfig(config)));
+  writeFileSync(
+    join(folder, 'config.json'),
+    JSON.stringify(toHuggingFaceConfig(config, { endOfText: 0, dtype: 'F32' })),
+  );
   return { folder, weights };
 }
 
@@ -112,27 +116,5 @@ export async function startTransformers(
       return logitsSchema.parse(await child.answer()).logits;
     },
     close: () => child.close(),
-  };
-}
-
-/** `config.json` of the same model. */
-function huggingFaceConfig(config: ModelConfig): Readonly<Record<string, unknown>> {
-  return {
-    architectures: [config.qkNorm ? 'Qwen3ForCausalLM' : 'LlamaForCausalLM'],
-    model_type: config.qkNorm ? 'qwen3' : 'llama',
-    vocab_size: config.vocabSize,
-    hidden_size: config.hiddenSize,
-    num_hidden_layers: config.layers,
-    num_attention_heads: config.heads,
-    num_key_value_heads: config.kvHeads,
-    head_dim: config.headDim,
-    intermediate_size: config.intermediateSize,
-    max_position_embeddings: config.maxContext,
-    rope_theta: config.ropeTheta,
-    rms_norm_eps: config.rmsNormEps,
-    tie_word_embeddings: config.tieEmbeddings,
-    hidden_act: 'silu',
-    attention_bias: false,
-    torch_dtype: 'float32',
   };
 }

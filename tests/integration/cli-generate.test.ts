@@ -91,10 +91,22 @@ describe('millrace generate', () => {
       '7',
       '--deadline',
       '9s',
+      '--stop',
+      'END',
+      '--stop',
+      '.',
     ]);
     expect({ code, stdout }).toEqual({ code: 0, stdout: ' of the Union' });
     expect(asked).toEqual([
-      { id: expect.any(String), prompt: 'We', maxTokens: 3, temperature: 0, seed: 7, deadlineMs: 9000 },
+      {
+        id: expect.any(String),
+        prompt: 'We',
+        maxTokens: 3,
+        temperature: 0,
+        seed: 7,
+        stop: ['END', '.'],
+        deadlineMs: 9000,
+      },
     ]);
     expect(takenBack).toEqual([]);
   });

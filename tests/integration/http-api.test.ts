@@ -312,6 +312,27 @@ test('an answer ends at its deadline with what it has so far; prompts that were 
   expect(usage).toMatchObject({ prompt_tokens: 3, prompt_tokens_details: { cached_tokens: 2 } });
 });
 
+test.each([
+  ['100', 60_000, 'deadline'],
+  ['60000', 100, 'deadline'],
+  ['60000', null, 'stop'],
+])(
+  'of a timeout in the headers (%s ms) and a deadline (%s ms) the earlier one counts',
+  async (timeout, deadline, finish) => {
+    const client = await serve(sayer('x'.repeat(20), 30));
+    const ask = { model: 'sotu', prompt: 'Hi', max_tokens: 20, deadline_ms: deadline };
+    const headers = { 'Request-Timeout-Ms': timeout };
+    const { choices } = await client.completions.create(ask, { headers });
+    expect(choices[0]?.finish_reason).toBe(finish);
+    const messages = [{ role: 'user' as const, content: 'Hi' }];
+    const chat = client.chat.completions.create(
+      { model: 'sotu', messages, max_tokens: 20 },
+      { headers: { 'Request-Timeout-Ms': '1.5' } },
+    );
+    await expect(chat).rejects.toMatchObject({ status: 400, param: 'Request-Timeout-Ms' });
+  },
+);
+
 test('limits hold: bodies, requests a minute, answers under way', async () => {
   const limits = { bodyBytes: 200, requestsPerMinute: 3, answers: 2 };
   const client = await serve(sayer('x'.repeat(20), 10), { limits });

@@ -1,6 +1,6 @@
 import { PassThrough } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import type { JobEvent, StepEvent } from '../../pipelines/job/events.ts';
+import type { JobEvent, SourceBits, StepEvent } from '../../pipelines/job/events.ts';
 import { JobStatus } from '../../pipelines/terminal/job-status.ts';
 import { createReporter } from '../../pipelines/terminal/status-line.ts';
 import type { Reporter } from '../../pipelines/terminal/status-line.ts';
@@ -72,6 +72,11 @@ const SUMMARY: JobEvent = {
     { topic: 'text', partition: 1, offset: 1, end: 10, lag: 9 },
     { topic: 'text', partition: 2, offset: 5, end: 5, lag: 0 },
   ],
+  counts: { clean: { kept: { documents: 900 }, dropped: { language: 40, wordCount: 1080 } } },
+};
+const COUNTS: JobEvent = {
+  event: 'counts',
+  counts: { clean: { kept: { documents: 9 }, dropped: { wordCount: 1080 } }, fresh: { dropped: { near: 20 } } },
 };
 
 function step(number: number, fields: Partial<StepEvent> = {}): StepEvent {
@@ -90,6 +95,10 @@ function step(number: number, fields: Partial<StepEvent> = {}): StepEvent {
     skipped: false,
     ...fields,
   };
+}
+
+function of(bitsPerByte: number): SourceBits {
+  return { bitsPerByte, bitsPerByteTotal: bitsPerByte + 1, bytesTotal: 1024 };
 }
 
 describe('the status of a job', () => {
@@ -127,6 +136,24 @@ describe('the status of a job', () => {
     status.take(FRESH, 3000);
     expect(status.line(3500, 200)).toMatch(/ · step 10 speaks · 1\.5 s from text to speech$/);
     expect(status.line(3500, 99)).toMatch(/ {2}voice 10 {2}fresh 1\.5 s$/);
+  });
+
+  it('says what operators have done with the data, but not what they kept, also before the first step', () => {
+    const status = new JobStatus();
+    status.take(COUNTS, 0);
+    expect(status.line(0, 200)).toBe('waiting for the first step, which takes longest · dropped 1,100');
+    status.take(step(1), 0);
+    expect(status.line(0, 200)).toMatch(/ · nobody speaks yet · dropped 1,100$/);
+  });
+
+  it('tells bits per byte by topic, where there are several', () => {
+    const status = new JobStatus();
+    status.take(step(1, { sources: { logs: of(1.5), text: of(2) } }), 0);
+    expect(status.line(0, 200)).toContain(' · logs 1.500, text 2.000 · ');
+    expect(status.line(0, 100)).toContain('  logs 1.500 text 2.000');
+    const many = Object.fromEntries(['a', 'b', 'c', 'd', 'e', 'f'].map((topic) => [topic, of(1)]));
+    status.take(step(2, { sources: many }), 0);
+    expect(status.line(0, 200)).toContain('d 1.000, 2 more ·');
   });
 
   it('names the partition that is furthest behind, where there are several', () => {
@@ -176,7 +203,7 @@ describe('a reporter', () => {
   const written = (): string => String(out.read() ?? '');
 
   it('prints every event as it is, one a line, in JSON', () => {
-    const events = [READY, step(1), LAG, SAVED, SAMPLE, DEAD, SUMMARY];
+    const events = [READY, step(1), LAG, COUNTS, SAVED, SAMPLE, DEAD, SUMMARY];
     const json = reporter('json');
     for (const event of events) json.event(event);
     json.warn('careful');
@@ -202,6 +229,7 @@ describe('a reporter', () => {
       READY,
       SAVED,
       LAG,
+      COUNTS,
       SAMPLE,
       UNSAID,
       FRESH,
@@ -224,6 +252,8 @@ describe('a reporter', () => {
       This run: 1 step, 2,048 tokens in 0.5 s (4,096 tokens/s).
       Whole job: 2.104 bits per byte over 1.0 KB, each predicted before it was learnt.
       Not trained yet: 12 records (text/0 3, text/1 9).
+      clean kept 900 documents.
+      clean dropped 1,120: 1,080 wordCount, 40 language.
       Saved as checkpoint 000000002-savepoint. The next millrace up goes on from there.
       "
     `);

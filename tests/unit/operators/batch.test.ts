@@ -32,6 +32,8 @@ function document({ tokens, mask }: Text, offset: number, partition = 0): Tokeni
 const a = source.item(document({ tokens: [1, 2] }, 0));
 const b = source.item(document({ tokens: [3, 4, 5] }, 1));
 const span = (from: number, to: number): Span => ({ topic: 'text', partition: 0, from, to });
+/** A piece of document `b`. */
+const pieceOfB = { at: { topic: 'text', partition: 0, offset: 1 }, timestampMs: 101 };
 const firstBatch: TokenBatch = {
   rows: 2,
   context: 2,
@@ -40,6 +42,18 @@ const firstBatch: TokenBatch = {
   lossMask: Float32Array.of(1, 1, 1, 1),
   byteCount: 2 + 3 + 0 + 1,
   spans: [span(0, 2)],
+  pieces: [
+    {
+      at: { topic: 'text', partition: 0, offset: 0 },
+      timestampMs: 100,
+      from: 0,
+      to: 3,
+      bytes: 5,
+      begins: true,
+      ends: true,
+    },
+    { ...pieceOfB, from: 3, to: 4, bytes: 1, begins: true, ends: false },
+  ],
   timestampMs: 101,
 };
 /** What is left of `a` and `b`, closed because it waited. */
@@ -51,6 +65,7 @@ const restBatch: TokenBatch = {
   lossMask: Float32Array.of(1, 1, 1, 0),
   byteCount: 2 + 3,
   spans: [span(1, 2)],
+  pieces: [{ ...pieceOfB, from: 0, to: 3, bytes: 5, begins: false, ends: true }],
   timestampMs: 101,
 };
 const elements = { a, b, r: source.restore(), s: source.tick(1000), t: source.tick(1400), u: source.tick(1500) };
@@ -168,6 +183,28 @@ describe('batches', () => {
         expect(found.slice(mask.length).every((counts) => counts === 0)).toBe(true);
         const learnt = bytes.reduce((sum, each, at) => sum + (mask[at] === 1 ? each : 0), 0);
         expect(batches.reduce((sum, { byteCount }) => sum + byteCount, 0)).toBe(learnt);
+      }),
+    );
+  });
+
+  it('say which targets are of which document, and the bytes of each part', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(someText), someShape, async (texts, some) => {
+        const documents = texts.map((text, at) => document(text, at));
+        const batches = await allBatches(documents, { ...some, endOfText: END });
+        const parts = documents.map((): number[] => []);
+        for (const { targets, pieces = [], byteCount } of batches) {
+          expect(pieces[0]?.from).toBe(0);
+          for (const [index, { at, from, to, begins, ends }] of pieces.entries()) {
+            expect(from).toBe(pieces[index - 1]?.to ?? 0);
+            const part = parts[at.offset] ?? [];
+            expect(begins).toBe(part.length === 0);
+            part.push(...targets.subarray(from, to));
+            expect(ends).toBe(part.length === (documents[at.offset]?.tokens.length ?? NaN) + 1);
+          }
+          expect(pieces.reduce((sum, { bytes }) => sum + bytes, 0)).toBe(byteCount);
+        }
+        expect(parts).toEqual(documents.map(({ tokens }) => [...tokens, END]));
       }),
     );
   });

@@ -28,7 +28,10 @@ const elements = {
 };
 const expected = {
   ...elements,
-  A: source.item({ text: 'naïve', byteCount: 6, at: { topic: 'text', partition: 1, offset: 1 }, timestampMs: 1001 }, 7),
+  A: source.item(
+    { text: 'naïve', byteCount: 6, at: { topic: 'text', partition: 1, offset: 1 }, key: 'k', timestampMs: 1001 },
+    7,
+  ),
 };
 
 describe('decode', () => {

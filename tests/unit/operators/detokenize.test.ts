@@ -85,6 +85,16 @@ describe('detokenize', () => {
     expect(valuesOf(await lastValueFrom(output)).map(({ text }) => text)).toEqual(['', 'ok']);
   });
 
+  it("holds back what may become a stop string of the answer's own, and shows nothing of one", async () => {
+    const [begun, ended] = answer('a', 'one. two', [5]);
+    const [other, rest] = answer('b', 'one. two', [5]);
+    const deltas = [begun && { ...begun, stop: ['. t'] }, other, ended, rest].flatMap((each) => each ?? []);
+    const output = from(deltas.map((each) => source.item(each))).pipe(detokenize(byteTokenizer), toArray());
+    const seen = valuesOf(await lastValueFrom(output));
+    expect(seen.map(({ text }) => text)).toEqual(['one', 'one. ', '', 'two']);
+    expect(seen.filter((each) => 'stop' in each)).toEqual([]);
+  });
+
   it('replaces what never becomes a character at the end of the answer', async () => {
     const broken = delta('a', 0, Buffer.from('é').subarray(0, 1), 'length');
     const output = from([source.item(broken)]).pipe(detokenize(byteTokenizer), toArray());

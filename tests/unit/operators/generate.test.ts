@@ -6,6 +6,7 @@ import { generate } from '../../../operators/generate.ts';
 import type { GenerateOptions } from '../../../operators/generate.ts';
 import type { SampleDelta, Sampler } from '../../../operators/ports.ts';
 import type { Cancellation, TokenDelta, TokenizedPrompt } from '../../../operators/types.ts';
+import { byteTokenizer } from '../../support/byte-tokenizer.ts';
 import { TestSource, asStored, promptAt } from '../../support/elements.ts';
 import { ManualSampler, manualWeights } from '../../support/manual-model.ts';
 import { marbles } from '../../support/marbles.ts';
@@ -17,7 +18,7 @@ const END = 9;
 const usage = { promptTokens: 0, completionTokens: 2, cachedTokens: 0 };
 
 function prompt(id: string, change: Partial<TokenizedPrompt> = {}): TokenizedPrompt {
-  const unsaid = { key: id, deadlineAtMs: null, onNewWeights: null };
+  const unsaid = { key: id, stop: [], deadlineAtMs: null, onNewWeights: null };
   return { ...settings, ...unsaid, id, at: promptAt(id), tokens: Int32Array.of(1, 2), ...change };
 }
 
@@ -398,6 +399,45 @@ describe('generate at a barrier', () => {
     for (const request of [0, 1]) again.speak(request, 'stop');
     expect(again.seen).toEqual(['restore', 'b0stop', 'd0stop']);
     expect(again.source.window.inFlightBytes).toBe(0);
+  });
+
+  it('ends an answer with the delta that completes a stop string, and the sampler says no more', () => {
+    const bench = new Bench({ concurrency: 1, tokenizer: byteTokenizer });
+    const barrier = bench.source.barrier();
+    bench.give(bench.source.taken(prompt('a', { stop: ['\u0004\u0004'] }), 10));
+    bench.ask('b');
+    bench.speak(0);
+    bench.give(barrier);
+    bench.speak(0);
+    expect(bench.sampler.answers[0]?.observed).toBe(false);
+    bench.speak(1, 'length');
+    expect(bench.seen).toEqual(['a0', 'barrier', 'a1stop', 'b0length']);
+    expect(bench.values.map(({ stop, usage: took }) => [stop, took?.completionTokens])).toEqual([
+      [['\u0004\u0004'], undefined],
+      [undefined, 2],
+      [undefined, 1],
+    ]);
+    expect(bench.source.window.inFlightBytes).toBe(0);
+
+    const again = new Bench({ tokenizer: byteTokenizer });
+    again.give(again.source.restore(asStored(barrier.basket)));
+    for (const _ of 'ab') again.speak(0);
+    expect(again.seen).toEqual(['restore', 'a0', 'a1stop']);
+  });
+
+  it('says nothing behind a stop string of a sampler that says all at once', () => {
+    const source = new TestSource();
+    const seen: unknown[] = [];
+    const sampler = samplerOf(() => of(delta(4), delta(5), delta(6, 'length')));
+    const input = new Subject<Element<TokenizedPrompt>>();
+    input.pipe(generate(sampler, { stopTokens: [], tokenizer: byteTokenizer })).subscribe((element) => {
+      if (element.kind === 'item') seen.push([element.value.index, element.value.finish]);
+    });
+    input.next(source.item(prompt('a', { stop: ['\u0005'] })));
+    expect(seen).toEqual([
+      [0, null],
+      [1, 'stop'],
+    ]);
   });
 
   it('keeps keys, deadlines and policies, so that after a restart prompts are taken back and end as before', () => {

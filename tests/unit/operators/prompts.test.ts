@@ -11,7 +11,7 @@ import { MemoryDeadLetters, deadLettersThatFail } from '../../support/memory-sto
 
 const source = new TestSource();
 const at = { topic: 'ask', partition: 2, offset: 5 };
-const unsaid = { key: null, deadlineAtMs: null, onNewWeights: null };
+const unsaid = { key: null, stop: [], deadlineAtMs: null, onNewWeights: null };
 const defaults = { maxTokens: 64, temperature: 0.8, topK: 0, topP: 0.95, seed: 0, ...unsaid };
 
 function record(value: string | Uint8Array | null, key: string | null = null): LogRecord {
@@ -118,6 +118,14 @@ describe('prompts', () => {
     expect(await promptsOf([record(json)])).toMatchObject([{ deadlineAtMs }]);
   });
 
+  it.each([
+    ['{"prompt": "Hi", "stop": "END"}', ['END']],
+    ['{"prompt": "Hi", "stop": ["a", "b"]}', ['a', 'b']],
+    ['{"prompt": "Hi"}', []],
+  ])('takes one stop string or several: %s', async (json, stop) => {
+    expect(await promptsOf([record(json)])).toMatchObject([{ stop }]);
+  });
+
   it('takes what is to become of the answer when new weights come', async () => {
     expect(await promptsOf([record('{"prompt": "Hi", "onNewWeights": "finish"}')])).toMatchObject([
       { onNewWeights: 'finish' },
@@ -152,6 +160,8 @@ describe('prompts', () => {
     ['{"prompt": "a", "deadlineMs": 0}', /deadlineMs/],
     ['{"prompt": "a", "deadline": "tomorrow"}', /deadline/],
     ['{"prompt": "a", "onNewWeights": "wait"}', /onNewWeights/],
+    ['{"prompt": "a", "stop": [""]}', /stop/],
+    [JSON.stringify({ prompt: 'a', stop: Array.from({ length: 17 }, String) }), /stop/],
     ['{"prompt": ', /JSON/],
   ])('puts %j to the dead letters, saying why, and goes on', async (value, why) => {
     const deadLetters = new MemoryDeadLetters();

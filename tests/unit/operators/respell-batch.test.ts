@@ -79,6 +79,23 @@ describe('a vocabulary that takes the place of another', () => {
         expect(whole.startsWith(seen)).toBe(true);
         expect(seen.length).toBeGreaterThan(whole.length - 40);
         expect(batches.reduce((sum, { byteCount }) => sum + byteCount, 0)).toBe(seen.length);
+        const parts = texts.map(() => '');
+        for (const { targets, pieces = [], byteCount } of batches) {
+          for (const [index, { at, from: start, to: end, bytes: size, begins, ends }] of pieces.entries()) {
+            expect(start).toBe(pieces[index - 1]?.to ?? 0);
+            const part = bytesIn(to, targets.subarray(start, end)).toString('latin1');
+            expect(size).toBe(part.length);
+            if (at.offset === texts.length) continue;
+            expect(begins).toBe(parts[at.offset] === '');
+            parts[at.offset] += part;
+            expect(ends).toBe(
+              parts[at.offset] === Buffer.from(texts[at.offset]?.join('') ?? '').toString('latin1') &&
+                targets[end - 1] === options.endOfText,
+            );
+          }
+          expect(pieces.reduce((sum, piece) => sum + piece.bytes, 0)).toBe(byteCount);
+        }
+        expect(parts.join('')).toBe(whole.slice(0, whole.length - 40));
         for (const { ids, targets, lossMask, segments } of batches) {
           const follows = ids.map((id, index) =>
             index > 0 && (lossMask[index] ?? 0) > 0 ? (targets[index - 1] ?? -1) : id,

@@ -17,6 +17,7 @@ const settings = {
   topK: 0,
   topP: 1,
   seed: 9,
+  stop: [],
   deadlineAtMs: null,
   onNewWeights: null,
 };

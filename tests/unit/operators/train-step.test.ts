@@ -103,7 +103,7 @@ describe('trainStep', () => {
     bench.batches(1, 2, 3);
     expect(trainer.steps.map(({ batch }) => batch.ids[0])).toEqual([1, 2]);
     const [first, second] = trainer.steps.splice(0);
-    const result = { loss: 1, losses: Float32Array.of(1), gradNorm: 1, lr: 1, tokens: 1, skipped: false };
+    const result = { loss: 1, losses: Float32Array.of(1, 1), gradNorm: 1, lr: 1, tokens: 1, skipped: false };
     second?.outcome.resolve({ ...result, step: 2 });
     await settle();
     expect(bench.seen).toEqual(['restore']);
@@ -276,6 +276,7 @@ describe('trainStep at a barrier', () => {
     expect(trainStepKind.forked('train', snapshot, false)?.state).toEqual({
       step: 2,
       totals: { tokens: 8, bytes: 16, bits: expect.any(Number) },
+      sources: {},
       seen: { watermark: {}, textAtMs: 0 },
       waiting: [expect.objectContaining({ ids: [3, 1] })],
       trainer: 'weights',

@@ -1,4 +1,6 @@
 import { describe, expect, it } from 'vitest';
+import { ExamRoom } from '../../../pipelines/evaluation/exam-room.ts';
+import { choicesBehind } from '../../../pipelines/evaluation/choice-item.ts';
 import { Examiner } from '../../../pipelines/promotion/examiner.ts';
 import { byteTokenizer } from '../../support/byte-tokenizer.ts';
 import { ScoringSampler } from '../../support/scoring-sampler.ts';
@@ -6,7 +8,7 @@ import type { Likelihood } from '../../support/scoring-sampler.ts';
 
 const CONTEXT = 8;
 const weights = { id: '000000001', step: 1, path: 'weights' };
-const ITEMS = [{ prompt: 'a', answer: 'b', wrong: ['c'] }];
+const ITEMS = [{ choices: choicesBehind('a', ['b', 'c']), answer: 0 }];
 const PROMPT = {
   prompt: Int32Array.of(byteTokenizer.endOfText, 72, 105),
   maxTokens: 500,
@@ -17,13 +19,20 @@ const PROMPT = {
   stopTokens: [],
 };
 
-function examinerWith(likelihood: Likelihood, opened: ScoringSampler[] = []): Examiner {
-  const open = async (): Promise<ScoringSampler> => {
+function roomWith(likelihood: Likelihood, opened: ScoringSampler[] = []): ExamRoom {
+  return new ExamRoom(async (): Promise<ScoringSampler> => {
     const sampler = new ScoringSampler(likelihood);
     opened.push(sampler);
     return sampler;
-  };
-  return new Examiner({ open, tokenizer: byteTokenizer, maxContext: CONTEXT, cloze: ITEMS });
+  });
+}
+
+function examinerIn(room: ExamRoom): Examiner {
+  return new Examiner({ room, tokenizer: byteTokenizer, maxContext: CONTEXT, cloze: ITEMS });
+}
+
+function examinerWith(likelihood: Likelihood, opened: ScoringSampler[] = []): Examiner {
+  return examinerIn(roomWith(likelihood, opened));
 }
 
 function text(words: string): { key: string; text: string } {
@@ -79,11 +88,12 @@ describe('Examiner', () => {
 
   it('rejects where the process dies, and begins the next exam with another one', async () => {
     const opened: ScoringSampler[] = [];
-    const examiner = examinerWith(() => -1, opened);
+    const room = roomWith(() => -1, opened);
+    const examiner = examinerIn(room);
     await expect(examiner.examine({ ...weights, path: 'dead' }, [], [])).rejects.toThrow('SIGKILL');
     expect((await examiner.examine(weights, [], [])).problem).toBeNull();
     expect(opened.map(({ isClosed }) => isClosed)).toEqual([true, false]);
-    await examiner.close();
+    await room.close();
     await expect(examiner.examine(weights, [text('one')], [])).rejects.toThrow('closed');
     expect(opened.map(({ isClosed }) => isClosed)).toEqual([true, true]);
   });

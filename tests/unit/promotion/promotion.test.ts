@@ -10,6 +10,7 @@ import { dataFolder, newJob } from '../../../pipelines/job/job-folder.ts';
 import type { JobFolder } from '../../../pipelines/job/job-folder.ts';
 import { Champions } from '../../../pipelines/promotion/champions.ts';
 import { LivePrompts } from '../../../pipelines/promotion/live-prompts.ts';
+import { ExamRoom } from '../../../pipelines/evaluation/exam-room.ts';
 import { Promotion } from '../../../pipelines/promotion/promotion.ts';
 import { byteTokenizer } from '../../support/byte-tokenizer.ts';
 import { graphOf } from '../../support/graphs.ts';
@@ -89,14 +90,14 @@ async function start(): Promise<Promotion> {
     promote,
     voice: { offer: (weights) => void offered.push(weights), prompts: new LivePrompts() },
     deadLetters: new MemoryDeadLetters(),
-    openSampler: async () => {
+    room: new ExamRoom(async () => {
       await gate;
       return new ScoringSampler((_token, _before, { step }) => {
         const bits = worth.get(step);
         if (bits === undefined) throw new Error('The sampler process was ended by SIGKILL.');
         return -bits * Math.LN2;
       });
-    },
+    }),
     onEvent: (event) => void (event.event === 'promotion' && events.push(event)),
     onWarning: (message) => void warnings.push(message),
   });

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { MillraceError } from '../../operators/errors.ts';
 import { textIn } from '../../operators/formats.ts';
 import type { Formats } from '../../operators/formats.ts';
+import type { HeldOutSpec } from '../../operators/held-out-spec.ts';
 import { isHeldOut } from '../../operators/holdout.ts';
 import type { Position, TopicLog } from '../../operators/ports.ts';
 import type { LogRecord } from '../../operators/types.ts';
@@ -24,29 +25,36 @@ export type HeldOut = (signal: AbortSignal) => Promise<readonly HeldOutText[]>;
 /** Records of a partition that are looked through for the first exam; later ones go on from there. */
 const FIRST_RECORDS = 2000;
 
+/** Where held-out text is looked for, and where the graph names it, such as `promote.heldOut`. */
+export interface HeldOutPlace {
+  readonly where: string;
+  readonly graph: Pick<Graph, 'streams'>;
+  readonly log: TopicLog;
+  readonly formats: Formats;
+}
+
 /** The text that a graph holds out. Throws `config-invalid` for a file that can't be read. */
-export function heldOutOf(graph: Graph, log: TopicLog, formats: Formats): HeldOut {
-  const spec = graph.promote?.heldOut;
+export function heldOutOf(spec: HeldOutSpec | undefined, { where, graph, log, formats }: HeldOutPlace): HeldOut {
   if (!spec) return async () => [];
   const bytes = toBytes(spec.bytes);
   if ('file' in spec) {
-    const texts = [textOfFile(spec.file, bytes)];
+    const texts = [textOfFile(spec.file, bytes, where)];
     return async () => texts;
   }
   const { topic } = spec;
   return newestOf(log, formats, { topic, bytes, share: heldOutShare(graph, topic) });
 }
 
-function textOfFile(path: string, bytes: number): HeldOutText {
+function textOfFile(path: string, bytes: number, where: string): HeldOutText {
   let content: Buffer;
   try {
     content = readFileSync(path);
   } catch (cause) {
-    throw new MillraceError('config-invalid', `The text of promote.heldOut can't be read from ${path}.`, { cause });
+    throw new MillraceError('config-invalid', `The text of ${where} can't be read from ${path}.`, { cause });
   }
   const text = cut(content, bytes);
   if (text.trim() !== '') return keyed(text);
-  throw new MillraceError('config-invalid', `There is no text in ${path}, which promote.heldOut names.`);
+  throw new MillraceError('config-invalid', `There is no text in ${path}, which ${where} names.`);
 }
 
 /** The newest texts of a topic that are held out, up to so many bytes. What can't be read is passed over. */

@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { plainFormat } from '../../../operators/formats.ts';
 import { isHeldOut } from '../../../operators/holdout.ts';
-import { heldOutOf } from '../../../pipelines/promotion/held-out.ts';
-import type { HeldOut } from '../../../pipelines/promotion/held-out.ts';
+import { heldOutOf } from '../../../pipelines/evaluation/held-out.ts';
+import type { HeldOut } from '../../../pipelines/evaluation/held-out.ts';
 import { graphOf } from '../../support/graphs.ts';
 import { jobGraph } from '../../support/job-graph.ts';
 import { MemoryLog } from '../../support/memory-log.ts';
@@ -23,7 +23,7 @@ function heldOutBy(heldOut: string, log: MemoryLog, share?: number): HeldOut {
       'metrics: {}, apart: {}',
     ),
   );
-  return heldOutOf(graph, log, formats);
+  return heldOutOf(graph.promote?.heldOut, { where: 'promote.heldOut', graph, log, formats });
 }
 
 test('the share of a trained topic that is never trained on, as it grows, the newest that have room', async () => {
