@@ -12,7 +12,7 @@ const entrySchema = z.discriminatedUnion('kind', [
     from: z.int().nonnegative(),
     count: z.int().positive(),
   }),
-  z.strictObject({ kind: z.literal('tick'), atMs: z.number() }),
+  z.strictObject({ kind: z.literal('tick'), atMs: z.number(), isSpare: z.literal(true).optional() }),
   z.strictObject({
     kind: z.literal('lost'),
     topic: z.string(),

@@ -23,7 +23,7 @@ export function each<T, R>(
 ): OperatorFunction<Element<T>, Element<R>> {
   const outcome = (item: Item<T>, result: R | null): readonly Item<R>[] => {
     if (result !== null) return [{ ...item, value: result }];
-    item.source.window.give(item.bytes);
+    item.source.window.give(item.bytes, item.isSpare);
     return [];
   };
   return inOrder<T, R>((element) => {

@@ -13,6 +13,7 @@ export type ErrorCode =
   | 'dataset-missing'
   | 'dead-letter-failed'
   | 'disk-full'
+  | 'document-filtered'
   | 'document-too-large'
   | 'field-missing'
   | 'graph-invalid'

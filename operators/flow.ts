@@ -18,6 +18,8 @@ export interface Item<T> {
   readonly value: T;
   /** What this item has taken from its source's window. */
   readonly bytes: number;
+  /** Those bytes were taken as spare. */
+  readonly isSpare?: boolean;
   readonly source: Source;
   /** What operators have counted up to here. */
   readonly counts?: Counts;
@@ -65,6 +67,8 @@ export interface Tick {
   readonly kind: 'tick';
   /** Milliseconds since the epoch. */
   readonly atMs: number;
+  /** Everything before it is done, and there is nothing to read: there is time to spare. */
+  readonly isSpare?: boolean;
   readonly source: Source;
   /** What operators have counted up to here, also where no item has come through. */
   readonly counts?: Counts;
@@ -98,6 +102,11 @@ export interface Source {
    * partitions are shared, to make the cut count. Rejects with `group-fenced` when it does not.
    */
   cutCommitted(barrier: Barrier): Promise<void>;
+  /**
+   * Asks for one tick as soon as there is time to spare: when everything that came from here is done, and there is nothing
+   * to read. It comes however long it is until the next one would.
+   */
+  requestSpareTick(): void;
   /** The partitions that are read now. */
   reads(): readonly Reading[];
 }

@@ -7,11 +7,15 @@ export { Tally, totalsOf, withCounts } from './counts.ts';
 export type { Counts, OwnCounts } from './counts.ts';
 export { decode } from './decode.ts';
 export type { DecodeOptions } from './decode.ts';
+export { dedupe } from './dedupe.ts';
+export type { DedupeOptions } from './dedupe.ts';
 export { detokenize } from './detokenize.ts';
 export { each } from './each.ts';
 export type { EachOptions } from './each.ts';
 export { MillraceError } from './errors.ts';
 export type { ErrorCode } from './errors.ts';
+export { filter } from './filter.ts';
+export type { FilterOptions } from './filter.ts';
 export { isItem } from './flow.ts';
 export type { Barrier, Element, Flow, Item, Mark, Reading, Restore, Source, Tick, Uid } from './flow.ts';
 export type { Content } from './field-path.ts';
@@ -75,6 +79,8 @@ export { publish, reportRecord } from './publish.ts';
 export type { PublishOptions } from './publish.ts';
 export { redact } from './redact.ts';
 export type { RedactOptions } from './redact.ts';
+export { replay } from './replay.ts';
+export type { ReplayOptions } from './replay.ts';
 export { stateful } from './stateful.ts';
 export type { StatefulSpec } from './stateful.ts';
 export { surprise } from './surprise.ts';
@@ -99,6 +105,7 @@ export type {
   OnNewWeights,
   Piece,
   Prompt,
+  ReplayedRows,
   Report,
   Snapshot,
   SourceFigures,

@@ -2,6 +2,7 @@ import type { OnDataLoss } from './data-loss.ts';
 import type { Uid } from './flow.ts';
 import type { Assignments, Clock, DeadLetters, Ledger, Position } from './ports.ts';
 import type { Snapshot } from './types.ts';
+import type { MixWeights } from './turns.ts';
 import type { ByteSize, Duration } from './units.ts';
 
 export interface IngestOptions {
@@ -10,6 +11,8 @@ export interface IngestOptions {
   readonly window?: ByteSize;
   /** The cut to go on from; a job that starts anew has none. */
   readonly restore?: { readonly states: ReadonlyMap<Uid, Snapshot> } | null;
+  /** Weights of topics, by which their bytes are mixed; 1 where none is named. Without any, partitions take turns. */
+  readonly mix?: MixWeights;
   /** Where topics that the cut does not know are read from. Partitions that are added to a topic are read from their start. */
   readonly from?: 'earliest' | 'latest';
   /** Where topics ended that `latest` is to begin at; asked for those that are not named. */

@@ -23,7 +23,15 @@ export interface Start {
   readonly timeline: number;
 }
 
-const NOTHING: IngestState = { positions: [], ledger: 0, played: 0, lastRun: null, group: null, timeline: 0 };
+const NOTHING: IngestState = {
+  positions: [],
+  ledger: 0,
+  played: 0,
+  lastRun: null,
+  mixed: {},
+  group: null,
+  timeline: 0,
+};
 
 /**
  * Finds out what was decided after the cut that is gone on from, and where partitions are to be read from. Where they are

@@ -2,16 +2,16 @@ import { z } from 'zod';
 import type { Uid } from './flow.ts';
 import type { LedgerPlace, Position } from './ports.ts';
 import { readState } from './stateful.ts';
+import { mixedSchema } from './turns.ts';
+import type { TurnsState } from './turns.ts';
 import type { Snapshot } from './types.ts';
 
 /** What `ingest` puts into the basket. */
-export interface IngestState {
+export interface IngestState extends TurnsState {
   readonly positions: readonly Position[];
   /** Ledger position of the entry that is being played, and how many of its records have been. */
   readonly ledger: number;
   readonly played: number;
-  /** Partition that the last run came from; the next one's turn is next. */
-  readonly lastRun: string | null;
   /** Group that the cut needs to count; null where it counts by itself. */
   readonly group: string | null;
   /** Ledger position behind the last entry that undid others. */
@@ -25,14 +25,16 @@ const stateSchema: z.ZodType<IngestState> = z.object({
   ledger: int,
   played: int,
   lastRun: z.string().nullable(),
+  mixed: mixedSchema.default({}),
   group: z.string().nullable().default(null),
   timeline: int.default(0),
 });
 
 /** Shares nothing with the state. */
-export function ingestSnapshot({ positions, ...rest }: IngestState): Snapshot {
+export function ingestSnapshot({ positions, mixed, ...rest }: IngestState): Snapshot {
   const copies = positions.map(({ topic, partition, offset }) => ({ topic, partition, offset }));
-  return { state: { ...rest, positions: copies } };
+  const turns = Object.entries(mixed).map(([topic, turn]) => [topic, { ...turn }] as const);
+  return { state: { ...rest, positions: copies, ...(turns.length > 0 ? { mixed: Object.fromEntries(turns) } : {}) } };
 }
 
 export function ingestStateIn(uid: Uid, { state }: Snapshot): IngestState {

@@ -8,19 +8,18 @@ import type { IngestOptions } from './ingest-options.ts';
 import { findStart, positionsOf } from './ingest-start.ts';
 import { ingestSnapshot, ingestStateIn, placeOf } from './ingest-state.ts';
 import { Ownership } from './ownership.ts';
-import type { Assignment, Assignments, Clock, LedgerEntry, LogReader, Topic } from './ports.ts';
+import type { Assignment, Assignments, Clock, LedgerEntry, Topic } from './ports.ts';
 import { Positions } from './positions.ts';
+import { RunReader } from './run-reader.ts';
 import { keyOf } from './standing.ts';
 import type { Run, Standing } from './standing.ts';
 import { isTopicMissing, topicDeleted } from './topic-missing.ts';
 import type { CutReason, LogRecord, Snapshot, Span } from './types.ts';
 import { toBytes, toMs } from './units.ts';
+import { Turns } from './turns.ts';
 import { WantedCuts } from './wanted-cuts.ts';
 import { Window } from './window.ts';
 
-/** Records that are fetched, written to the ledger and played as one run. */
-const RUN_RECORDS = 512;
-const RUN_BYTES = 256 * 1024;
 /** How long one poll waits at most; a wanted cut interrupts it. */
 const POLL_MS = 1000;
 /** How long the cut may take that saves what was read of a topic before it was deleted. */
@@ -29,8 +28,8 @@ const LAST_CUT_MS = 60_000;
 /**
  * Emits the records of the topics that it is given: a restore mark, then records with barriers and ticks among them.
  *
- * Order: by offset within a partition; partitions take turns, and the order that came about is in the ledger before the
- * first record that it concerns is emitted. After a restart the ledger is played again, then the stream is live.
+ * Order: by offset within a partition; partitions take turns, or topics by the weights of a mix, and the order that came
+ * about is in the ledger before the first record that it concerns is emitted. After a restart the ledger is played again, then the stream is live.
  * Partitions come and go with the assignment, always at a cut: one that is given away ends with it, and nothing is emitted
  * from there until the next assignment is known.
  * Backpressure: pulls nothing, and emits nothing, while the window is overdrawn. Errors: those of the log and of the
@@ -66,6 +65,7 @@ class RecordSource implements Source {
   readonly #assignments: Assignments;
   readonly #ownership: Ownership;
   readonly #positions = new Positions();
+  readonly #reader: RunReader;
   readonly #clock: Clock;
   readonly #stopped = new AbortController();
   readonly #wantedCuts = new WantedCuts();
@@ -73,12 +73,13 @@ class RecordSource implements Source {
   #change: Change | undefined;
   /** What to do when a cut is stored that somebody in here waits for. */
   readonly #onCommitted = new WeakMap<Barrier, () => void>();
-  #reader: LogReader | null = null;
   #failure: MillraceError | null = null;
   #wake: () => void = () => {};
   #ledgerPosition = 0;
   #played = 0;
-  #lastRun: string | null = null;
+  #turns = new Turns(null, { lastRun: null, mixed: {} });
+  /** Somebody has something to do in time that there is to spare. */
+  #isSpareWanted = false;
   #timeline = 0;
   /** Another graph goes on behind the last barrier. */
   #isOver = false;
@@ -88,6 +89,7 @@ class RecordSource implements Source {
     this.#topics = topics;
     this.#options = options;
     this.#uid = options.uid ?? 'ingest';
+    this.#reader = new RunReader(topics, this.#positions, options.mix !== undefined);
     this.#subscriber = subscriber;
     this.#clock = options.clock ?? { nowMs: () => Date.now() };
     this.#assignments = options.assignments ?? allPartitions(topics, { group: options.group });
@@ -129,6 +131,11 @@ class RecordSource implements Source {
     return this.#positions.readings;
   }
 
+  requestSpareTick(): void {
+    this.#isSpareWanted = true;
+    this.#wake();
+  }
+
   stop(): void {
     this.#stopped.abort();
     this.#ownership.stop();
@@ -142,7 +149,7 @@ class RecordSource implements Source {
     const { state, standing, positions, timeline } = await findStart({ ...this.#options, ...here });
     this.#positions.takeUp(positions);
     this.#ledgerPosition = state.ledger;
-    this.#lastRun = state.lastRun;
+    this.#turns = new Turns(this.#options.mix ?? null, state);
     this.#timeline = timeline;
     // Without the ledger that the cut was made with, its run is not gone on with: another one begins.
     if (standing.entries.length > 0) this.#played = state.played;
@@ -155,7 +162,7 @@ class RecordSource implements Source {
     } catch (error) {
       throw await this.#saveWhatWasRead(error);
     } finally {
-      await this.#reader?.close();
+      await this.#reader.close();
     }
   }
 
@@ -164,9 +171,7 @@ class RecordSource implements Source {
   }
 
   async #openReader(): Promise<void> {
-    await this.#reader?.close();
-    this.#reader = null;
-    if (!this.#isStopped) this.#reader = this.#topics[0]?.log.reader(this.#positions.all) ?? null;
+    await (this.#isStopped ? this.#reader.close() : this.#reader.open());
   }
 
   async #replay({ entries }: Standing): Promise<void> {
@@ -203,10 +208,12 @@ class RecordSource implements Source {
       if (records && first) {
         const run = { topic: first.topic, partition: first.partition, from: first.offset, count: records.length };
         await this.#decide({ kind: 'run', ...run }, records);
-      } else if (records && this.#clock.nowMs() >= nextTickMs) {
+      } else if (records && (this.#clock.nowMs() >= nextTickMs || this.#hasTimeToSpare)) {
         // Only a source that has nothing to give tells the time: behind a full window nobody waits for records, and while
         // the log is away nobody knows whether there are any.
-        await this.#decide({ kind: 'tick', atMs: this.#clock.nowMs() });
+        const spare = this.#hasTimeToSpare ? ({ isSpare: true } as const) : {};
+        if (this.#hasTimeToSpare) this.#isSpareWanted = false;
+        await this.#decide({ kind: 'tick', atMs: this.#clock.nowMs(), ...spare });
         nextTickMs = this.#clock.nowMs() + tickMs;
       }
     }
@@ -237,20 +244,18 @@ class RecordSource implements Source {
    * up before it was known whether there are any.
    */
   async #nextRun(waitMs: number): Promise<readonly LogRecord[] | null> {
-    const reader = this.#reader;
     // Also a poll that does not wait for records may have to wait for the log itself.
     const interrupted = new AbortController();
     this.#wake = () => interrupted.abort();
-    const limits = { maxRecords: RUN_RECORDS, maxBytes: RUN_BYTES, signal: interrupted.signal };
-    for (const partition of this.#positions.inTurn(this.#lastRun)) {
-      const records = await reader?.poll({ ...limits, partition, waitMs: 0 });
-      if (records && records.length > 0) return records;
-    }
     const { signal } = interrupted;
+    const records = await this.#reader.next(this.#turns.inOrder(this.#positions.all), signal);
+    if (records.length > 0) return records;
     if (signal.aborted || this.#wantedCuts.next !== undefined || this.#ownership.next || this.#failure !== null) {
       return null;
     }
-    const arrived = reader && !this.#positions.isEmpty ? await reader.poll({ ...limits, waitMs }) : [];
+    if (this.#hasTimeToSpare) return [];
+    if (this.#isSpareWanted) void this.window.drained().then(() => interrupted.abort());
+    const arrived = this.#positions.isEmpty ? [] : await this.#reader.arriving(waitMs, signal);
     if (arrived.length > 0) return arrived;
     if (this.#positions.isEmpty) await firstValueFrom(race(timer(waitMs), fromEvent(signal, 'abort')));
     return signal.aborted ? null : arrived;
@@ -260,7 +265,8 @@ class RecordSource implements Source {
   async #decide(entry: LedgerEntry, records: readonly LogRecord[] = []): Promise<void> {
     let after = await this.#write(entry);
     this.#ledgerPosition = after - 1;
-    if (entry.kind === 'tick') this.#tick(entry.atMs);
+    if (entry.kind === 'run') this.#beginRun(entry);
+    if (entry.kind === 'tick') this.#tick(entry);
     else await this.#emitAll(records);
     if (this.#isStopped) return;
     if (this.#played < records.length) after = await this.#write({ kind: 'short', count: this.#played });
@@ -274,34 +280,14 @@ class RecordSource implements Source {
   }
 
   async #play(entry: LedgerEntry): Promise<void> {
-    if (entry.kind === 'tick') this.#tick(entry.atMs);
+    if (entry.kind === 'tick') await this.#tickAgain(entry);
     if (entry.kind === 'lost') await this.#skip([entry]);
     if (entry.kind !== 'run') return;
+    if (this.#played === 0) this.#beginRun(entry);
     while (this.#played < entry.count && !this.#isStopped && !this.#ownership.isHandedOver) {
-      const records = await this.#pollFor(entry, entry.count - this.#played);
-      const offset = records[0]?.offset ?? -1;
-      // The run began at a record; after that a log may leave out offsets, as Kafka does for the marks of transactions.
-      if (this.#played === 0 ? offset !== entry.from : offset < entry.from + this.#played) {
-        throw new MillraceError(
-          'offset-out-of-range',
-          `The ledger says that ${entry.topic}/${entry.partition} was read from offset ${entry.from} on, but after ` +
-            `${this.#played} of its records the log gives ${records[0]?.offset ?? 'nothing'}. Was the topic deleted or cut by retention?`,
-        );
-      }
-      await this.#emitAll(records);
+      await this.#emitAll(await this.#reader.again(entry, this.#played));
     }
     this.#endRun(entry);
-  }
-
-  /** Records of a run that is played again. Others may have read what lies between it and the run before. */
-  async #pollFor(run: Run, maxRecords: number): Promise<readonly LogRecord[]> {
-    const poll = async (): Promise<readonly LogRecord[]> =>
-      (await this.#reader?.poll({ partition: run, maxRecords, waitMs: 0 })) ?? [];
-    const records = await poll();
-    if (this.#played > 0 || (records[0]?.offset ?? Infinity) >= run.from) return records;
-    this.#positions.takeUp([{ topic: run.topic, partition: run.partition, offset: run.from }]);
-    await this.#openReader();
-    return poll();
   }
 
   /** What can't be played again is undone, and the loss put in its place, for the next run to find. */
@@ -327,7 +313,12 @@ class RecordSource implements Source {
 
   #endRun(entry: LedgerEntry): void {
     this.#played = 0;
-    if (entry.kind === 'run') this.#lastRun = keyOf(entry);
+    if (entry.kind === 'run') this.#turns.end(entry);
+  }
+
+  #beginRun(run: Run): void {
+    const topics = this.#topics.map(({ name }) => name);
+    this.#turns.begin(run, topics);
   }
 
   /**
@@ -349,11 +340,22 @@ class RecordSource implements Source {
     this.#played += 1;
     const bytes = (record.value?.byteLength ?? 0) + (record.key?.byteLength ?? 0);
     this.window.take(bytes);
+    this.#turns.read(record.topic, bytes);
     this.#subscriber.next({ kind: 'item', value: record, bytes, source: this });
   }
 
-  #tick(atMs: number): void {
-    this.#subscriber.next({ kind: 'tick', atMs, source: this });
+  #tick({ atMs, isSpare }: LedgerEntry & { readonly kind: 'tick' }): void {
+    this.#subscriber.next({ kind: 'tick', atMs, ...(isSpare ? { isSpare } : {}), source: this });
+  }
+
+  /** What is done in spare time fills the window too. */
+  async #tickAgain(tick: LedgerEntry & { readonly kind: 'tick' }): Promise<void> {
+    await this.#letThrough();
+    if (!this.#isStopped && !this.#ownership.isHandedOver) this.#tick(tick);
+  }
+
+  get #hasTimeToSpare(): boolean {
+    return this.#isSpareWanted && this.window.inFlightBytes === 0;
   }
 
   get #mustWait(): boolean {
@@ -392,19 +394,18 @@ class RecordSource implements Source {
   }
 
   #snapshot(): Snapshot {
-    const [ledger, played, lastRun, timeline] = [this.#ledgerPosition, this.#played, this.#lastRun, this.#timeline];
     return ingestSnapshot({
       positions: this.#positions.all,
-      ledger,
-      played,
-      lastRun,
-      timeline,
+      ledger: this.#ledgerPosition,
+      played: this.#played,
+      timeline: this.#timeline,
       group: this.#assignments.group,
+      ...this.#turns.state,
     });
   }
 
   #fail(error: unknown): void {
-    if (isTopicMissing(error) && this.#reader) this.#failure = error;
+    if (isTopicMissing(error) && this.#reader.isOpen) this.#failure = error;
     else this.#subscriber.error(error);
     this.#wake();
   }

@@ -316,7 +316,7 @@ export type LedgerEntry =
       readonly from: number;
       readonly count: number;
     }
-  | { readonly kind: 'tick'; readonly atMs: number }
+  | { readonly kind: 'tick'; readonly atMs: number; readonly isSpare?: true | undefined }
   /** Retention dropped the offsets `[from, to)` before they were read. */
   | {
       readonly kind: 'lost';

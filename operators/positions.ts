@@ -43,11 +43,4 @@ export class Positions {
       this.#read.delete(keyOf(position));
     }
   }
-
-  /** All of them, beginning behind one. */
-  inTurn(last: string | null): readonly Position[] {
-    const all = this.all;
-    const index = all.findIndex((position) => keyOf(position) === last);
-    return [...all.slice(index + 1), ...all.slice(0, index + 1)];
-  }
 }

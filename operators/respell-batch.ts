@@ -1,5 +1,5 @@
 import type { Respelling } from '../model/tokenizer/respelling.ts';
-import type { Piece, Span } from './types.ts';
+import type { Piece, ReplayedRows, Span } from './types.ts';
 
 /** Tokens on their way into a step, and what is known of them. */
 interface TokenRun {
@@ -22,6 +22,7 @@ interface BatchOrigin {
   readonly context: number;
   readonly spans: readonly Span[];
   readonly timestampMs: number;
+  readonly replayed?: ReplayedRows | undefined;
 }
 
 /** A batch as states hold it. */
@@ -85,7 +86,7 @@ export function fullBatches(run: NumberedRun, origin: BatchOrigin, respelling: R
   const size = origin.rows * origin.context;
   return Array.from({ length: Math.floor(run.targets.length / size) }, (_, at) => {
     const part = sliceOf(run, at * size, (at + 1) * size, respelling);
-    return { ...origin, ...part, byteCount: bytesOfRun(part, respelling) };
+    return { ...origin, ...part, byteCount: origin.replayed ? 0 : bytesOfRun(part, respelling) };
   });
 }
 
@@ -94,7 +95,7 @@ export function fullBatches(run: NumberedRun, origin: BatchOrigin, respelling: R
  * count.
  */
 export function respellBatch(
-  { rows, context, spans, timestampMs, ...old }: PlainBatch,
+  { rows, context, spans, timestampMs, replayed, ...old }: PlainBatch,
   respelling: Respelling,
 ): PlainBatch[] {
   const size = rows * context;
@@ -112,6 +113,10 @@ export function respellBatch(
     segments: fill(run.segments, (run.segments.at(-1) ?? 0) + 1),
     pieces: run.pieces,
   };
-  const batches = fullBatches(whole, { rows, context, spans, timestampMs }, respelling);
+  const batches = fullBatches(
+    whole,
+    { rows, context, spans, timestampMs, ...(replayed ? { replayed } : {}) },
+    respelling,
+  );
   return old.segments ? batches : batches.map(({ segments: _segments, ...batch }) => batch);
 }

@@ -3,7 +3,7 @@ import type { OperatorFunction } from 'rxjs';
 import { MillraceError } from './errors.ts';
 import { withCounts } from './counts.ts';
 import type { OwnCounts } from './counts.ts';
-import type { Element, Item, Restore, Tick, Uid } from './flow.ts';
+import type { Element, Item, Restore, Source, Tick, Uid } from './flow.ts';
 import { inOrder } from './in-order.ts';
 import type { Handler } from './in-order.ts';
 import type { Json } from './types.ts';
@@ -16,6 +16,10 @@ export interface StatefulSpec<T, R, S> {
   next(state: S, value: T): readonly R[] | Promise<readonly R[]>;
   /** The source's clock went on; what is to be emitted because of it. */
   tick?(state: S, atMs: number): readonly R[];
+  /** There is time to spare, which was asked for; what is to be emitted in it. */
+  spare?(state: S): readonly R[];
+  /** Whether there is something to do in spare time. Asked after each item, after a restore, and after each time that was to spare. */
+  wantsSpare?(state: S): boolean;
   /** The state as JSON: must not share anything that `next` changes later. */
   snapshot(state: S): Json;
   /** The state back out of what `snapshot` gave. Throws when it can't be read. */
@@ -44,16 +48,30 @@ function handler<T, R, S>(uid: Uid, spec: StatefulSpec<T, R, S>): Handler<T, R> 
   const counted = <E extends Item<T> | Tick>(element: E): E =>
     spec.counts ? withCounts(element, uid, spec.counts(state)) : element;
 
-  const emit = (values: readonly R[], { source, counts }: Item<T> | Tick): readonly Item<R>[] =>
+  const emit = (values: readonly R[], { source, counts }: Item<T> | Tick, isSpare = false): readonly Item<R>[] =>
     values.map((value) => {
       const bytes = spec.bytes(value);
-      source.window.take(bytes);
-      return { kind: 'item', value, bytes, source, ...(counts ? { counts } : {}) };
+      source.window.take(bytes, isSpare);
+      return { kind: 'item', value, bytes, source, ...(isSpare ? { isSpare } : {}), ...(counts ? { counts } : {}) };
     });
+
+  const askForSpare = (source: Source): void => {
+    if (spec.wantsSpare?.(state)) source.requestSpareTick();
+  };
 
   const finish = (item: Item<T>, values: readonly R[]): readonly Item<R>[] => {
     const emitted = emit(values, values.length > 0 ? counted(item) : item);
-    item.source.window.give(item.bytes);
+    item.source.window.give(item.bytes, item.isSpare);
+    askForSpare(item.source);
+    return emitted;
+  };
+
+  const onTick = (element: Tick): readonly Element<R>[] => {
+    const values = spec.tick?.(state, element.atMs) ?? [];
+    const spareValues = element.isSpare ? (spec.spare?.(state) ?? []) : [];
+    const tick = counted(element);
+    const emitted = [...emit(values, tick), ...emit(spareValues, tick, true), tick];
+    if (tick.isSpare) askForSpare(tick.source);
     return emitted;
   };
 
@@ -63,13 +81,11 @@ function handler<T, R, S>(uid: Uid, spec: StatefulSpec<T, R, S>): Handler<T, R> 
         const values = spec.next(state, element.value);
         return values instanceof Promise ? values.then((settled) => finish(element, settled)) : finish(element, values);
       }
-      case 'tick': {
-        const values = spec.tick?.(state, element.atMs) ?? [];
-        const tick = counted(element);
-        return [...emit(values, tick), tick];
-      }
+      case 'tick':
+        return onTick(element);
       case 'restore':
         state = restored(uid, element, spec);
+        askForSpare(element.source);
         return [element];
       case 'barrier':
         element.basket.set(uid, { state: spec.snapshot(state) });

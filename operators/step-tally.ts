@@ -23,12 +23,13 @@ export class StepTally {
   /** Takes a step down that is done. Steps come in their order. */
   count(batch: TokenBatch, result: StepResult): StepReport {
     const { step, loss, gradNorm, lr, tokens, skipped } = result;
+    const { replayed } = batch;
     const bits = (loss * tokens) / Math.LN2;
     const { targets, lossMask, pieces } = batch;
     const exam = pieces && { targets, lossMask, losses: result.losses, pieces };
     this.#steps = step;
     this.#seen = seenAfter(this.#seen, batch);
-    if (!skipped) this.#add({ tokens, bytes: batch.byteCount, bits });
+    if (!skipped && !replayed) this.#add({ tokens, bytes: batch.byteCount, bits });
     return {
       event: 'step',
       step,
@@ -44,6 +45,7 @@ export class StepTally {
       timestampMs: batch.timestampMs,
       ...(exam && !skipped ? { sources: this.#sources.add(exam) } : {}),
       ...(exam ? { exam } : {}),
+      ...(replayed ? { replayed: { ...replayed, loss } } : {}),
     };
   }
 

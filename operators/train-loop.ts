@@ -124,7 +124,7 @@ export class TrainLoop implements Listener<TokenBatch> {
     await before;
     this.#stepsUnderWay -= 1;
     const report = this.#tally.count(item.value, result);
-    item.source.window.give(item.bytes);
+    item.source.window.give(item.bytes, item.isSpare);
     this.#advance();
     return item.counts ? { ...report, counts: item.counts } : report;
   }

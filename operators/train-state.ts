@@ -3,7 +3,7 @@ import { countsSchema } from './counts.ts';
 import type { Counts } from './counts.ts';
 import { sourceStateSchema } from './source-sums.ts';
 import type { SourceState } from './source-sums.ts';
-import type { Json, Piece, Snapshot, Span, StepTotals, TokenBatch } from './types.ts';
+import type { Json, Piece, ReplayedRows, Snapshot, Span, StepTotals, TokenBatch } from './types.ts';
 import { nothingSeen } from './watermark.ts';
 import type { Seen } from './watermark.ts';
 
@@ -21,6 +21,7 @@ interface WaitingBatch {
   spans: Span[];
   pieces?: Piece[] | undefined;
   timestampMs: number;
+  replayed?: ReplayedRows | undefined;
   /** That came with it. */
   counts?: Counts | undefined;
 }
@@ -51,6 +52,9 @@ export const waitingBatchSchema: z.ZodType<WaitingBatch> = z.object({
   spans: z.array(z.object({ topic: z.string(), partition: int, from: int, to: int })),
   pieces: z.array(pieceSchema).optional(),
   timestampMs: z.number(),
+  replayed: z
+    .object({ rows: int, from: z.array(z.object({ topic: z.string(), partition: int, offset: int })) })
+    .optional(),
   counts: countsSchema.optional(),
 });
 
@@ -96,9 +100,13 @@ export function pieceToJson({ at, key, replayed, ...place }: Piece): { readonly 
   return { at: { ...at }, ...named, ...place };
 }
 
-export function batchToJson({ ids, targets, lossMask, segments, pieces, ...rest }: TokenBatch, counts?: Counts): Json {
+export function batchToJson(
+  { ids, targets, lossMask, segments, pieces, replayed, ...rest }: TokenBatch,
+  counts?: Counts,
+): Json {
   return {
     ...rest,
+    ...(replayed ? { replayed: { rows: replayed.rows, from: replayed.from.map((at) => ({ ...at })) } } : {}),
     spans: rest.spans.map((span) => ({ ...span })),
     ...(pieces ? { pieces: pieces.map(pieceToJson) } : {}),
     ids: Array.from(ids),
@@ -110,10 +118,11 @@ export function batchToJson({ ids, targets, lossMask, segments, pieces, ...rest 
 }
 
 export function batchFromJson(json: Omit<WaitingBatch, 'counts'>): TokenBatch {
-  const { ids, targets, lossMask, segments, pieces, ...rest } = json;
+  const { ids, targets, lossMask, segments, pieces, replayed, ...rest } = json;
   return {
     ...rest,
     ...(pieces ? { pieces } : {}),
+    ...(replayed ? { replayed } : {}),
     ids: Int32Array.from(ids),
     targets: Int32Array.from(targets),
     lossMask: Float32Array.from(lossMask),

@@ -91,6 +91,18 @@ export interface TokenBatch extends StepInput {
   readonly pieces?: readonly Piece[];
   /** Timestamp of the newest record in it. */
   readonly timestampMs: number;
+  /**
+   * Present in a batch of the past, which trains but is no exam: its `byteCount` is 0, its `spans` are empty, and its
+   * timestamp is that of the newest record before it.
+   */
+  readonly replayed?: ReplayedRows;
+}
+
+/** Rows that were trained on before. */
+export interface ReplayedRows {
+  readonly rows: number;
+  /** Records that they begin in, as far as that is known. */
+  readonly from: readonly Coordinates[];
 }
 
 /** What one training step did. Losses are from before its update: every batch is an exam first. */
@@ -114,6 +126,11 @@ export interface StepReport {
   readonly timestampMs: number;
   /** What operators before this one have counted in the job's life, up to the document that completed the batch. */
   readonly counts?: Counts;
+  /** Present when the step was of the past: it has no part in bits per byte, bytes, spans or totals. */
+  readonly replayed?: ReplayedRows & {
+    /** Mean cross-entropy per target token of these rows, in nats. */
+    readonly loss: number;
+  };
   /** By topic, of those whose text was examined in this step; absent where that is not known, or the step was skipped. */
   readonly sources?: Readonly<Record<string, SourceFigures>>;
   /** What the step knew of each target, for operators behind it; reports are published without it. */
@@ -138,6 +155,7 @@ export interface Exam {
   readonly pieces: readonly Piece[];
 }
 
+/** Of text that was trained on for the first time. */
 export interface StepTotals {
   readonly tokens: number;
   readonly bytes: number;

@@ -1,11 +1,13 @@
 /**
  * The bytes that a pipeline has in flight. Who emits an element takes its bytes, who finishes or absorbs it gives them
  * back, and only `ingest` waits. Taking never blocks, so the window may be overdrawn by one element (or one batch), and
- * no window, however small, can deadlock.
+ * no window, however small, can deadlock. Work that is done only because there is nothing else to do is taken and given
+ * as spare: it fills the window like any other, but whoever asks whether there is work to do does not see it.
  */
 export class Window {
   readonly limitBytes: number;
   #inFlightBytes = 0;
+  #spareBytes = 0;
   #takenBytes = 0;
   #waiting: (() => void)[] = [];
 
@@ -17,7 +19,12 @@ export class Window {
     return this.#inFlightBytes;
   }
 
-  /** All bytes that were ever taken: when it stands still, nothing has come in. */
+  /** All bytes in flight but the spare ones. */
+  get workBytes(): number {
+    return this.#inFlightBytes - this.#spareBytes;
+  }
+
+  /** All bytes that were ever taken, but the spare ones: when it stands still, nothing has come in. */
   get takenBytes(): number {
     return this.#takenBytes;
   }
@@ -26,13 +33,15 @@ export class Window {
     return this.#inFlightBytes < this.limitBytes;
   }
 
-  take(bytes: number): void {
+  take(bytes: number, isSpare = false): void {
     this.#inFlightBytes += bytes;
-    this.#takenBytes += bytes;
+    if (isSpare) this.#spareBytes += bytes;
+    else this.#takenBytes += bytes;
   }
 
-  give(bytes: number): void {
+  give(bytes: number, isSpare = false): void {
     this.#inFlightBytes -= bytes;
+    if (isSpare) this.#spareBytes -= bytes;
     if (!this.isOpen) return;
     const woken = this.#waiting;
     this.#waiting = [];
@@ -41,6 +50,15 @@ export class Window {
 
   /** Resolves as soon as bytes are left; at once when they are. */
   async opened(): Promise<void> {
-    while (!this.isOpen) await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    while (!this.isOpen) await this.#given();
+  }
+
+  /** Resolves as soon as nothing is in flight; at once when that is so. */
+  async drained(): Promise<void> {
+    while (this.#inFlightBytes > 0) await this.#given();
+  }
+
+  #given(): Promise<void> {
+    return new Promise((resolve) => this.#waiting.push(resolve));
   }
 }

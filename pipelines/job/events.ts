@@ -68,6 +68,8 @@ export interface StepEvent {
   /** Records of the partitions that are read which no step has seen yet. */
   readonly lag: number;
   readonly skipped: boolean;
+  /** Present when the step was of rows that were trained on before: then it stands for no bytes. */
+  readonly replayed?: { readonly rows: number; readonly loss: number | null };
   /** By topic, of those that steps of this run had text of; only where there are several. */
   readonly sources?: Readonly<Record<string, SourceBits>>;
 }

@@ -83,7 +83,7 @@ export class Progress {
     this.#runTokens += report.tokens;
     this.#recent.push({ atMs, tokens: report.tokens });
     while (this.#recent.length > 2 && atMs - (this.#recent[0]?.atMs ?? 0) > RATE_WINDOW_MS) this.#recent.shift();
-    const { step, loss, bitsPerByte, tokens, bytes, lr, gradNorm, skipped, totals } = report;
+    const { step, loss, bitsPerByte, tokens, bytes, lr, gradNorm, skipped, totals, replayed } = report;
     return {
       event: 'step',
       step,
@@ -92,12 +92,13 @@ export class Progress {
       lr,
       skipped,
       loss: finite(loss),
-      bitsPerByte: finite(bitsPerByte),
+      bitsPerByte: replayed ? null : finite(bitsPerByte),
       bitsPerByteTotal: perByte(totals),
       tokensPerSecond: this.#rate(),
       gradNorm: finite(gradNorm),
       lag: this.lag,
       ...this.sources,
+      ...(replayed ? { replayed: { rows: replayed.rows, loss: finite(replayed.loss) } } : {}),
     };
   }
 

@@ -7,7 +7,8 @@ const LOOK_EVERY_MS = 100;
 const SILENT_MS = 1500;
 
 /**
- * Emits once when nothing has been in a stream's window, and nothing has come into it, for as long as `quietMs`. That the
+ * Emits once when nothing has been in a stream's window, and nothing has come into it, for as long as `quietMs`; what is only
+ * trained to use the time does not count. That the
  * log has answered all the while, as `heardAtMs` says, is needed too: one that is away only seems quiet.
  */
 export function untilQuiet(windowOf: () => Window | null, heardAtMs: () => number, quietMs: number): Observable<void> {
@@ -17,7 +18,7 @@ export function untilQuiet(windowOf: () => Window | null, heardAtMs: () => numbe
       (last, window) => {
         const taken = window?.takenBytes ?? -1;
         const isSilent = performance.now() - heardAtMs() > SILENT_MS;
-        const busy = !window || isSilent || window.inFlightBytes > 0 || taken !== last.taken;
+        const busy = !window || isSilent || window.workBytes > 0 || taken !== last.taken;
         return { taken, sinceMs: busy ? performance.now() : last.sinceMs };
       },
       { taken: -1, sinceMs: Infinity },

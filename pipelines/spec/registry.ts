@@ -1,7 +1,9 @@
 import { batchKind } from '../../operators/batch.ts';
 import { checkpointKind } from '../../operators/checkpoint.ts';
 import { decodeKind } from '../../operators/decode.ts';
+import { dedupeKind } from '../../operators/dedupe.ts';
 import { detokenizeKind } from '../../operators/detokenize.ts';
+import { filterKind } from '../../operators/filter.ts';
 import { generateKind } from '../../operators/generate.ts';
 import { holdoutKind } from '../../operators/holdout.ts';
 import { ingestKind } from '../../operators/ingest-kind.ts';
@@ -10,6 +12,7 @@ import { promptsKind } from '../../operators/prompts.ts';
 import { publishAnswersKind } from '../../operators/publish-answers.ts';
 import { publishKind } from '../../operators/publish.ts';
 import { redactKind } from '../../operators/redact.ts';
+import { replayKind } from '../../operators/replay.ts';
 import { surpriseKind } from '../../operators/surprise.ts';
 import { tokenizeKind } from '../../operators/tokenize.ts';
 import { tokenizePromptKind } from '../../operators/tokenize-prompt.ts';
@@ -21,8 +24,11 @@ export const kinds: readonly OperatorKind[] = [
   holdoutKind,
   decodeKind,
   redactKind,
+  filterKind,
+  dedupeKind,
   tokenizeKind,
   batchKind,
+  replayKind,
   trainStepKind,
   surpriseKind,
   publishKind,

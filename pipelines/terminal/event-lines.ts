@@ -95,12 +95,12 @@ function readyLine({ job, graph, preset, parameters, dataDir, engine, step }: Re
 }
 
 function stepLine(event: StepEvent, windowBitsPerByte: number | null): string {
-  const { step, tokensPerSecond, bitsPerByteTotal, loss, lr, lag } = event;
+  const { step, tokensPerSecond, bitsPerByteTotal, loss, lr, lag, replayed } = event;
   return [
     `step ${count(step)}`,
     `${count(tokensPerSecond)} tokens/s`,
     figures(windowBitsPerByte, bitsPerByteTotal),
-    `loss ${figure(loss)}`,
+    `loss ${figure(loss)}${replayed ? ' of the past' : ''}`,
     `lr ${rate(lr)}`,
     `lag ${count(lag)}`,
   ].join('  ');

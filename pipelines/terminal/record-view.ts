@@ -84,10 +84,11 @@ export function readableView(style: Style, clock: Clock): RecordView {
   };
 }
 
-function stepLine({ step, loss, bitsPerByte, totals, lr, gradNorm, tokens }: PublishedStep): string {
+function stepLine({ step, loss, bitsPerByte, totals, lr, gradNorm, tokens, replayed }: PublishedStep): string {
   const overall = totals.bytes > 0 ? totals.bits / totals.bytes : null;
+  const now = replayed ? null : bitsPerByte;
   return (
-    `step ${count(step)}  ${figures(bitsPerByte, overall)}  loss ${figure(loss)}  lr ${rate(lr)}  ` +
+    `step ${count(step)}  ${figures(now, overall)}  loss ${figure(loss)}${replayed ? ' of the past' : ''}  lr ${rate(lr)}  ` +
     `gradient ${figure(gradNorm)}  ${count(tokens)} tokens`
   );
 }

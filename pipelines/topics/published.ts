@@ -43,6 +43,8 @@ export interface PublishedStep {
   readonly tokens: number;
   readonly totals: { readonly bytes: number; readonly bits: number };
   readonly skipped: boolean;
+  /** Present when the step was of rows that were trained on before. */
+  readonly replayed?: { readonly rows: number } | null | undefined;
 }
 
 type PublishedCheckpoint = Omit<CheckpointReport, 'path'>;
@@ -80,6 +82,7 @@ const publishedSchema: z.ZodType<Published> = z.discriminatedUnion('event', [
     tokens: z.number(),
     totals: z.object({ bytes: z.number(), bits: z.number() }),
     skipped: z.boolean(),
+    replayed: z.object({ rows: z.number() }).nullish(),
   }),
   z.object({
     event: z.literal('checkpoint'),

@@ -8,6 +8,7 @@ export class TestSource implements Source {
   readonly window: Window;
   readonly requestedCuts: CutReason[] = [];
   readonly committed: Barrier[] = [];
+  requestedSpareTicks = 0;
   /** How many operators put deployments off. */
   holds = 0;
 
@@ -26,6 +27,10 @@ export class TestSource implements Source {
 
   async cutCommitted(barrier: Barrier): Promise<void> {
     this.committed.push(barrier);
+  }
+
+  requestSpareTick(): void {
+    this.requestedSpareTicks += 1;
   }
 
   reads(): readonly [] {
@@ -54,6 +59,11 @@ export class TestSource implements Source {
 
   tick(atMs: number): Tick {
     return { kind: 'tick', atMs, source: this };
+  }
+
+  /** A tick that says that there is time to spare. */
+  spareTick(atMs: number): Tick {
+    return { kind: 'tick', atMs, isSpare: true, source: this };
   }
 }
 

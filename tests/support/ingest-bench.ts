@@ -101,7 +101,7 @@ export class IngestBench {
 
 export function wordOf(element: Element<LogRecord>): string {
   if (element.kind === 'item') return Buffer.from(element.value.value ?? []).toString();
-  return element.kind === 'tick' ? `tick ${element.atMs}` : element.kind;
+  return element.kind === 'tick' ? `tick ${element.atMs}${element.isSpare ? ' spare' : ''}` : element.kind;
 }
 
 export function restoreFrom(barrier: Barrier): Pick<IngestOptions, 'restore'> {

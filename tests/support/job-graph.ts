@@ -3,6 +3,10 @@ export interface JobGraphOptions {
   readonly partitions?: number;
   /** Settings of the text's `ingest` beside its topics. */
   readonly ingest?: string;
+  /** Topics that are trained on beside `text`. */
+  readonly others?: readonly string[];
+  /** What stands between `batch` and `trainStep`. */
+  readonly behindBatch?: string;
   /** Topic of the steps; jobs on one log need one each. */
   readonly metrics?: string;
   readonly checkpointEvery?: string;
@@ -15,20 +19,21 @@ export interface JobGraphOptions {
 /** The smallest model over bytes, fed from topic `text`: quick to train, and to the bit the same in every run. */
 export function jobGraph(options: JobGraphOptions): string {
   const { name, partitions = 1, ingest = 'window: 32KB', metrics = 'metrics', checkpointEvery = '2s' } = options;
-  const { speaks = false, also = '' } = options;
+  const { speaks = false, also = '', others = [], behindBatch = '' } = options;
+  const topics = ['text', ...others];
   return `
 name: ${name}
 model: { preset: nano }
 tokenizer: { kind: bytes }
-topics: { text: { partitions: ${partitions} }, ${metrics}: {}${speaks ? ', prompts: {}, generations: {}, generations-live: {}' : ''} }
+topics: { ${topics.map((topic) => `${topic}: { partitions: ${partitions} }`).join(', ')}, ${metrics}: {}${speaks ? ', prompts: {}, generations: {}, generations-live: {}' : ''} }
 ${also}
 streams:
   learn:
-    - { uid: text, ingest: { topics: [text], tickEvery: 200ms, ${ingest} } }
+    - { uid: text, ingest: { topics: [${topics.join(', ')}], tickEvery: 200ms, ${ingest} } }
     - { uid: decode, decode: { maxBytes: 1MB } }
     - { uid: tokenize, tokenize: {} }
     - { uid: pack, batch: { maxWait: 500ms } }
-    - { uid: train, trainStep: {} }
+${behindBatch && `    - ${behindBatch}\n`}    - { uid: train, trainStep: {} }
     - { uid: metrics, publish: { topic: ${metrics} } }
     - { uid: checkpoint, checkpoint: { every: ${checkpointEvery} } }
 ${speaks ? SPEAK : ''}`;

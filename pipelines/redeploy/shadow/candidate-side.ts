@@ -64,7 +64,7 @@ export async function runCandidate(options: CandidateSideOptions): Promise<Stret
   const drained = exhausted.pipe(
     take(1),
     mergeMap(() => interval(LOOK_EVERY_MS)),
-    filter(() => source?.window.inFlightBytes === 0),
+    filter(() => source?.window.workBytes === 0),
   );
   const flow = composeStream(upToTraining(steps), services).pipe(
     tap((element) => {

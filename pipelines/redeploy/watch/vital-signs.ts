@@ -3,7 +3,7 @@ import type { StepReport } from '../../../operators/types.ts';
 
 /** What a stretch of training was like. */
 export interface Vitals {
-  /** Those that were undone, since their loss was not finite, are not among them. */
+  /** Those that were undone, since their loss was not finite, are not among them, nor are those of the past. */
   readonly steps: number;
   readonly bits: number;
   readonly bytes: number;
@@ -72,9 +72,13 @@ export class VitalSigns {
   #flowing: Flowing | null = null;
 
   /** A step is done; `isBusy` says that more waits to be trained already. */
-  step({ loss, skipped, tokens, bytes, spans }: StepReport, isBusy: boolean, atMs: number = performance.now()): void {
+  step(
+    { loss, skipped, tokens, bytes, spans, replayed }: StepReport,
+    isBusy: boolean,
+    atMs: number = performance.now(),
+  ): void {
     const records = spans.reduce((sum, { from, to }) => sum + to - from, 0);
-    const trained = skipped ? {} : { steps: 1, bits: (loss * tokens) / Math.LN2, bytes };
+    const trained = skipped || replayed ? {} : { steps: 1, bits: (loss * tokens) / Math.LN2, bytes };
     const busy = this.#busySinceMs === null ? {} : { busyTokens: tokens, busyMs: atMs - this.#busySinceMs };
     this.#busySinceMs = isBusy ? atMs : null;
     if (this.#flowing) this.#flowing.steppedAtMs = atMs;

@@ -8,6 +8,8 @@ import type { Element, Source } from '../../../operators/flow.ts';
 import { ingest } from '../../../operators/ingest.ts';
 import type { CheckpointStore, DeadLetter } from '../../../operators/ports.ts';
 import { publish, reportRecord } from '../../../operators/publish.ts';
+import { replay } from '../../../operators/replay.ts';
+import type { ReplayOptions } from '../../../operators/replay.ts';
 import { surprise } from '../../../operators/surprise.ts';
 import { tokenize } from '../../../operators/tokenize.ts';
 import { trainStep } from '../../../operators/train-step.ts';
@@ -35,6 +37,8 @@ interface Settings {
   readonly everyItems: number;
   /** With a wait the last batch is closed by ticks; without, what does not fill one stays untrained. */
   readonly maxWait: number | undefined;
+  /** What is trained on again. */
+  readonly again: Pick<ReplayOptions, 'share' | 'stepsPerBatch' | 'memory'>;
   readonly metrics: string;
 }
 
@@ -46,7 +50,7 @@ class Life {
   #source: Source | null = null;
   #kill: () => void = () => {};
 
-  async start(world: World, { partitions, window, everyItems, maxWait, metrics }: Settings): Promise<void> {
+  async start(world: World, { partitions, window, everyItems, maxWait, again, metrics }: Settings): Promise<void> {
     const { checkpoints, deadLetters, slowness } = world;
     const log = world.log.another();
     const produce = log.produce.bind(log);
@@ -82,6 +86,7 @@ class Life {
         decode({ deadLetters }),
         tokenize(byteTokenizer),
         batch({ rows: 2, context: partitions + 2, endOfText: 256, ...(maxWait === undefined ? {} : { maxWait }) }),
+        replay({ endOfText: 256, ...again }),
         trainStep(trainer, { depth: 1 + (slowness() % 3) }),
         publish<StepReport>({ uid: 'publish', log, topic: metrics, toRecord: reportRecord }),
         surprise({
@@ -117,8 +122,8 @@ class Life {
     this.#source?.requestCut('savepoint');
   }
 
-  get inFlightBytes(): number {
-    return this.#source?.window.inFlightBytes ?? NaN;
+  get workBytes(): number {
+    return this.#source?.window.workBytes ?? NaN;
   }
 
   #take(element: Element<StepReport | CheckpointReport>): void {
@@ -167,6 +172,12 @@ const someStory = fc.record({
   window: fc.constantFrom(1, 60, 100_000),
   everyItems: fc.integer({ min: 1, max: 5 }),
   maxWait: fc.constantFrom(undefined, 5),
+  again: fc.constantFrom<Settings['again']>(
+    { share: 0 },
+    { share: 0.3, memory: 200 },
+    { share: 0, stepsPerBatch: 1 },
+    { share: 0.1, stepsPerBatch: 'auto' },
+  ),
   lives: fc.array(someLife, { minLength: 1, maxLength: 6 }),
   slowness: fc.array(fc.nat({ max: 3 }), { minLength: 1, maxLength: 17 }),
 });
@@ -233,13 +244,18 @@ describe('a pipeline that is killed again and again', () => {
         await reference.untilTrained(toTrain);
         await reference.untilRejected(undisturbed.deadLetters, empty);
         await settle(5);
-        expect(reference.inFlightBytes).toBe(0);
+        expect(reference.workBytes).toBe(0);
         await reference.kill();
 
         const steps = [...told.values()].toSorted((one, other) => one.step - other.step);
-        expect(steps).toEqual(reference.reports);
-        expect(await published(world.log, 'metrics')).toEqual(
-          steps.map((step) => JSON.stringify({ ...step, exam: undefined })),
+        const [written, repeated] = [await published(world.log, 'metrics'), reference.reports];
+        // Steps of the past may still be under way when all text was trained.
+        const compared = Math.min(steps.length, repeated.length);
+        const [ours, theirs] = [steps, repeated].map((all) => all.filter((step) => !step.replayed));
+        expect(ours).toEqual(theirs);
+        expect(steps.slice(0, compared)).toEqual(repeated.slice(0, compared));
+        expect(written.slice(0, compared)).toEqual(
+          steps.slice(0, compared).map((step) => JSON.stringify({ ...step, exam: undefined })),
         );
         for (const suffix of ['-surprise', '-alerts']) {
           expect(await published(world.log, `metrics${suffix}`)).toEqual(

@@ -81,6 +81,28 @@ describe('the ledger of ingest', () => {
     );
   });
 
+  it('holds ticks that were asked for, each as soon as all is done and there is nothing to read', async () => {
+    const log = await WatchedLog.with([['a']]);
+    const ledger = new MemoryLedger();
+    const bench = new IngestBench(log.topic('text'), { ledger, clock: { nowMs: () => 7 } }, ({ seen, source }) => {
+      if (seen.at(-1) === 'restore' || seen.at(-1) === 'a') source.requestSpareTick();
+    });
+    bench.isAbsorbing = false;
+    await bench.until(2);
+    await settle(5);
+    expect(bench.seen).toEqual(['restore', 'a']);
+    bench.source.window.give(1);
+    await bench.until(3);
+    await log.add([['b']]);
+    await bench.until(4);
+    bench.subscription.unsubscribe();
+    expect(bench.seen.slice(2)).toEqual(['tick 7 spare', 'b']);
+    const again = new IngestBench(log.topic('text'), { ledger });
+    await again.until(4);
+    again.subscription.unsubscribe();
+    expect(again.seen).toEqual(bench.seen);
+  });
+
   it('holds none before it is known again, once the log was away, whether there is anything to read', async () => {
     const log = await WatchedLog.with([['a']]);
     let nowMs = 0;

@@ -47,6 +47,29 @@ describe('stateful', () => {
     });
   });
 
+  it('asks for time to spare while it wants any, and takes what it emits in it as spare', async () => {
+    const own = new TestSource();
+    const idle: StatefulSpec<number, number, Sum> = {
+      ...spec,
+      tick: () => [],
+      spare: (state) => [(state.total -= 1)],
+      wantsSpare: ({ total }) => total > 0,
+    };
+    const flow = [own.restore(), own.taken(2, 10), own.tick(1), own.spareTick(2), own.spareTick(3)];
+    const seen = await lastValueFrom(from(flow).pipe(stateful('idle', idle), toArray()));
+    expect(valuesOf(seen)).toEqual([2, 1, 0]);
+    expect(seen.map((element) => (element.kind === 'item' ? (element.isSpare ?? false) : element.kind))).toEqual([
+      'restore',
+      false,
+      'tick',
+      true,
+      'tick',
+      true,
+      'tick',
+    ]);
+    expect([own.requestedSpareTicks, own.window.workBytes, own.window.inFlightBytes]).toEqual([2, 3, 9]);
+  });
+
   it('puts its state into the basket under its uid, as it is at the barrier', () => {
     marbles(({ cold, expectObservable }) => {
       const values = { ...elements, b: source.barrier({ other: { state: 1 } }), c: source.barrier() };

@@ -43,6 +43,22 @@ describe('Window', () => {
     expect(await waiting).toBe(true);
   });
 
+  it('is filled by spare bytes too, which are no work', async () => {
+    const window = new Window(5);
+    window.take(3);
+    window.take(4, true);
+    expect([window.isOpen, window.inFlightBytes, window.workBytes, window.takenBytes]).toEqual([false, 7, 3, 3]);
+    let drained = false;
+    const waiting = window.drained().then(() => (drained = true));
+    window.give(3);
+    await settle();
+    expect([window.workBytes, drained]).toEqual([0, false]);
+    window.give(4, true);
+    expect(await waiting).toBe(true);
+    expect([window.inFlightBytes, window.workBytes]).toEqual([0, 0]);
+    await window.drained();
+  });
+
   it('counts exactly', () => {
     fc.assert(
       fc.property(fc.array(fc.nat()), fc.integer({ min: 1, max: 1000 }), (sizes, limit) => {
