@@ -1,5 +1,6 @@
 import { parameterShapes } from './config.ts';
 import { hasMeanSquare } from './optimizer.ts';
+import type { StepLimits } from './spike-guard.ts';
 import type { StateCapture } from './state-capture.ts';
 import type { TrainStepConfig } from './train-step.ts';
 import type { StepInput } from './types.ts';
@@ -19,8 +20,8 @@ export interface ModelState {
 
 export type StatePart = keyof ModelState;
 
-/** What the trainer tells a step besides its batch; see AdamWInputs. */
-export interface StepScalars {
+/** What the trainer tells a step besides its batch; see AdamWInputs and LimitTensors. */
+export interface StepScalars extends StepLimits {
   readonly lr: number;
   readonly biasCorrection1: number;
   readonly biasCorrection2: number;
@@ -34,7 +35,7 @@ export interface StepFigures {
   readonly losses: Float32Array;
   readonly gradNorm: number;
   /** False when the step was skipped. */
-  readonly finite: boolean;
+  readonly taken: boolean;
 }
 
 /**

@@ -1,6 +1,5 @@
 import { thisMachine } from '../../infra/index.ts';
 import { presetNames, presets } from '../../model/presets.ts';
-import type { PresetName } from '../../model/presets.ts';
 import { stepVersion } from '../../model/step-version.ts';
 import { describeEngine } from '../job/describe-engine.ts';
 import { EngineCache } from '../job/engine-cache.ts';

@@ -221,11 +221,6 @@ function refused(text: string, directory?: string): unknown {
 
 test('a model that Hugging Face has no class for is not exported, and the field named', () => {
   const facts = { endOfText: 0, dtype: 'F32' } as const;
-  const refused = (message: string): object => expect.objectContaining({ code: 'config-invalid', message });
-  expect(() => toHuggingFaceConfig({ ...tinyConfig, activation: 'relu2' }, facts)).toThrow(
-    refused(expect.stringContaining('activation: relu2')),
-  );
-  expect(() => toHuggingFaceConfig({ ...tinyConfig, logitSoftCap: 30 }, facts)).toThrow(
-    refused(expect.stringContaining('logitSoftCap: 30')),
-  );
+  expect(() => toHuggingFaceConfig({ ...tinyConfig, activation: 'relu2' }, facts)).toThrow(/`activation: relu2`/);
+  expect(() => toHuggingFaceConfig({ ...tinyConfig, logitSoftCap: 30 }, facts)).toThrow(/`logitSoftCap: 30`/);
 });

@@ -80,6 +80,8 @@ test('says what the weights of a cut, and of a run, have seen', () => {
     bytes: 8,
     totals: TOTALS,
     skipped: false,
+    fault: null,
+    attempt: 1,
     spans: [{ topic: 'text', partition: 0, from: 2, to: 4 }],
     timestampMs: 60,
   });

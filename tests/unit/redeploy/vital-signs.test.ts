@@ -18,6 +18,8 @@ const REPORT: StepReport = {
   bytes: 50,
   totals: { tokens: 100, bytes: 50, bits: 100 },
   skipped: false,
+  fault: null,
+  attempt: 1,
   spans: [{ topic: 'text', partition: 0, from: 0, to: 4 }],
   timestampMs: 0,
 };

@@ -16,6 +16,8 @@ const STEP: StepReport = {
   bytes: 50,
   totals: { tokens: 100, bytes: 50, bits: 100 },
   skipped: false,
+  fault: null,
+  attempt: 1,
   spans: [],
   timestampMs: 0,
 };
