@@ -3,6 +3,7 @@ import { generateBench } from './generate.ts';
 import { kafkaBench } from './kafka/kafka.ts';
 import { learnBench } from './learn.ts';
 import { loadBench } from './load.ts';
+import { operatorsBench } from './operators.ts';
 import { pipelineBench } from './pipeline.ts';
 import { redeployBench } from './redeploy.ts';
 import { snapshotBench } from './snapshot.ts';
@@ -17,6 +18,7 @@ const benches = [
   trainBench,
   pipelineBench,
   learnBench,
+  operatorsBench,
   kafkaBench,
   generateBench,
   loadBench,
