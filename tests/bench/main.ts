@@ -1,6 +1,7 @@
 import { Command, CommanderError } from 'commander';
 import { generateBench } from './generate.ts';
 import { kafkaBench } from './kafka/kafka.ts';
+import { learnBench } from './learn.ts';
 import { loadBench } from './load.ts';
 import { operatorsBench } from './operators.ts';
 import { pipelineBench } from './pipeline.ts';
@@ -16,6 +17,7 @@ const program = new Command('npm run bench --')
 const benches = [
   trainBench,
   pipelineBench,
+  learnBench,
   operatorsBench,
   kafkaBench,
   generateBench,
