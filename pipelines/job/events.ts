@@ -1,6 +1,7 @@
 import type { EngineSettings } from '../../model/settings.ts';
 import type { StepFault } from '../../model/types.ts';
 import type { AnswerUsage, Counts, CutReason, FinishReason, Freshness, WeightsVersion } from '../../operators/index.ts';
+import type { Evaluation } from '../evaluation/evaluation.ts';
 import type { Results } from '../promotion/judge.ts';
 import type { Verdict } from '../promotion/promotion-state.ts';
 import type { Plan } from '../redeploy/plan.ts';
@@ -20,6 +21,7 @@ export type JobEvent =
   | FreshnessEvent
   | WeightsEvent
   | PromotionEvent
+  | Evaluation
   | DeadLetterEvent
   | DeploymentEvent
   | OutageEvent

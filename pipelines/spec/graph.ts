@@ -13,10 +13,13 @@ import { kafkaSchema } from './kafka.ts';
 import type { KafkaSpec } from './kafka.ts';
 import { promoteSchema } from './promote.ts';
 import type { PromoteSpec } from './promote.ts';
+import { scheduleSpecSchema } from './schedule.ts';
+import type { ScheduleSpec } from './schedule.ts';
 import { schemaRegistrySchema } from './schema-registry.ts';
 import type { SchemaRegistrySpec } from './schema-registry.ts';
 import { topicSchema } from './topics.ts';
 import type { TopicSpec } from './topics.ts';
+import { presetNames } from '../../model/presets.ts';
 import { modelConfigSchema } from '../../model/config.ts';
 import type { ModelConfig } from '../../model/config.ts';
 import type { PresetName } from '../../model/presets.ts';
@@ -70,6 +73,8 @@ export interface ModelSpec {
   readonly intermediateSize?: number | undefined;
   readonly seed: number;
   readonly learningRate?: number | undefined;
+  /** When the learning rate falls; without it, it never does. */
+  readonly schedule?: ScheduleSpec | undefined;
   /** Parts that a batch is worked off in, to save memory. */
   readonly accumulate: number;
   /** Keeps a running mean of the weights, of which so much stays at each step. */
@@ -142,7 +147,7 @@ export const graphHeadSchema: z.ZodType<GraphHead> = z.strictObject({
   name: z.string().regex(/^[\w.-]+$/, 'may hold letters, digits, dots, dashes and underscores'),
   model: z
     .strictObject({
-      preset: z.enum(['nano', 'small', 'base']).default('small'),
+      preset: z.enum(presetNames).default('small'),
       import: z.union([modulePath, importSchema], 'must name a folder').optional(),
       layers: z.int().positive().optional(),
       hiddenSize: z.int().positive().optional(),
@@ -150,6 +155,7 @@ export const graphHeadSchema: z.ZodType<GraphHead> = z.strictObject({
       intermediateSize: z.int().positive().optional(),
       seed: z.int().default(1),
       learningRate: z.number().positive().optional(),
+      schedule: scheduleSpecSchema.optional(),
       accumulate: z.int().positive().default(1),
       ema: emaSchema.optional(),
       speak: z.enum(['ema', 'last']).optional(),

@@ -29,6 +29,7 @@ import {
   size,
   worstLag,
 } from './format.ts';
+import { evaluationLine } from './evaluation-view.ts';
 import { planLines } from './plan-view.ts';
 import type { Style } from './style.ts';
 
@@ -60,6 +61,8 @@ export function eventLine(event: JobEvent, windowBitsPerByte: number | null, sty
       return weightsLine(event, style);
     case 'promotion':
       return promotionLine(event, style);
+    case 'evaluation':
+      return evaluationLine(event);
     case 'deadletter':
       return deadLetterLine(event, style);
     case 'deployment':

@@ -54,6 +54,7 @@ export class JobStatus {
       case 'listening':
       case 'weights':
       case 'promotion':
+      case 'evaluation':
       case 'deadletter':
       case 'deployment':
       case 'summary':

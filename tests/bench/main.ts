@@ -1,7 +1,9 @@
 import { Command, CommanderError } from 'commander';
 import { generateBench } from './generate.ts';
 import { kafkaBench } from './kafka/kafka.ts';
+import { learnBench } from './learn.ts';
 import { loadBench } from './load.ts';
+import { operatorsBench } from './operators.ts';
 import { pipelineBench } from './pipeline.ts';
 import { redeployBench } from './redeploy.ts';
 import { snapshotBench } from './snapshot.ts';
@@ -16,6 +18,8 @@ const program = new Command('npm run bench --')
 const benches = [
   trainBench,
   pipelineBench,
+  learnBench,
+  operatorsBench,
   kafkaBench,
   generateBench,
   loadBench,
