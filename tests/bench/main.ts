@@ -1,7 +1,9 @@
 import { Command, CommanderError } from 'commander';
 import { generateBench } from './generate.ts';
 import { kafkaBench } from './kafka/kafka.ts';
+import { learnBench } from './learn.ts';
 import { loadBench } from './load.ts';
+import { operatorsBench } from './operators.ts';
 import { pipelineBench } from './pipeline.ts';
 import { redeployBench } from './redeploy.ts';
 import { snapshotBench } from './snapshot.ts';
@@ -12,7 +14,17 @@ const program = new Command('npm run bench --')
   .description('Measure Millrace on this machine. Nothing else should be running meanwhile.')
   .exitOverride()
   .showHelpAfterError('(add --help for what can be said here)');
-const benches = [trainBench, pipelineBench, kafkaBench, generateBench, loadBench, snapshotBench, redeployBench];
+const benches = [
+  trainBench,
+  pipelineBench,
+  learnBench,
+  operatorsBench,
+  kafkaBench,
+  generateBench,
+  loadBench,
+  snapshotBench,
+  redeployBench,
+];
 for (const bench of benches.map((make) => make())) {
   program.addCommand(bench.exitOverride().showHelpAfterError('(add --help for what can be said here)'));
 }
