@@ -1,4 +1,5 @@
 import { Command, CommanderError } from 'commander';
+import { forgetBench } from './forget/forget.ts';
 import { generateBench } from './generate.ts';
 import { kafkaBench } from './kafka/kafka.ts';
 import { loadBench } from './load.ts';
@@ -12,7 +13,16 @@ const program = new Command('npm run bench --')
   .description('Measure Millrace on this machine. Nothing else should be running meanwhile.')
   .exitOverride()
   .showHelpAfterError('(add --help for what can be said here)');
-const benches = [trainBench, pipelineBench, kafkaBench, generateBench, loadBench, snapshotBench, redeployBench];
+const benches = [
+  trainBench,
+  pipelineBench,
+  kafkaBench,
+  generateBench,
+  loadBench,
+  snapshotBench,
+  redeployBench,
+  forgetBench,
+];
 for (const bench of benches.map((make) => make())) {
   program.addCommand(bench.exitOverride().showHelpAfterError('(add --help for what can be said here)'));
 }
