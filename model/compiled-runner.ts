@@ -31,9 +31,9 @@ export function compiledRunner(options: OptimizeOptions = {}): StepRunnerFactory
 }
 
 type BatchInputName = 'ids' | 'targets' | 'lossMask';
-type ScalarInputName = 'lr' | 'biasCorrection1' | 'biasCorrection2' | 'emaDecay';
+type ScalarInputName = 'lr' | 'biasCorrection1' | 'biasCorrection2' | 'maxLoss' | 'maxGradNorm' | 'emaDecay';
 type StepInputName = BatchInputName | ScalarInputName;
-type Figure = 'loss' | 'losses' | 'gradNorm' | 'finite';
+type Figure = 'loss' | 'losses' | 'gradNorm' | 'taken';
 
 /** With and without documents whose borders attention stops at. */
 interface Functions<I extends string, O extends string> extends Readonly<Record<string, FunctionSpec<string, string>>> {
@@ -70,24 +70,26 @@ class CompiledRunner implements StepRunner {
     }
   }
 
-  run(batch: StepInput, { lr, biasCorrection1, biasCorrection2, emaDecay = 1 }: StepScalars): StepFigures {
+  run(batch: StepInput, { emaDecay = 1, ...scalars }: StepScalars): StepFigures {
     return tf.tidy(() => {
       const { segments, ...tensors } = toBatchTensors(batch);
       const inputs = {
         ...tensors,
-        lr: tf.scalar(lr),
-        biasCorrection1: tf.scalar(biasCorrection1),
-        biasCorrection2: tf.scalar(biasCorrection2),
+        lr: tf.scalar(scalars.lr),
+        biasCorrection1: tf.scalar(scalars.biasCorrection1),
+        biasCorrection2: tf.scalar(scalars.biasCorrection2),
+        maxLoss: tf.scalar(scalars.maxLoss),
+        maxGradNorm: tf.scalar(scalars.maxGradNorm),
         emaDecay: tf.scalar(emaDecay),
       };
-      const { loss, losses, gradNorm, finite } = segments
+      const { loss, losses, gradNorm, taken } = segments
         ? this.#program.run('segmented', { ...inputs, segments })
         : this.#program.run('plain', inputs);
       return {
         loss: value(loss),
         losses: losses.dataSync<'float32'>(),
         gradNorm: value(gradNorm),
-        finite: value(finite) === 1,
+        taken: value(taken) === 1,
       };
     });
   }
@@ -137,23 +139,33 @@ const batchInputs = { ids: int, targets: int, lossMask: float };
 type Batch = Tensors<BatchInputName> & { readonly segments?: Tensor };
 
 function stepFunctions(config: RunnerConfig): Functions<StepInputName, Figure> {
-  const inputs = { ...batchInputs, lr: scalar, biasCorrection1: scalar, biasCorrection2: scalar, emaDecay: scalar };
+  const inputs = {
+    ...batchInputs,
+    lr: scalar,
+    biasCorrection1: scalar,
+    biasCorrection2: scalar,
+    maxLoss: scalar,
+    maxGradNorm: scalar,
+    emaDecay: scalar,
+  };
   const step = (batch: Batch & Tensors<ScalarInputName>, variables: Tensors): Traced<Figure> => {
     const state = (part: StatePart): Parameters => partOf(variables, part);
     const moments = { mean: state('mean'), meanSquare: state('meanSquare') };
-    const { loss, losses, gradNorm, finite, ...next } = trainStep(config, state('weights'), moments, {
+    const { loss, losses, gradNorm, taken, ...next } = trainStep(config, state('weights'), moments, {
       ...batch,
       lr: batch.lr.asScalar(),
       biasCorrection1: batch.biasCorrection1.asScalar(),
       biasCorrection2: batch.biasCorrection2.asScalar(),
+      maxLoss: batch.maxLoss.asScalar(),
+      maxGradNorm: batch.maxGradNorm.asScalar(),
     });
     const assign = {
       ...named('weights', next.parameters),
       ...named('mean', next.moments.mean),
       ...named('meanSquare', next.moments.meanSquare),
-      ...named('ema', moveEma(state('ema'), next.parameters, batch.emaDecay.asScalar(), finite)),
+      ...named('ema', moveEma(state('ema'), next.parameters, batch.emaDecay.asScalar(), taken)),
     };
-    return { outputs: { loss, losses, gradNorm, finite }, assign };
+    return { outputs: { loss, losses, gradNorm, taken }, assign };
   };
   return {
     plain: { inputs, fn: step },

@@ -38,10 +38,12 @@ export function eagerRunner(config: RunnerConfig): StepRunner {
           lr: tf.scalar(scalars.lr),
           biasCorrection1: tf.scalar(scalars.biasCorrection1),
           biasCorrection2: tf.scalar(scalars.biasCorrection2),
+          maxLoss: tf.scalar(scalars.maxLoss),
+          maxGradNorm: tf.scalar(scalars.maxGradNorm),
         };
         const { weights, mean, meanSquare, ema } = state;
         const outcome = trainStep(config, weights, { mean, meanSquare }, inputs);
-        const moved = moveEma(ema, outcome.parameters, tf.scalar(scalars.emaDecay ?? 1), outcome.finite);
+        const moved = moveEma(ema, outcome.parameters, tf.scalar(scalars.emaDecay ?? 1), outcome.taken);
         replace({
           weights: mapParameters(outcome.parameters, tf.keep),
           mean: mapParameters(outcome.moments.mean, tf.keep),
@@ -52,7 +54,7 @@ export function eagerRunner(config: RunnerConfig): StepRunner {
           loss: value(outcome.loss),
           losses: outcome.losses.dataSync<'float32'>(),
           gradNorm: value(outcome.gradNorm),
-          finite: value(outcome.finite) === 1,
+          taken: value(outcome.taken) === 1,
         };
       });
     },

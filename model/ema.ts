@@ -4,10 +4,10 @@ import { mapParameters, parameter } from './parameters.ts';
 import type { Parameters } from './parameters.ts';
 
 /** A running mean of the weights that follows them by `1 − decay`; it stays where the step was skipped. */
-export function moveEma(ema: Parameters, weights: Parameters, decay: Scalar, finite: Scalar): Parameters {
+export function moveEma(ema: Parameters, weights: Parameters, decay: Scalar, taken: Scalar): Parameters {
   return mapParameters(ema, (mean, name) => {
     const moved = mean.add(parameter(weights, name).sub(mean).mul(decay.neg().add(1)));
-    return select(finite, moved, mean);
+    return select(taken, moved, mean);
   });
 }
 

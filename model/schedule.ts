@@ -1,5 +1,10 @@
 import { z } from 'zod';
 
+/** How a rate decays: by a line, or by one less the square root of the share that is done (Hägele et al. 2024). */
+export type DecayShape = 'linear' | '1-sqrt';
+
+export const decaySchema: z.ZodType<DecayShape> = z.enum(['linear', '1-sqrt']);
+
 /**
  * Warm-up, constant, decay (WSD; Hu et al. 2024), all in tokens seen, so that it does not depend on the batch size. A
  * stream that never ends has no decay: leave `totalTokens` and `decayTokens` out.
@@ -9,8 +14,10 @@ export interface ScheduleSettings {
   readonly warmupTokens: number;
   /** The decay ends here. */
   readonly totalTokens?: number | undefined;
-  /** Length of the linear decay. */
+  /** Length of the decay. */
   readonly decayTokens?: number | undefined;
+  /** Linear when absent. */
+  readonly decay?: DecayShape | undefined;
   /** What is left of the rate after the decay. */
   readonly finalFraction: number;
 }
@@ -20,6 +27,7 @@ export const scheduleSchema: z.ZodType<ScheduleSettings> = z
     warmupTokens: z.int().nonnegative(),
     totalTokens: z.int().positive().optional(),
     decayTokens: z.int().positive().optional(),
+    decay: decaySchema.optional(),
     finalFraction: z.number().min(0).max(1),
   })
   .refine((schedule) => (schedule.totalTokens === undefined) === (schedule.decayTokens === undefined), {
@@ -33,9 +41,10 @@ export const scheduleSchema: z.ZodType<ScheduleSettings> = z
 
 /** The share of the peak rate after so many tokens, the current batch's among them. */
 export function rateFraction(schedule: ScheduleSettings, tokens: number): number {
-  const { warmupTokens, totalTokens, decayTokens, finalFraction } = schedule;
+  const { warmupTokens, totalTokens, decayTokens, decay = 'linear', finalFraction } = schedule;
   if (tokens < warmupTokens) return tokens / warmupTokens;
   if (totalTokens === undefined || decayTokens === undefined) return 1;
   const left = Math.min(Math.max(totalTokens - tokens, 0) / decayTokens, 1);
-  return finalFraction + (1 - finalFraction) * left;
+  const share = decay === 'linear' ? left : 1 - Math.sqrt(1 - left);
+  return finalFraction + (1 - finalFraction) * share;
 }

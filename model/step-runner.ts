@@ -1,3 +1,4 @@
+import type { StepLimits } from './spike-guard.ts';
 import type { StateCapture } from './state-capture.ts';
 import type { TrainStepConfig } from './train-step.ts';
 import type { StepInput } from './types.ts';
@@ -17,8 +18,8 @@ export interface ModelState {
 
 export type StatePart = keyof ModelState;
 
-/** What the trainer tells a step besides its batch; see AdamWInputs. */
-export interface StepScalars {
+/** What the trainer tells a step besides its batch; see AdamWInputs and LimitTensors. */
+export interface StepScalars extends StepLimits {
   readonly lr: number;
   readonly biasCorrection1: number;
   readonly biasCorrection2: number;
@@ -32,7 +33,7 @@ export interface StepFigures {
   readonly losses: Float32Array;
   readonly gradNorm: number;
   /** False when the step was skipped. */
-  readonly finite: boolean;
+  readonly taken: boolean;
 }
 
 /**

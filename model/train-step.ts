@@ -24,7 +24,13 @@ export interface Moments {
   readonly meanSquare: Parameters;
 }
 
-export type StepTensors = BatchTensors & AdamWInputs;
+export type StepTensors = BatchTensors & AdamWInputs & LimitTensors;
+
+/** What loss and gradient norm may come to, for the step to be taken; infinite where nothing is too much. */
+export interface LimitTensors {
+  readonly maxLoss: Scalar;
+  readonly maxGradNorm: Scalar;
+}
 
 export interface StepOutcome {
   /** Mean cross-entropy before the update, in nats. */
@@ -33,8 +39,8 @@ export interface StepOutcome {
   readonly losses: Tensor1D;
   /** Norm of the gradient before clipping. */
   readonly gradNorm: Scalar;
-  /** False when loss or gradient was not finite: parameters and moments are then what they were. */
-  readonly finite: Scalar;
+  /** False when loss or gradient was not finite, or beyond its limit: parameters and moments are then what they were. */
+  readonly taken: Scalar;
   readonly parameters: Parameters;
   readonly moments: Moments;
 }
@@ -51,7 +57,7 @@ export function trainStep(
 ): StepOutcome {
   const { loss, losses, gradients } = accumulateGradients(config, parameters, inputs);
   const gradNorm = globalNorm(Object.values(gradients));
-  const finite = tf.isFinite(loss).logicalAnd<Scalar>(tf.isFinite(gradNorm));
+  const taken = isTaken(loss, inputs.maxLoss).logicalAnd<Scalar>(isTaken(gradNorm, inputs.maxGradNorm));
   const scale = clipScale(gradNorm, config.optimizer.clipNorm);
 
   const next = new Map<string, AdamWState>();
@@ -63,15 +69,19 @@ export function trainStep(
     };
     const updated = adamW(state, parameter(gradients, name).mul(scale), inputs, config.optimizer);
     next.set(name, {
-      parameter: select(finite, updated.parameter, state.parameter),
-      mean: select(finite, updated.mean, state.mean),
-      meanSquare: select(finite, updated.meanSquare, state.meanSquare),
+      parameter: select(taken, updated.parameter, state.parameter),
+      mean: select(taken, updated.mean, state.mean),
+      meanSquare: select(taken, updated.meanSquare, state.meanSquare),
     });
   }
   const column = (part: keyof AdamWState): Parameters =>
     Object.fromEntries([...next].map(([name, state]) => [name, state[part]]));
   const nextMoments = { mean: column('mean'), meanSquare: column('meanSquare') };
-  return { loss, losses, gradNorm, finite, parameters: column('parameter'), moments: nextMoments };
+  return { loss, losses, gradNorm, taken, parameters: column('parameter'), moments: nextMoments };
+}
+
+function isTaken(figure: Scalar, limit: Scalar): Tensor {
+  return tf.isFinite(figure).logicalAnd(figure.lessEqual(limit));
 }
 
 export interface LossAndGradients {

@@ -16,6 +16,8 @@ import type { OptimizerValues } from './weights/optimizer-file.ts';
 import { rateFraction } from './schedule.ts';
 import { parseTrainerSettings } from './settings.ts';
 import type { EngineSettings, TrainerSettings } from './settings.ts';
+import { NOTHING_SEEN, NO_LIMITS, faultOf, limitsOf, windowAfter } from './spike-guard.ts';
+import type { GuardSettings, GuardWindow } from './spike-guard.ts';
 import type { ModelState, StepRunner, StepRunnerFactory, Values } from './step-runner.ts';
 import type { StepInput, StepResult } from './types.ts';
 import { readWeights, requireSameModel, streamWeights } from './weights/weights-file.ts';
@@ -32,6 +34,8 @@ export type TrainerState = {
   readonly updates: number;
   /** Counted targets of all steps; the schedule depends on them. */
   readonly tokens: number;
+  /** Of the newest steps, where they are guarded. */
+  readonly recent?: GuardWindow;
 };
 
 export interface TrainerSnapshot {
@@ -59,8 +63,11 @@ export interface ModelTrainer {
   restore(snapshot: StoredSnapshot | null): void;
   /** Sets the peak of the schedule for the steps to come. */
   tune(learningRate: number): void;
-  /** Throws `shape-mismatch` or `input-invalid` for a batch that the model cannot take; it has then done nothing. */
-  step(input: StepInput): StepResult;
+  /**
+   * Skips the step where loss or gradient is not finite, or is a spike by the guard. Throws `shape-mismatch` or `input-invalid`
+   * for a batch that the model cannot take; it has then done nothing.
+   */
+  step(input: StepInput, guard?: GuardSettings): StepResult;
   /** The batch's loss as a step would report it, without the step. Throws as `step` does. */
   evaluate(input: StepInput): number;
   /**
@@ -77,6 +84,7 @@ const stateSchema: z.ZodType<TrainerState> = z.strictObject({
   steps: count,
   updates: count,
   tokens: count,
+  recent: z.object({ losses: z.array(z.number()), gradNorms: z.array(z.number()) }).exactOptional(),
 });
 
 /** Throws `config-invalid` when the settings are not valid. A runner that is given takes the place of the engine's. */
@@ -110,13 +118,16 @@ class Trainer implements ModelTrainer {
     this.#settings = parseTrainerSettings({ ...this.#settings, optimizer: { ...optimizer, learningRate } });
   }
 
-  step(input: StepInput): StepResult {
+  step(input: StepInput, guard?: GuardSettings): StepResult {
     const state = this.#restored();
     const { model, optimizer, schedule, ema } = this.#settings;
     checkStepInput(input, model);
     const tokens = input.lossMask.reduce((sum, counted) => sum + counted, 0);
     const lr = optimizer.learningRate * rateFraction(schedule, state.tokens + tokens);
-    const { loss, losses, gradNorm, finite } = this.#runner.run(input, {
+    const recent = state.recent ?? NOTHING_SEEN;
+    const limits = guard ? limitsOf(recent, guard) : NO_LIMITS;
+    const figures = this.#runner.run(input, {
+      ...limits,
       lr,
       biasCorrection1: 1 - optimizer.beta1 ** (state.updates + 1),
       biasCorrection2: 1 - optimizer.beta2 ** (state.updates + 1),
@@ -125,10 +136,13 @@ class Trainer implements ModelTrainer {
     this.#state = {
       format: 1,
       steps: state.steps + 1,
-      updates: state.updates + (finite ? 1 : 0),
+      updates: state.updates + (figures.taken ? 1 : 0),
       tokens: state.tokens + tokens,
+      ...(guard ? { recent: windowAfter(recent, figures, limits, guard) } : {}),
     };
-    return { step: this.#state.steps, loss, losses, gradNorm, lr, tokens, skipped: !finite };
+    const { loss, losses, gradNorm, taken } = figures;
+    const fault = taken ? null : faultOf(figures, limits);
+    return { step: this.#state.steps, loss, losses, gradNorm, lr, tokens, skipped: !taken, fault };
   }
 
   evaluate(input: StepInput): number {

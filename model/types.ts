@@ -27,9 +27,14 @@ export interface StepResult {
   readonly lr: number;
   /** Counted targets. */
   readonly tokens: number;
-  /** True when loss or gradient was not finite and the weights were left alone. */
+  /** True when the weights were left alone. */
   readonly skipped: boolean;
+  /** Why; null where it was not skipped. */
+  readonly fault: StepFault | null;
 }
+
+/** Why a step was skipped: a loss or gradient that is not finite, or one that is far beyond those of the steps before. */
+export type StepFault = 'non-finite-loss' | 'loss-spike' | 'gradient-spike';
 
 /** Text to tokens and back. */
 export interface Tokenizer {

@@ -37,7 +37,7 @@ const MOST_BEGUN = 64;
 
 /**
  * Sums the pieces of documents over batches. A document counts when its last piece was examined, if all of it was: one of
- * which a piece was in a skipped step, or before this began, is left out.
+ * which a piece had no finite loss, or before this began, is left out.
  */
 export class DocumentExams {
   readonly #tokenizer: Tokenizer;

@@ -13,6 +13,7 @@ export class Outlet<T> {
   #leaving = 0;
   readonly #barriers = new Set<Barrier>();
   #isHeld = false;
+  #hasLast = false;
 
   /** `onOut` is called behind each element that was let out. */
   constructor(subscriber: Subscriber<Element<T>>, onOut: () => void) {
@@ -25,9 +26,12 @@ export class Outlet<T> {
     return this.#leaving === 0;
   }
 
-  /** Whether a barrier is on its way that the job may end with: a step behind it would be for nothing. */
+  /**
+   * Whether a barrier was put that the job ends with. A step behind it would be for nothing, also while its cut is being
+   * stored: what it published would stay in its topic, and be no part of what the job goes on from.
+   */
   get hasLast(): boolean {
-    return [...this.#barriers].some(({ reason }) => reason === 'stop' || reason === 'final');
+    return this.#hasLast;
   }
 
   put(element: () => Promise<Element<T>>): void {
@@ -37,6 +41,7 @@ export class Outlet<T> {
 
   putBarrier(barrier: Barrier, ready: Promise<void> = Promise.resolve()): void {
     this.#barriers.add(barrier);
+    this.#hasLast ||= barrier.reason === 'stop' || barrier.reason === 'final';
     this.put(() => ready.then(() => barrier));
   }
 

@@ -2,6 +2,7 @@ import type { Observable } from 'rxjs';
 import type { ChosenProbability } from '../model/log-probabilities.ts';
 import type { ReadCounts, SamplerRequest } from '../model/sampler.ts';
 import type { OldTokens } from '../model/tokenizer/respelling.ts';
+import type { GuardSettings } from '../model/spike-guard.ts';
 import type { StepInput, StepResult, Tokenizer } from '../model/types.ts';
 import type { Coordinates, CutReason, LogRecord, NewRecord, Snapshot } from './types.ts';
 import type { Uid } from './flow.ts';
@@ -189,7 +190,8 @@ export interface Trainer {
    * says which of its tokens each token comes from.
    */
   restore(snapshot: Snapshot | null, vocabulary?: readonly OldTokens[]): Promise<void>;
-  step(batch: StepInput): Promise<StepResult>;
+  /** Skips the step where the batch is a spike by the guard; without one, only where loss or gradient is not finite. */
+  step(batch: StepInput, guard?: GuardSettings): Promise<StepResult>;
   /** The loss that a step would report of the batch, in nats per counted target; trains nothing. */
   evaluate(batch: StepInput): Promise<number>;
   /**

@@ -21,15 +21,17 @@ export class StepTally {
   }
 
   /** Takes a step down that is done. Steps come in their order. */
-  count(batch: TokenBatch, result: StepResult): StepReport {
-    const { step, loss, gradNorm, lr, tokens, skipped } = result;
+  count(batch: TokenBatch, result: StepResult, attempt: StepReport['attempt'] = 1): StepReport {
+    const { step, loss, gradNorm, lr, tokens, skipped, fault } = result;
     const { replayed } = batch;
     const bits = (loss * tokens) / Math.LN2;
     const { targets, lossMask, pieces } = batch;
-    const exam = pieces && { targets, lossMask, losses: result.losses, pieces };
+    // Each batch is examined once: before it is learnt, or before it is found that it can't be.
+    const exam = attempt === 1 && pieces ? { targets, lossMask, losses: result.losses, pieces } : null;
+    const counts = attempt === 1 && Number.isFinite(loss);
     this.#steps = step;
     this.#seen = seenAfter(this.#seen, batch);
-    if (!skipped && !replayed) this.#add({ tokens, bytes: batch.byteCount, bits });
+    if (counts && !replayed) this.#add({ tokens, bytes: batch.byteCount, bits });
     return {
       event: 'step',
       step,
@@ -38,12 +40,14 @@ export class StepTally {
       lr,
       tokens,
       skipped,
+      fault,
+      attempt,
       bitsPerByte: batch.byteCount > 0 ? bits / batch.byteCount : 0,
       bytes: batch.byteCount,
       totals: this.#totals,
       spans: batch.spans,
       timestampMs: batch.timestampMs,
-      ...(exam && !skipped ? { sources: this.#sources.add(exam) } : {}),
+      ...(exam && counts ? { sources: this.#sources.add(exam) } : {}),
       ...(exam ? { exam } : {}),
       ...(replayed ? { replayed: { ...replayed, loss } } : {}),
     };

@@ -74,7 +74,7 @@ type SurpriseState = z.output<typeof stateSchema>;
  * most. Passes the step on once the log has the records of its documents.
  *
  * Order: kept; documents as they ended. Records and alerts are published exactly once, as `NumberedRecords` has it. Documents
- * of which a part was in a skipped step are left out. Backpressure: a step keeps its bytes until then. Errors: the log's end
+ * of which a part had no finite loss are left out. Backpressure: a step keeps its bytes until then. Errors: the log's end
  * the flow. Snapshot: documents that have begun (64 at most), the windows and drifts by topic, and how many records there are.
  */
 export function surprise(options: SurpriseOptions): OperatorFunction<Element<StepReport>, Element<StepReport>> {
@@ -115,9 +115,9 @@ class SurpriseWatch {
   }
 
   async take(report: StepReport): Promise<void> {
-    const { exam, skipped, step } = report;
+    const { exam, loss, step } = report;
     if (!exam) return;
-    if (skipped) {
+    if (!Number.isFinite(loss)) {
       this.#exams.drop(exam);
       return;
     }

@@ -6,8 +6,10 @@ import { Outlet } from './outlet.ts';
 import { packedBytes } from './packer.ts';
 import type { DeadLetters, Trainer } from './ports.ts';
 import { readState } from './stateful.ts';
+import { SetAside, faultText } from './set-aside.ts';
 import { StepTally } from './step-tally.ts';
 import { batchFromJson, batchToJson, trainStateSchema } from './train-state.ts';
+import type { TrainGuard } from './train-guard.ts';
 import type { Snapshot, StepReport, TokenBatch } from './types.ts';
 
 export interface TrainLoopOptions {
@@ -17,6 +19,8 @@ export interface TrainLoopOptions {
   /** Steps under way at once. */
   readonly depth: number;
   readonly maxSteps: number;
+  /** Null for none. */
+  readonly guard: TrainGuard | null;
 }
 
 /** A mark on its way past the batches that wait. */
@@ -34,6 +38,7 @@ export class TrainLoop implements Listener<TokenBatch> {
   readonly #tally = new StepTally();
   #source: Source | null = null;
   readonly #waiting: Item<TokenBatch>[] = [];
+  readonly #setAside = new SetAside();
   readonly #marks: Overtaking[] = [];
   /** Set while a restore is under way, which no step may cross. */
   #isRestoring = false;
@@ -100,41 +105,65 @@ export class TrainLoop implements Listener<TokenBatch> {
 
   #mayStep(): boolean {
     if (this.#isHandedOver || this.#outlet.hasLast) return false;
-    return this.#waiting.length > 0 && this.#tally.steps + this.#stepsUnderWay < this.#options.maxSteps;
+    const isThere = this.#waiting.length > 0 || this.#setAside.isDue(this.#turn);
+    return isThere && this.#nextStep <= this.#options.maxSteps;
+  }
+
+  get #nextStep(): number {
+    return this.#tally.steps + this.#stepsUnderWay + 1;
+  }
+
+  /** Up to which step what was set aside is due: all of it, once there is nothing else to come. */
+  get #turn(): number {
+    return this.#sourceCompleted && this.#waiting.length === 0 ? Infinity : this.#nextStep;
   }
 
   #startStep(): void {
-    const item = this.#waiting.shift();
+    const again = this.#setAside.take(this.#turn);
+    const item = again ?? this.#waiting.shift();
     if (!item) return;
     this.#stepsUnderWay += 1;
-    const counted = this.#count(item, this.#counted);
+    const counted = this.#count(item, again ? 2 : 1, this.#counted);
     this.#counted = counted;
     const counts = this.#counts;
     this.#outlet.put(async () => {
       const report = await counted;
-      if (report.skipped) await counts;
-      if (report.skipped && !this.#subscriber.closed) await this.#rejectRecords(report);
+      if (this.#isRejected(report)) await counts;
+      if (this.#isRejected(report) && !this.#subscriber.closed) await this.#rejectRecords(report);
       return { kind: 'item', value: report, bytes: 0, source: item.source };
     });
   }
 
   /** Carries out a step, and counts it behind the one before. */
-  async #count(item: Item<TokenBatch>, before: Promise<unknown>): Promise<StepReport> {
-    const result = await this.#options.trainer.step(item.value);
+  async #count(item: Item<TokenBatch>, attempt: StepReport['attempt'], before: Promise<unknown>): Promise<StepReport> {
+    const { trainer, guard, depth } = this.#options;
+    const result = await trainer.step(item.value, guard ?? undefined);
     await before;
     this.#stepsUnderWay -= 1;
-    const report = this.#tally.count(item.value, result);
+    const report = this.#tally.count(item.value, result, attempt);
+    // Not before it is known of every step that may be under way with it.
+    if (report.skipped && !this.#isRejected(report)) {
+      this.#setAside.add(item, report.step + Math.max(guard?.retryAfter ?? 0, depth));
+    }
     item.source.window.give(item.bytes, item.isSpare);
     this.#advance();
     return item.counts ? { ...report, counts: item.counts } : report;
   }
 
-  async #rejectRecords({ spans, step }: StepReport): Promise<void> {
-    const message = `Loss or gradient of step ${step}, which held this record, was not finite; the step was undone.`;
+  /** Whether a batch is not tried any more. One that was replayed was learnt before; it has no records to reject. */
+  #isRejected({ skipped, attempt, replayed }: StepReport): boolean {
+    const { guard } = this.#options;
+    return skipped && (attempt === 2 || replayed !== undefined || guard === null || guard.retryAfter === 0);
+  }
+
+  async #rejectRecords({ spans, step, attempt, fault }: StepReport): Promise<void> {
+    const code = fault ?? 'non-finite-loss';
+    const tried = attempt === 2 ? 'again, and its records are not tried any more' : 'and it was skipped';
+    const message = `In step ${step}, which held this record, ${faultText(code)}, ${tried}.`;
     for (const { topic, partition, from, to } of spans) {
       for (let offset = from; offset < to; offset++) {
         const at = { topic, partition, offset };
-        await this.#options.deadLetters?.put({ at, code: 'non-finite-loss', message, key: null, value: null });
+        await this.#options.deadLetters?.put({ at, code, message, key: null, value: null });
       }
     }
   }
@@ -164,7 +193,7 @@ export class TrainLoop implements Listener<TokenBatch> {
     snapshot: Snapshot,
     source: Source,
   ): { readonly trainer: Snapshot; readonly vocabulary: readonly OldTokens[] | undefined } {
-    const { waiting, trainer, vocabulary, ...counted } = readState(this.#options.uid, () =>
+    const { waiting, setAside, trainer, vocabulary, ...counted } = readState(this.#options.uid, () =>
       trainStateSchema.parse(snapshot.state),
     );
     this.#tally.restore(counted);
@@ -173,6 +202,9 @@ export class TrainLoop implements Listener<TokenBatch> {
       const bytes = packedBytes(value);
       source.window.take(bytes);
       this.#waiting.push({ kind: 'item', value, bytes, source, ...(counts ? { counts } : {}) });
+    }
+    for (const { dueAt, batch } of setAside) {
+      this.#setAside.add({ kind: 'item', value: batchFromJson(batch), bytes: 0, source }, dueAt);
     }
     return { trainer: { ...snapshot, state: trainer }, vocabulary };
   }
@@ -183,6 +215,7 @@ export class TrainLoop implements Listener<TokenBatch> {
     const state = {
       ...this.#tally.snapshot(),
       waiting: overtaken.map(({ value, counts }) => batchToJson(value, counts)),
+      setAside: this.#setAside.snapshot(),
     };
     const writing = trainer.snapshot().then(({ state: itsOwn, ...snapshot }) => {
       barrier.basket.set(uid, { ...snapshot, state: { ...state, trainer: itsOwn } });

@@ -69,6 +69,8 @@ export interface TrainState {
   seen: Seen;
   /** Batches that the barrier overtook. */
   waiting: WaitingBatch[];
+  /** Batches whose step was skipped, and the first step that each may be tried again at. */
+  setAside: { dueAt: number; batch: WaitingBatch }[];
   /** The trainer's own state. */
   trainer: Json;
   /** By token of the job's vocabulary, where the weights are those of another one: which of their tokens it comes from. */
@@ -81,6 +83,7 @@ export const trainStateSchema: z.ZodType<TrainState> = z.object({
   sources: z.record(z.string(), sourceStateSchema).default({}),
   seen: z.object({ watermark: z.record(z.string(), int), textAtMs: z.number() }).default(nothingSeen),
   waiting: z.array(waitingBatchSchema),
+  setAside: z.array(z.object({ dueAt: int, batch: waitingBatchSchema })).default([]),
   trainer: z.json(),
   vocabulary: z.array(z.union([int, z.array(int)])).optional(),
 });

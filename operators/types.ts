@@ -1,4 +1,4 @@
-import type { StepInput } from '../model/types.ts';
+import type { StepFault, StepInput } from '../model/types.ts';
 import type { Counts } from './counts.ts';
 import type { FinishReason, WeightsVersion } from './ports.ts';
 
@@ -120,8 +120,12 @@ export interface StepReport {
   readonly bytes: number;
   /** Sums over the job's whole life, this step included. */
   readonly totals: StepTotals;
-  /** True when loss or gradient was not finite: the weights are as before the step. */
+  /** True when the weights are as before the step. */
   readonly skipped: boolean;
+  /** Why they are; null where the step was taken. */
+  readonly fault: StepFault | null;
+  /** 2 where a batch is tried once more whose first step was skipped. */
+  readonly attempt: 1 | 2;
   readonly spans: readonly Span[];
   readonly timestampMs: number;
   /** What operators before this one have counted in the job's life, up to the document that completed the batch. */
@@ -131,9 +135,9 @@ export interface StepReport {
     /** Mean cross-entropy per target token of these rows, in nats. */
     readonly loss: number;
   };
-  /** By topic, of those whose text was examined in this step; absent where that is not known, or the step was skipped. */
+  /** By topic, of those whose text was examined in this step; absent where that is not known, or there was no finite loss. */
   readonly sources?: Readonly<Record<string, SourceFigures>>;
-  /** What the step knew of each target, for operators behind it; reports are published without it. */
+  /** What the step knew of each target, for operators behind it; not at a second try; reports are published without it. */
   readonly exam?: Exam;
 }
 

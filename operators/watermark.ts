@@ -10,11 +10,15 @@ export interface Seen {
 
 export const nothingSeen: Seen = { watermark: {}, textAtMs: 0 };
 
-/** What weights have seen after one more batch. Records stand in batches by offset, so the last one says how far. */
+/**
+ * What weights have seen after one more batch. Records stand in batches by offset, so the last one says how far, unless the
+ * batch is one that comes again.
+ */
 export function seenAfter({ watermark, textAtMs }: Seen, batch: Pick<StepReport, 'spans' | 'timestampMs'>): Seen {
-  const ends = batch.spans.map(({ topic, partition, to }): [string, number] => [`${topic}/${partition}`, to]);
-  return {
-    watermark: { ...watermark, ...Object.fromEntries(ends) },
-    textAtMs: Math.max(textAtMs, batch.timestampMs),
-  };
+  const after: Record<string, number> = { ...watermark };
+  for (const { topic, partition, to } of batch.spans) {
+    const key = `${topic}/${partition}`;
+    after[key] = Math.max(after[key] ?? 0, to);
+  }
+  return { watermark: after, textAtMs: Math.max(textAtMs, batch.timestampMs) };
 }

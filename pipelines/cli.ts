@@ -1,5 +1,6 @@
 import { Command, CommanderError } from 'commander';
 import { MillraceError } from '../operators/errors.ts';
+import { annealCommand } from './commands/anneal.ts';
 import { checkpointsCommand } from './commands/checkpoints.ts';
 import { deadLettersCommand } from './commands/deadletters.ts';
 import { deployCommand, rollbackCommand } from './commands/deploy.ts';
@@ -42,6 +43,7 @@ export async function main(argv: readonly string[]): Promise<number> {
     tailCommand(),
     generateCommand(),
     evalCommand(),
+    annealCommand(),
     lintCommand(),
     describeCommand(),
     planCommand(),

@@ -19,7 +19,7 @@ serve((): TrainerMethods => ({
   },
   restore: (snapshot) => started().restore(snapshot),
   tune: (learningRate) => started().tune(learningRate),
-  step: (input) => started().step(input),
+  step: ({ batch, guard }) => started().step(batch, guard),
   evaluate: (input) => started().evaluate(input),
   snapshot(directory) {
     mkdirSync(directory);

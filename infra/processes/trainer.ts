@@ -3,6 +3,7 @@ import { mkdir, rm, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { TrainerSettings } from '../../model/settings.ts';
 import type { OldTokens } from '../../model/tokenizer/respelling.ts';
+import type { GuardSettings } from '../../model/spike-guard.ts';
 import type { StepInput, StepResult } from '../../model/types.ts';
 import type { Logger, Trainer } from '../../operators/ports.ts';
 import type { Snapshot } from '../../operators/types.ts';
@@ -78,8 +79,8 @@ class ChildTrainer implements TrainerProcess {
     return this.#host.call('tune', learningRate);
   }
 
-  step(batch: StepInput): Promise<StepResult> {
-    return this.#host.call('step', toSend(batch));
+  step(batch: StepInput, guard?: GuardSettings): Promise<StepResult> {
+    return this.#host.call('step', { batch: toSend(batch), ...(guard ? { guard } : {}) });
   }
 
   evaluate(batch: StepInput): Promise<number> {

@@ -1,7 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { startSampler } from '../../infra/index.ts';
-import { modelConfigSchema } from '../../model/config.ts';
 import { engineSchema } from '../../model/settings.ts';
 import { loadTokenizer } from '../../model/tokenizer/tokenizer.ts';
 import { MillraceError } from '../../operators/errors.ts';
@@ -9,7 +8,7 @@ import type { Logger } from '../../operators/ports.ts';
 import { answersTo } from './evaluation.ts';
 import type { Evaluation, Questions } from './evaluation.ts';
 import { ExamRoom } from './exam-room.ts';
-import { pickWeights } from './saved-weights.ts';
+import { configIn, pickWeights } from './saved-weights.ts';
 import type { SavedModel, WhichWeights } from './saved-weights.ts';
 import { scoredAtOnce } from './scorer.ts';
 
@@ -29,15 +28,7 @@ export interface EvalOptions {
 export async function runEval(options: EvalOptions): Promise<Evaluation> {
   const { model, which, merge, questions, logger, onProgress, signal } = options;
   const { checkpoint, describe, jobId, step } = model;
-  const config = modelConfigSchema.safeParse(describe['model']);
-  if (!config.success) {
-    throw new MillraceError(
-      'checkpoint-incompatible',
-      `Checkpoint ${checkpoint.id} does not say what model it is of. Use one that Millrace made.`,
-      { cause: config.error },
-    );
-  }
-  const size = scoredAtOnce(config.data.maxContext);
+  const size = scoredAtOnce(configIn(describe, checkpoint.id).maxContext);
   const stride = options.stride ?? Math.floor(size / 2);
   if (stride >= size) {
     throw new MillraceError(

@@ -2,15 +2,19 @@ import { existsSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
+import { modelConfigSchema } from '../../model/config.ts';
+import type { ModelConfig } from '../../model/config.ts';
 import { mergeWeights } from '../../model/weights/merge-weights.ts';
 import { writeWeights } from '../../model/weights/weights-file.ts';
 import { readManifest } from '../../infra/index.ts';
 import { MillraceError } from '../../operators/errors.ts';
-import type { Logger } from '../../operators/ports.ts';
+import type { Checkpoint, Logger } from '../../operators/ports.ts';
+import type { Json } from '../../operators/types.ts';
 import { currentJob, dataFolder } from '../job/job-folder.ts';
 import { checkpointIds, trainedIn } from '../job/saved-checkpoints.ts';
 import { spokenWeights } from '../job/spoken-weights.ts';
 import { idNamed } from '../promotion/snapshots.ts';
+import type { Graph } from '../spec/graph.ts';
 import { readFork } from '../redeploy/fork-job.ts';
 import type { Fork } from '../redeploy/fork-job.ts';
 
@@ -46,6 +50,17 @@ export async function savedModel(dataDir: string, named: string | undefined, log
   throw new MillraceError('bad-usage', `Checkpoint ${path} holds no weights. Name one of a stream that trains.`);
 }
 
+/** The model that a checkpoint says it is of. Throws `checkpoint-incompatible` where it does not. */
+export function configIn(describe: Readonly<Record<string, Json>>, id: string): ModelConfig {
+  const parsed = modelConfigSchema.safeParse(describe['model']);
+  if (parsed.success) return parsed.data;
+  throw new MillraceError(
+    'checkpoint-incompatible',
+    `Checkpoint ${id} does not say what model it is of. Use one that Millrace made.`,
+    { cause: parsed.error },
+  );
+}
+
 function isFolder(named: string): boolean {
   return existsSync(join(named, 'manifest.json'));
 }
@@ -65,7 +80,7 @@ async function checkpointOf(dataDir: string, named: string | null): Promise<stri
  * step. Rejects with `bad-usage` where there are not as many, or no running mean.
  */
 export async function pickWeights(
-  { checkpoint, graph }: Pick<SavedModel, 'checkpoint' | 'graph'>,
+  { checkpoint, graph }: { readonly checkpoint: Pick<Checkpoint, 'path'>; readonly graph: Pick<Graph, 'model'> | null },
   wanted: WhichWeights,
   merge: number,
 ): Promise<PickedWeights> {

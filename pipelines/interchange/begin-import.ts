@@ -73,6 +73,7 @@ async function writeFirst(
     sources: {},
     seen: { ...nothingSeen },
     waiting: [],
+    setAside: [],
     trainer: UNTOUCHED,
   } satisfies TrainState;
   const store = await openCheckpointStore(job.checkpoints, {

@@ -1,5 +1,7 @@
 import type { EngineSettings } from '../../model/settings.ts';
+import type { StepFault } from '../../model/types.ts';
 import type { AnswerUsage, Counts, CutReason, FinishReason, Freshness, WeightsVersion } from '../../operators/index.ts';
+import type { Evaluation } from '../evaluation/evaluation.ts';
 import type { Results } from '../promotion/judge.ts';
 import type { Verdict } from '../promotion/promotion-state.ts';
 import type { Plan } from '../redeploy/plan.ts';
@@ -19,6 +21,7 @@ export type JobEvent =
   | FreshnessEvent
   | WeightsEvent
   | PromotionEvent
+  | Evaluation
   | DeadLetterEvent
   | DeploymentEvent
   | OutageEvent
@@ -68,6 +71,10 @@ export interface StepEvent {
   /** Records of the partitions that are read which no step has seen yet. */
   readonly lag: number;
   readonly skipped: boolean;
+  /** Why; null where the step was taken. */
+  readonly fault: StepFault | null;
+  /** 2 where a batch is tried once more. */
+  readonly attempt: 1 | 2;
   /** Present when the step was of rows that were trained on before: then it stands for no bytes. */
   readonly replayed?: { readonly rows: number; readonly loss: number | null };
   /** By topic, of those that steps of this run had text of; only where there are several. */

@@ -35,6 +35,8 @@ export class JobReports {
   readonly #startedMs = performance.now();
   /** Where the records stand that became dead letters. */
   readonly letters: Subject<Coordinates> = new Subject();
+  /** Cuts of the training stream that are stored, and the job under the graph that it has then. */
+  readonly cuts: Subject<{ readonly job: OpenJob; readonly path: string }> = new Subject();
   /** How the stream that trains does. */
   readonly signs: VitalSigns = new VitalSigns();
   readonly #listening = new Subscription();
@@ -160,6 +162,7 @@ export class JobReports {
   /** A cut of the training stream is stored, which was so far. */
   stored(report: CheckpointReport, reached: Reached | null): void {
     this.#checkpoint = report.id;
+    this.cuts.next({ job: this.#job, path: report.path });
     this.#options.onEvent({ ...report, step: reached?.step ?? 0 });
     this.#speakWith(report, reached);
   }

@@ -83,7 +83,7 @@ export class Progress {
     this.#runTokens += report.tokens;
     this.#recent.push({ atMs, tokens: report.tokens });
     while (this.#recent.length > 2 && atMs - (this.#recent[0]?.atMs ?? 0) > RATE_WINDOW_MS) this.#recent.shift();
-    const { step, loss, bitsPerByte, tokens, bytes, lr, gradNorm, skipped, totals, replayed } = report;
+    const { step, loss, bitsPerByte, tokens, bytes, lr, gradNorm, skipped, fault, attempt, totals, replayed } = report;
     return {
       event: 'step',
       step,
@@ -91,6 +91,8 @@ export class Progress {
       bytes,
       lr,
       skipped,
+      fault,
+      attempt,
       loss: finite(loss),
       bitsPerByte: replayed ? null : finite(bitsPerByte),
       bitsPerByteTotal: perByte(totals),

@@ -1,6 +1,7 @@
 import { Subject } from 'rxjs';
 import { startSampler } from '../../infra/index.ts';
 import { openDoors } from '../control/doors.ts';
+import { Evaluations } from '../evaluation/evaluations.ts';
 import { ExamRoom } from '../evaluation/exam-room.ts';
 import type { Promotion } from '../promotion/promotion.ts';
 import { startPromotion } from '../promotion/start-promotion.ts';
@@ -40,14 +41,17 @@ export async function runJob(options: RunJobOptions): Promise<SummaryEvent> {
   const voice = new Voice(job, onWarning);
   const reports = new JobReports({ job, voice, onEvent, onWarning });
   const room = new ExamRoom(() => startSampler({ logger: reports.logger, ...samplerSettings(job) }));
+  const closers: (() => Promise<void>)[] = [];
   try {
     const promotion = await startPromotion({ job, voice, reports, room, onEvent, onWarning });
-    try {
-      return await runStreams(options, reports, voice, promotion);
-    } finally {
-      await promotion?.close();
-    }
+    if (promotion) closers.push(() => promotion.close());
+    const evaluations = await Evaluations.start({ job, room, onEvent, onWarning });
+    closers.push(() => evaluations.close());
+    reports.cuts.subscribe((cut) => evaluations.offer(cut.job, cut.path));
+    return await runStreams(options, reports, voice, promotion);
   } finally {
+    // Together, since they share a room: each knows that it is over before that is closed.
+    await Promise.all(closers.map((close) => close()));
     reports.close();
     voice.close();
   }

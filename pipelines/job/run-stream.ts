@@ -29,13 +29,18 @@ const FIRST_DELAY_MS = 500;
 /** Composes a stream's operators over the topics that its first one reads. */
 export function composeStream(steps: readonly Step[], services: Services): Flow<Report> {
   const source: Observable<unknown> = merge(...topicsRead(steps).map((topic) => services.log.topic(topic)));
-  // Lint has checked that neighbours fit, which types can't show of operators that come from data.
-  const apply = (flow: Observable<unknown>, { uid, kind, config }: Step): Observable<unknown> =>
-    // oxlint-disable-next-line typescript/no-unsafe-type-assertion
-    kind.build(uid, config, services)(flow as Observable<never>);
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion
-  const end = steps.reduce(apply, source) as Flow<Report>;
+  const end = applySteps(source, steps, services) as Flow<Report>;
   return end.pipe(tap(giveBack));
+}
+
+/** Applies operators to a flow one after the other. */
+export function applySteps(flow: Observable<unknown>, steps: readonly Step[], services: Services): Observable<unknown> {
+  // Lint has checked that neighbours fit, which types can't show of operators that come from data.
+  const apply = (before: Observable<unknown>, { uid, kind, config }: Step): Observable<unknown> =>
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion
+    kind.build(uid, config, services)(before as Observable<never>);
+  return steps.reduce(apply, flow);
 }
 
 /** Topics that a stream reads. */

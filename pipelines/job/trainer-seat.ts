@@ -117,8 +117,8 @@ export class TrainerSeat {
         if (!isThere) await process.restore(snapshot, vocabulary);
         isThere = false;
       },
-      step: async (batch) => {
-        const result = await process.step(batch);
+      step: async (batch, guard) => {
+        const result = await process.step(batch, guard);
         this.#steppedAtMs = performance.now();
         for (const tell of this.#onStep.splice(0)) tell();
         return result;

@@ -1,6 +1,8 @@
 import { z } from 'zod';
+import type { ScheduleSettings } from '../../model/schedule.ts';
 import type { TrainerSettings } from '../../model/settings.ts';
-import type { Graph } from '../spec/graph.ts';
+import type { Graph, ModelSpec } from '../spec/graph.ts';
+import type { ScheduleSpec } from '../spec/schedule.ts';
 import { batchShapeOf, presetOf } from '../spec/preset-of.ts';
 import { chooseEngine } from './choose-engine.ts';
 import { engineOfCheckpoints, settleEngine } from './job-engine.ts';
@@ -29,21 +31,11 @@ export interface TrainingSettingsOptions {
 export async function settleTraining(options: TrainingSettingsOptions): Promise<TrainingSettings> {
   const { graph, folder, vocabSize, onWarning, signal } = options;
   const { model: spec } = graph;
-  const preset = presetOf(spec);
   const record = await readJobRecord(folder);
   const isLater = tokenizerFile(folder, graph.tokenizer) !== folder.tokenizer;
   if (record) warnOfIgnored(isLater ? { ...record, tokenizer: graph.tokenizer } : record, graph, onWarning);
   const { seed, tokenizer } = record ?? { seed: spec.seed, tokenizer: graph.tokenizer };
-  const settings: TrainerSettings = {
-    model: { ...preset.model, vocabSize },
-    seed,
-    optimizer: { ...preset.optimizer, ...(spec.learningRate ? { learningRate: spec.learningRate } : {}) },
-    schedule: preset.schedule,
-    accumulate: spec.accumulate,
-    ema: spec.ema,
-    // Where a changed graph may not, its plan has said so.
-    grows: true,
-  };
+  const settings = trainerSettingsOf(spec, { vocabSize, seed });
   const batch = batchShapeOf(spec);
   const shape = { ...batch, ...batchOf(graph) };
   const engine = await settleEngine({
@@ -55,6 +47,32 @@ export async function settleTraining(options: TrainingSettingsOptions): Promise<
   });
   await writeJobRecord(folder, { seed, tokenizer, engine });
   return { settings: { ...settings, engine }, batch };
+}
+
+/** What the model of a graph is trained with, but for its engine. */
+export function trainerSettingsOf(
+  spec: ModelSpec,
+  { vocabSize, seed }: { readonly vocabSize: number; readonly seed: number },
+): Omit<TrainerSettings, 'engine'> {
+  const { model, optimizer, schedule } = presetOf(spec);
+  return {
+    model: { ...model, vocabSize },
+    seed,
+    optimizer: { ...optimizer, ...(spec.learningRate ? { learningRate: spec.learningRate } : {}) },
+    schedule: scheduleOf(schedule, spec.schedule),
+    accumulate: spec.accumulate,
+    ema: spec.ema,
+    // Where a changed graph may not, its plan has said so.
+    grows: true,
+  };
+}
+
+/** A preset's schedule, which is endless, with the end that a graph plans. */
+function scheduleOf(endless: ScheduleSettings, spec: ScheduleSpec | undefined): ScheduleSettings {
+  if (!spec) return endless;
+  const { tokens, decayShare, decay, warmupTokens = endless.warmupTokens } = spec;
+  const decayTokens = Math.max(1, Math.round(tokens * decayShare));
+  return { warmupTokens, totalTokens: tokens, decayTokens, decay, finalFraction: 0 };
 }
 
 const shapeSchema = z.object({ rows: z.int().exactOptional(), context: z.int().exactOptional() });

@@ -1,9 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { deliver } from '../../infra/index.ts';
 import type { Webhook } from '../../infra/index.ts';
-import type { DeadLetters, Formats, TopicLog, Transactions } from '../../operators/index.ts';
+import type { DeadLetters, Formats, TopicLog } from '../../operators/index.ts';
 import type { Coordinates, Json } from '../../operators/types.ts';
 import { follow, positionsFrom } from '../topics/follow.ts';
+import { NumberedRecords } from '../topics/numbered-records.ts';
 import type { Champions } from './champions.ts';
 import type { Decision } from './promotion-state.ts';
 
@@ -33,14 +34,14 @@ const MOST_WAITING = 100;
 export class Announcer {
   readonly #options: AnnouncerOptions;
   readonly #closing = new AbortController();
-  #transactions: Promise<Transactions> | null = null;
-  /** Decisions before this have a record. */
-  #published = 0;
+  readonly #records: NumberedRecords;
   #publishing: Promise<void> = Promise.resolve();
   #telling: Promise<void> = Promise.resolve();
 
   constructor(options: AnnouncerOptions) {
     this.#options = options;
+    const { log, jobId, topic } = options;
+    this.#records = new NumberedRecords({ log, name: `${jobId}/promotions`, topic });
   }
 
   /** Something may have been decided. */
@@ -54,50 +55,26 @@ export class Announcer {
     const wait = sleep(FAREWELL_MS, undefined, { signal: this.#closing.signal }).catch(() => undefined);
     await Promise.race([Promise.all([this.#publishing, this.#telling]), wait]);
     this.#closing.abort();
-    const transactions = await this.#transactions?.catch(() => null);
-    await transactions?.close();
+    await this.#records.close();
     await Promise.all([this.#publishing, this.#telling]);
   }
 
   async #publishAll(): Promise<void> {
     const { champions, topic } = this.#options;
-    const transactions = await this.#opened();
+    await this.#records.opened();
     for (const decision of champions.state.decisions) {
-      if (decision.sequence < this.#published) continue;
+      if (decision.sequence < this.#records.next) continue;
       const value = await this.#options.formats.of(topic).write({ ...this.#content(decision) });
       const headers = { [DECISION]: this.#nameOf(decision) };
-      const record = { topic, partition: 0, key: decision.snapshot.id, value, headers };
-      const offset = decision.sequence + 1;
-      await transactions.commit({ records: [record], positions: [{ topic, partition: 0, offset }] });
-      this.#published = offset;
+      await this.#records.write(decision.sequence, { key: decision.snapshot.id, value, headers });
     }
-  }
-
-  /** Opened again where that has failed. */
-  async #opened(): Promise<Transactions> {
-    this.#transactions ??= this.#open();
-    try {
-      return await this.#transactions;
-    } catch (error) {
-      this.#transactions = null;
-      throw error;
-    }
-  }
-
-  async #open(): Promise<Transactions> {
-    const { log, jobId, topic } = this.#options;
-    const group = `${jobId}/promotions`;
-    const transactions = await log.transactions(group, group);
-    const [position] = await log.committed(group, topic);
-    this.#published = position?.offset ?? 0;
-    return transactions;
   }
 
   async #tellAll(): Promise<void> {
     const { webhook, champions, deadLetters } = this.#options;
     for (;;) {
       const { toTell, decisions } = champions.state;
-      const waiting = decisions.filter(({ sequence }) => sequence >= (toTell ?? 0) && sequence < this.#published);
+      const waiting = decisions.filter(({ sequence }) => sequence >= (toTell ?? 0) && sequence < this.#records.next);
       const [decision] = waiting;
       if (!webhook || !decision || this.#closing.signal.aborted) return;
       const id = this.#nameOf(decision);

@@ -94,9 +94,7 @@ export class Promotion {
   async promote(version: string | null): Promise<Decision> {
     const { job } = this.#options;
     const snapshot = await snapshotNamed(job.folder, version);
-    if (!(await isOfVocabulary({ path: join(job.folder.checkpoints, snapshot.id) }, job.tokenizerFile))) {
-      throw new MillraceError('bad-usage', `Snapshot ${snapshot.id} can't speak any more: ${OTHER_TOKENS}.`);
-    }
+    await this.#requireTokens(snapshot);
     const { results, problem } = await this.#lookAt(snapshot, async () => {
       return this.#examiner.examine(this.#fileOf(snapshot), await this.#heldOut(this.#closing.signal), []);
     });
@@ -106,7 +104,12 @@ export class Promotion {
 
   /** Takes the champion's place away at somebody's command. Rejects with `bad-usage` where nobody can take it. */
   async demote(): Promise<Decision> {
-    return this.#decideByHand(demotedByHand);
+    const successor = this.#state.line.at(-1);
+    if (successor) await this.#requireTokens(successor);
+    return this.#decideByHand((state) => {
+      if (state.line.at(-1)?.id === successor?.id) return demotedByHand(state);
+      throw new MillraceError('job-busy', 'Another decision came between. Look at millrace models, and ask again.');
+    });
   }
 
   /** Breaks off what is under way; a snapshot that has no decision yet is examined at the next start, if it is the newest. */
@@ -193,6 +196,16 @@ export class Promotion {
   #overtaken(between: readonly WeightsVersion[], { id }: WeightsVersion): readonly WeightsVersion[] {
     const known = new Map([...between, ...this.#waiting].map((each) => [each.id, each]));
     return [...known.values()].filter((each) => each.id < id).toSorted((a, b) => (a.id < b.id ? -1 : 1));
+  }
+
+  /** Rejects with `bad-usage` for a snapshot that would not understand what it is asked. */
+  async #requireTokens({ id }: WeightsVersion): Promise<void> {
+    const { folder, tokenizerFile } = this.#options.job;
+    if (await isOfVocabulary({ path: join(folder.checkpoints, id) }, tokenizerFile)) return;
+    throw new MillraceError(
+      'bad-usage',
+      `Snapshot ${id} can't speak any more: ${OTHER_TOKENS}. Promote another; millrace models shows those that there are.`,
+    );
   }
 
   async #lookAt<T>(snapshot: WeightsVersion, look: () => Promise<T>): Promise<T> {

@@ -43,6 +43,7 @@ const RULES: Readonly<Record<string, Rule>> = {
   'model.seed': (input) =>
     hasTrained(input) ? { note: 'No effect any more: the first weights are made.' } : restart(input),
   'model.learningRate': ({ to }) => ({ effect: 'cut', streams: trainingStreams(to) }),
+  'model.schedule': trainerAnew,
   sampler: samplerAnew,
   'model.accumulate': trainerAnew,
   'model.engine': (input) =>

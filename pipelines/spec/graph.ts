@@ -11,6 +11,8 @@ import { kafkaSchema } from './kafka.ts';
 import type { KafkaSpec } from './kafka.ts';
 import { promoteSchema } from './promote.ts';
 import type { PromoteSpec } from './promote.ts';
+import { scheduleSpecSchema } from './schedule.ts';
+import type { ScheduleSpec } from './schedule.ts';
 import { schemaRegistrySchema } from './schema-registry.ts';
 import type { SchemaRegistrySpec } from './schema-registry.ts';
 import { topicSchema } from './topics.ts';
@@ -66,6 +68,8 @@ export interface ModelSpec {
   readonly intermediateSize?: number | undefined;
   readonly seed: number;
   readonly learningRate?: number | undefined;
+  /** When the learning rate falls; without it, it never does. */
+  readonly schedule?: ScheduleSpec | undefined;
   /** Parts that a batch is worked off in, to save memory. */
   readonly accumulate: number;
   /** Keeps a running mean of the weights, of which so much stays at each step. */
@@ -146,6 +150,7 @@ export const graphHeadSchema: z.ZodType<GraphHead> = z.strictObject({
       intermediateSize: z.int().positive().optional(),
       seed: z.int().default(1),
       learningRate: z.number().positive().optional(),
+      schedule: scheduleSpecSchema.optional(),
       accumulate: z.int().positive().default(1),
       ema: emaSchema.optional(),
       speak: z.enum(['ema', 'last']).optional(),

@@ -1,5 +1,6 @@
 import type { Graph, GraphHead } from './graph.ts';
 import type { Problem } from './lint.ts';
+import { ownRecordsProblems } from './lint-topics.ts';
 import { heldOutShare, trainingStream } from './streams.ts';
 
 /** What of `promote` can't be done with the rest of the graph. */
@@ -22,13 +23,8 @@ export function promoteProblems({ promote, topics }: GraphHead, streams: Graph['
       `All of topic "${heldOut.topic}" is trained on. Put the operator holdout behind its ingest, or name another topic.`,
     );
   }
-  const { format, field, schema } = topics[promote.topic] ?? {};
-  if (format === 'text')
-    add(['topic'], `Decisions are no text: give topic "${promote.topic}" format json or avro, or none.`);
-  if (field !== undefined)
-    add(['topic'], `Decisions have fields of their own: leave out the field of topic "${promote.topic}".`);
-  if (format === 'avro' && schema === undefined) {
-    add(['topic'], `Give topic "${promote.topic}" a schema to write by, such as schema: millrace.Promotion.`);
-  }
-  return problems;
+  return [
+    ...problems,
+    ...ownRecordsProblems('Decisions', topics, promote.topic, ['promote', 'topic'], 'millrace.Promotion'),
+  ];
 }

@@ -61,6 +61,25 @@ export function topicConflicts({ topics, schemaRegistry }: GraphHead, streams: G
   return problems;
 }
 
+/** What a topic is that can't hold records of our own making, such as `Decisions`. */
+export function ownRecordsProblems(
+  what: string,
+  topics: GraphHead['topics'],
+  topic: string,
+  path: Problem['path'],
+  ownSchema: string,
+): Problem[] {
+  const { format, field, schema } = topics[topic] ?? {};
+  const messages = [
+    ...(format === 'text' ? [`${what} are no text: give topic "${topic}" format json or avro, or none.`] : []),
+    ...(field === undefined ? [] : [`${what} have fields of their own: leave out the field of topic "${topic}".`]),
+    ...(format === 'avro' && schema === undefined
+      ? [`Give topic "${topic}" a schema to write by, such as schema: ${ownSchema}.`]
+      : []),
+  ];
+  return messages.map((message) => ({ code: 'settings-conflict', path, message }));
+}
+
 function writtenBy({ kind, config }: Step): readonly string[] {
   return kind.input === 'topics' ? [] : kind.topicsOf(config);
 }

@@ -3,6 +3,7 @@ import { checkpointKind } from '../../operators/checkpoint.ts';
 import { decodeKind } from '../../operators/decode.ts';
 import { dedupeKind } from '../../operators/dedupe.ts';
 import { detokenizeKind } from '../../operators/detokenize.ts';
+import { evaluateKind } from '../../operators/evaluate.ts';
 import { filterKind } from '../../operators/filter.ts';
 import { generateKind } from '../../operators/generate.ts';
 import { holdoutKind } from '../../operators/holdout.ts';
@@ -30,6 +31,7 @@ export const kinds: readonly OperatorKind[] = [
   batchKind,
   replayKind,
   trainStepKind,
+  evaluateKind,
   surpriseKind,
   publishKind,
   checkpointKind,

@@ -15,6 +15,15 @@ export function evaluationView({ job, weights, texts, choices }: Evaluation): st
   return parts.join('\n');
 }
 
+/** The same on one line, of a job that runs. */
+export function evaluationLine({ weights, texts, choices }: Pick<Evaluation, 'weights' | 'texts' | 'choices'>): string {
+  const shown = [
+    ...texts.map(({ name, bitsPerByte }) => `${name} ${figure(bitsPerByte)} bits/byte`),
+    ...choices.map(({ name, items, accuracyPerByte }) => `${name} ${percent(accuracyPerByte)} of ${count(items)}`),
+  ];
+  return `step ${count(weights.step)} evaluated: ${shown.join(', ')}`;
+}
+
 function textRow({ name, bytes, tokens, bitsPerByte }: TextResult): readonly string[] {
   return [name, size(bytes), count(tokens), figure(bitsPerByte)];
 }

@@ -14,6 +14,7 @@ import type {
   SummaryEvent,
   WeightsEvent,
 } from '../job/events.ts';
+import { faultText } from '../../operators/set-aside.ts';
 import { describeEngine } from '../job/describe-engine.ts';
 import {
   count,
@@ -28,6 +29,7 @@ import {
   size,
   worstLag,
 } from './format.ts';
+import { evaluationLine } from './evaluation-view.ts';
 import { planLines } from './plan-view.ts';
 import type { Style } from './style.ts';
 
@@ -59,6 +61,8 @@ export function eventLine(event: JobEvent, windowBitsPerByte: number | null, sty
       return weightsLine(event, style);
     case 'promotion':
       return promotionLine(event, style);
+    case 'evaluation':
+      return evaluationLine(event);
     case 'deadletter':
       return deadLetterLine(event, style);
     case 'deployment':
@@ -84,8 +88,15 @@ export function deadLetterLine(letter: Omit<DeadLetterEvent, 'event'>, style: St
   return `${style.warn(`dead letter ${topic}/${partition}@${offset} ${code}`)}  ${printable(message)}`;
 }
 
-export function skippedLine({ step }: { readonly step: number }, style: Style): string {
-  return style.warn(`step ${count(step)}  undone: its loss or gradient was not finite`);
+export function skippedLine(
+  { step, loss, gradNorm, fault, attempt }: Pick<StepEvent, 'step' | 'loss' | 'gradNorm' | 'fault' | 'attempt'>,
+  style: Style,
+): string {
+  const why = faultText(fault ?? 'non-finite-loss');
+  const again = attempt === 2 ? ', for the second time' : '';
+  return style.warn(
+    `step ${count(step)}  skipped${again}: ${why} (loss ${figure(loss)}, gradient ${figure(gradNorm)})`,
+  );
 }
 
 function readyLine({ job, graph, preset, parameters, dataDir, engine, step }: ReadyEvent, style: Style): string {

@@ -1,5 +1,5 @@
 import type { JobEvent, PartitionLag, StepEvent } from '../job/events.ts';
-import { age, count, countsInWords, duration, figure, figures, rate, worstLag } from './format.ts';
+import { age, count, counted, countsInWords, duration, figure, figures, rate, worstLag } from './format.ts';
 
 /** Steps over which the newest bits per byte are taken: few enough to be news, enough to be steady. */
 const WINDOW_STEPS = 100;
@@ -17,6 +17,8 @@ export class JobStatus {
   #lags: readonly PartitionLag[] = [];
   #counts = '';
   #awayFromMs: number | null = null;
+  /** Steps of this run. */
+  #skipped = 0;
   readonly #window: { readonly bits: number; readonly bytes: number }[] = [];
 
   take(event: JobEvent, nowMs: number): void {
@@ -24,6 +26,7 @@ export class JobStatus {
       case 'step':
         this.#step = event;
         this.#steppedAtMs = nowMs;
+        if (event.skipped) this.#skipped += 1;
         if (event.bitsPerByte === null || event.skipped) return;
         this.#window.push({ bits: event.bitsPerByte * event.bytes, bytes: event.bytes });
         if (this.#window.length > WINDOW_STEPS) this.#window.shift();
@@ -51,6 +54,7 @@ export class JobStatus {
       case 'listening':
       case 'weights':
       case 'promotion':
+      case 'evaluation':
       case 'deadletter':
       case 'deployment':
       case 'summary':
@@ -102,6 +106,7 @@ export class JobStatus {
       ...bySource(step.sources),
       [`lr ${rate(step.lr)}`, `lr ${rate(step.lr)}`],
       [`lag ${count(lag)}${worstLag(this.#lags)}`, `lag ${count(lag)}`],
+      ...skips(this.#skipped),
       saved === null ? ['not saved yet', 'unsaved'] : [`saved ${saved} ago`, `saved ${saved}`],
       this.#speakingStep === null
         ? ['nobody speaks yet', 'voice none']
@@ -115,6 +120,11 @@ export class JobStatus {
     const stepMs = tokensPerSecond > 0 ? (tokens * 1000) / tokensPerSecond : 0;
     return sinceMs > Math.max(IDLE_MS, IDLE_STEPS * stepMs);
   }
+}
+
+/** How many steps were skipped, where any was. */
+function skips(steps: number): readonly (readonly [words: string, short: string])[] {
+  return steps > 0 ? [[`${counted(steps, 'step')} skipped`, `${count(steps)} skipped`]] : [];
 }
 
 /** So many topics are told of; the others are counted. */

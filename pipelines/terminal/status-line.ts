@@ -132,6 +132,7 @@ function isShownAbove(event: JobEvent): boolean {
     case 'generation':
     case 'weights':
     case 'promotion':
+    case 'evaluation':
     case 'deadletter':
     case 'outage':
     case 'summary':

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import type { StepFault } from '../../model/types.ts';
 import type {
   Alert,
   AnswerUsage,
@@ -43,6 +44,8 @@ export interface PublishedStep {
   readonly tokens: number;
   readonly totals: { readonly bytes: number; readonly bits: number };
   readonly skipped: boolean;
+  readonly fault: StepFault | null;
+  readonly attempt: 1 | 2;
   /** Present when the step was of rows that were trained on before. */
   readonly replayed?: { readonly rows: number } | null | undefined;
 }
@@ -82,6 +85,9 @@ const publishedSchema: z.ZodType<Published> = z.discriminatedUnion('event', [
     tokens: z.number(),
     totals: z.object({ bytes: z.number(), bits: z.number() }),
     skipped: z.boolean(),
+    // Earlier versions have not written these.
+    fault: z.enum(['non-finite-loss', 'loss-spike', 'gradient-spike']).nullable().default(null),
+    attempt: z.union([z.literal(1), z.literal(2)]).default(1),
     replayed: z.object({ rows: z.number() }).nullish(),
   }),
   z.object({

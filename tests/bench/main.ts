@@ -3,6 +3,7 @@ import { forgetBench } from './forget/forget.ts';
 import { generateBench } from './generate.ts';
 import { kafkaBench } from './kafka/kafka.ts';
 import { loadBench } from './load.ts';
+import { operatorsBench } from './operators.ts';
 import { pipelineBench } from './pipeline.ts';
 import { redeployBench } from './redeploy.ts';
 import { snapshotBench } from './snapshot.ts';
@@ -16,6 +17,7 @@ const program = new Command('npm run bench --')
 const benches = [
   trainBench,
   pipelineBench,
+  operatorsBench,
   kafkaBench,
   generateBench,
   loadBench,

@@ -4,8 +4,9 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { z } from 'zod';
-import { counting } from '../support/counting.ts';
-import { fillTopic, recordsOf } from '../support/embedded-topics.ts';
+import { countingMetricsOf, fillTopic } from '../support/embedded-topics.ts';
+import type { MetricsStep } from '../support/embedded-topics.ts';
+import { jobGraph } from '../support/job-graph.ts';
 import { Millrace, millrace } from '../support/millrace.ts';
 import { printedSeed, randomFrom } from '../support/random.ts';
 
@@ -26,31 +27,14 @@ const DEPLOYMENTS = [
 ] as const;
 const WARMUP_TOKENS = 10_000;
 
-const graphOf = (learningRate: number): string => `
-name: deploy-kill
-model: { preset: nano, learningRate: ${learningRate} }
-tokenizer: { kind: bytes }
-topics: { text: {}, metrics: {} }
-deploy: { bars: { tokensPerSecond: 0, lag: 1000000 } }
-streams:
-  learn:
-    - { uid: text, ingest: { topics: [text], window: 8KB, tickEvery: 200ms } }
-    - { uid: decode, decode: {} }
-    - { uid: tokenize, tokenize: {} }
-    - { uid: pack, batch: {} }
-    - { uid: train, trainStep: {} }
-    - { uid: metrics, publish: { topic: metrics } }
-    - { uid: checkpoint, checkpoint: { every: 2s } }
-`;
-
-const stepSchema = z.object({
-  step: z.number(),
-  loss: z.number(),
-  lr: z.number(),
-  gradNorm: z.number(),
-  totals: z.object({ tokens: z.number(), bytes: z.number(), bits: z.number() }),
-});
-type Step = z.output<typeof stepSchema>;
+const graphOf = (learningRate: number): string =>
+  jobGraph({
+    name: 'deploy-kill',
+    model: `learningRate: ${learningRate}`,
+    ingest: 'window: 8KB',
+    batch: '',
+    also: 'deploy: { bars: { tokensPerSecond: 0, lag: 1000000 } }',
+  });
 
 let folder: string;
 let graphs: readonly string[];
@@ -79,8 +63,8 @@ test(
       const { rate = 0, watch = null } = DEPLOYMENTS[kill % DEPLOYMENTS.length] ?? {};
       const target = graphs[rate] ?? '';
       // Another decoder is built anew, and begins at once; another rate alone is told.
-      const decoder = chance() < 0.5 ? {} : { maxBytes: `${kill + 1}MB` };
-      await writeFile(target, graphOf(RATES[rate] ?? 0).replace('decode: {}', `decode: ${JSON.stringify(decoder)}`));
+      const maxBytes = chance() < 0.5 ? 1 : kill + 2;
+      await writeFile(target, graphOf(RATES[rate] ?? 0).replace('maxBytes: 1MB', `maxBytes: ${maxBytes}MB`));
       const flags = ['--yes', '--json', '--data-dir', killed, ...(watch ? ['--watch', watch] : [])];
       const deployment = new Millrace(['deploy', target, ...flags]);
       await Promise.race([deployment.line((line) => line.includes('planned')), deployment.finished]).catch(() => {});
@@ -92,7 +76,7 @@ test(
     const last = await millrace(['up', '--data-dir', killed, '--until-idle', '3s']);
     expect(last.code, last.stderr).toBe(0);
 
-    const steps = await stepsOf(killed);
+    const steps = await countingMetricsOf(killed);
     expect(steps.map(({ step }) => step)).toEqual(steps.map((_, index) => index + 1));
     const { stdout } = await millrace(['graphs', '--json', '--data-dir', killed]);
     expect(stdout).not.toContain('"pending"');
@@ -106,7 +90,7 @@ test(
       const { code, stderr } = await millrace(['up', graph, '--data-dir', calm, '--max-steps', String(until)]);
       expect(code, stderr).toBe(0);
     }
-    expect(await stepsOf(calm)).toEqual(steps);
+    expect(await countingMetricsOf(calm)).toEqual(steps);
   },
   KILLS * 120_000,
 );
@@ -131,7 +115,7 @@ function outcomesIn(history: string): string {
 }
 
 /** The learning rates in turn, each with its last step. */
-function stretchesOf(steps: readonly Step[]): readonly (readonly [rate: number, until: number])[] {
+function stretchesOf(steps: readonly MetricsStep[]): readonly (readonly [rate: number, until: number])[] {
   const rates = steps.map(({ lr, totals }) => {
     const peak = lr / Math.min(1, totals.tokens / WARMUP_TOKENS);
     return RATES.find((rate) => Math.abs(rate - peak) < 1e-6) ?? NaN;
@@ -143,9 +127,4 @@ function stretchesOf(steps: readonly Step[]): readonly (readonly [rate: number, 
 function produce(dataDir: string, random: () => number): Promise<void> {
   const texts = Array.from({ length: 300 }, () => `${random().toString(36)} and ${random().toString(36)}. `.repeat(6));
   return fillTopic(dataDir, 'text', texts);
-}
-
-async function stepsOf(dataDir: string): Promise<Step[]> {
-  const records = counting(await recordsOf(dataDir, 'metrics'));
-  return records.map(({ value }) => stepSchema.parse(JSON.parse(Buffer.from(value ?? []).toString())));
 }

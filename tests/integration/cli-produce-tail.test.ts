@@ -229,7 +229,7 @@ describe('millrace tail', () => {
     await log.produce('mixed', [
       { value: JSON.stringify(delta) },
       { value: JSON.stringify({ ...delta, index: 1, text: ' the Union', finish: 'stop' }) },
-      { value: JSON.stringify({ ...step, skipped: false }) },
+      { value: JSON.stringify({ ...step, skipped: false, fault: null }) },
       { value: 'x', headers: { topic: 'text', partition: '0', offset: '17', code: 'record-empty', message: 'Empty.' } },
       { value: null },
     ]);

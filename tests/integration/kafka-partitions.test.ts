@@ -11,23 +11,15 @@ import type { TopicLog } from '../../operators/index.ts';
 import { currentJob, dataFolder } from '../../pipelines/job/job-folder.ts';
 import { checkpointIds, inspectCheckpoint, trainedIn } from '../../pipelines/job/saved-checkpoints.ts';
 import { eventsOf } from '../support/events.ts';
+import { jobGraph } from '../support/job-graph.ts';
 import { Millrace, millrace } from '../support/millrace.ts';
 
-const GRAPH = `
-name: partitions
-model: { preset: nano }
-tokenizer: { kind: bytes }
-topics: { text: {}, metrics: {} }
-streams:
-  learn:
-    - { uid: text, ingest: { topics: [text], from: latest, tickEvery: 100ms } }
-    - { uid: decode, decode: {} }
-    - { uid: tokenize, tokenize: {} }
-    - { uid: pack, batch: { maxWait: 100ms } }
-    - { uid: train, trainStep: {} }
-    - { uid: metrics, publish: { topic: metrics } }
-    - { uid: checkpoint, checkpoint: { every: 60s } }
-`;
+const GRAPH = jobGraph({
+  name: 'partitions',
+  ingest: 'from: latest',
+  batch: 'maxWait: 100ms',
+  checkpointEvery: '60s',
+});
 
 let broker: Broker;
 let log: TopicLog;

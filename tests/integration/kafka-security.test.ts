@@ -12,26 +12,13 @@ import type { KafkaSecurity } from '../../infra/index.ts';
 import type { TopicLog } from '../../operators/index.ts';
 import { makeAuthority, makeCertificate } from '../support/certificates.ts';
 import type { Certificate } from '../support/certificates.ts';
+import { jobGraph } from '../support/job-graph.ts';
 import { Millrace } from '../support/millrace.ts';
 import { readTopic } from '../support/read-topic.ts';
 import { TokenServer } from '../support/token-server.ts';
 
 const SECRET = 'c0rrect-h0rse';
-const GRAPH = `
-name: secured
-model: { preset: nano }
-tokenizer: { kind: bytes }
-topics: { text: {}, metrics: {} }
-streams:
-  learn:
-    - { uid: text, ingest: { topics: [text], tickEvery: 200ms } }
-    - { uid: decode, decode: {} }
-    - { uid: tokenize, tokenize: {} }
-    - { uid: pack, batch: { maxWait: 500ms } }
-    - { uid: train, trainStep: {} }
-    - { uid: metrics, publish: { topic: metrics } }
-    - { uid: checkpoint, checkpoint: { every: 1s } }
-`;
+const GRAPH = jobGraph({ name: 'secured', checkpointEvery: '1s' });
 
 let folder: string;
 let authority: Certificate;

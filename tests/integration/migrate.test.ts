@@ -4,23 +4,10 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { z } from 'zod';
 import { fillTopic, metricsOf } from '../support/embedded-topics.ts';
+import { jobGraph } from '../support/job-graph.ts';
 import { Millrace, millrace } from '../support/millrace.ts';
 
-const GRAPH = `
-name: migrate
-model: { preset: nano, engine: eager }
-tokenizer: { kind: bytes }
-topics: { text: {}, metrics: {} }
-streams:
-  learn:
-    - { uid: text, ingest: { topics: [text], window: 8KB, tickEvery: 200ms } }
-    - { uid: decode, decode: {} }
-    - { uid: tokenize, tokenize: {} }
-    - { uid: pack, batch: {} }
-    - { uid: train, trainStep: {} }
-    - { uid: metrics, publish: { topic: metrics } }
-    - { uid: checkpoint, checkpoint: { every: 2s } }
-`;
+const GRAPH = jobGraph({ name: 'migrate', model: 'engine: eager', ingest: 'window: 8KB', batch: '' });
 const LARGER = GRAPH.replace('preset: nano', 'preset: nano, layers: 5, hiddenSize: 160, intermediateSize: 400');
 const WORDS = LARGER.replace('kind: bytes', 'kind: bpe, sample: 64KB');
 

@@ -4,25 +4,12 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { z } from 'zod';
 import { fillTopic, metricsOf } from '../support/embedded-topics.ts';
+import { jobGraph } from '../support/job-graph.ts';
 import { Millrace, millrace } from '../support/millrace.ts';
 import type { Finished } from '../support/millrace.ts';
 
-const GRAPH = `
-name: redeploy
-model: { preset: nano, learningRate: 0.002 }
-tokenizer: { kind: bytes }
-topics: { text: {}, metrics: {} }
-streams:
-  learn:
-    - { uid: text, ingest: { topics: [text], window: 8KB, tickEvery: 200ms } }
-    - { uid: decode, decode: {} }
-    - { uid: tokenize, tokenize: {} }
-    - { uid: pack, batch: {} }
-    - { uid: train, trainStep: {} }
-    - { uid: metrics, publish: { topic: metrics } }
-    - { uid: checkpoint, checkpoint: { every: 2s } }
-`;
-const SLOWER = GRAPH.replace('0.002', '0.001').replace('decode: {}', 'decode: { maxBytes: 1MB }');
+const GRAPH = jobGraph({ name: 'redeploy', model: 'learningRate: 0.002', ingest: 'window: 8KB', batch: '' });
+const SLOWER = GRAPH.replace('0.002', '0.001').replace('maxBytes: 1MB', 'maxBytes: 2MB');
 const TALLER = SLOWER.replace('batch: {}', 'batch: { rows: 16 }');
 
 const historySchema = z.object({ how: z.string(), outcome: z.string() });

@@ -1,40 +1,29 @@
-import { mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { z } from 'zod';
-import { openEmbeddedLog } from '../../infra/index.ts';
-import { dataFolder } from '../../pipelines/job/job-folder.ts';
-import { counting } from '../support/counting.ts';
+import { childrenOf } from '../support/child-of.ts';
+import { countingMetricsOf, fillTopic } from '../support/embedded-topics.ts';
+import { jobGraph } from '../support/job-graph.ts';
 import { Millrace, millrace } from '../support/millrace.ts';
 import type { Finished } from '../support/millrace.ts';
-import { readTopic } from '../support/read-topic.ts';
 
-const GRAPH = `
-name: stability
-model: { preset: nano, learningRate: 0.002 }
-tokenizer: { kind: bytes }
-topics: { text: {}, metrics: {} }
-# What a busy machine takes for a step, or leaves waiting, is chance.
-deploy: { bars: { tokensPerSecond: 0, lag: 1000000 } }
-streams:
-  learn:
-    - { uid: text, ingest: { topics: [text], window: 8KB, tickEvery: 200ms } }
-    - { uid: decode, decode: {} }
-    - { uid: tokenize, tokenize: {} }
-    - { uid: pack, batch: {} }
-    - { uid: train, trainStep: {} }
-    - { uid: metrics, publish: { topic: metrics } }
-    - { uid: checkpoint, checkpoint: { every: 1s } }
-`;
+const GRAPH = jobGraph({
+  name: 'stability',
+  model: 'learningRate: 0.002',
+  ingest: 'window: 8KB',
+  batch: '',
+  checkpointEvery: '1s',
+  // What a busy machine takes for a step, or leaves waiting, is chance.
+  also: 'deploy: { bars: { tokensPerSecond: 0, lag: 1000000 } }',
+});
 const SLOWER = GRAPH.replace('0.002', '0.001');
 const TALLER = GRAPH.replace('batch: {}', 'batch: { rows: 16 }');
 /** Learns nothing any more, and forgets what it knew. */
 const WORSE = GRAPH.replace('0.002', '0.1');
 
-const stepSchema = z.object({ step: z.number(), loss: z.number(), lr: z.number(), gradNorm: z.number() });
-type Step = z.output<typeof stepSchema>;
 const historySchema = z.object({ how: z.string(), outcome: z.string(), note: z.string().nullable() });
 const comparisonSchema = z.object({
   verdict: z.string(),
@@ -81,7 +70,9 @@ test('tries graphs beside the running one, and goes back from those that do wors
   const dying = new Millrace(['deploy', join(folder, 'slower.yaml'), '--data-dir', live, '--yes', '--watch', '10m']);
   await dying.line((line) => line.includes('Watching it.'));
   expect((await deploy(live, 'taller', '--yes')).stderr).toContain('being watched');
-  await killTrainer(job);
+  const trainers = childrenOf(job.process.pid, 'trainer-main');
+  expect(trainers).not.toEqual([]);
+  for (const trainer of trainers) process.kill(trainer, 'SIGKILL');
   const died = await dying.finished;
   expect(died.code, died.stderr).toBe(1);
   expect(died.stdout).toContain('had to be started again');
@@ -98,14 +89,14 @@ test('tries graphs beside the running one, and goes back from those that do wors
   const rolledBack = ['deploy rolled-back', 'rollback live'];
   expect(await historyOf(live)).toEqual(['up live', ...rolledBack, ...rolledBack, 'deploy live']);
 
-  const steps = await stepsOf(live);
+  const steps = await countingMetricsOf(live);
   expect(steps.map(({ step }) => step)).toEqual(steps.map((_, index) => index + 1));
   const cuts = job.lines.filter((line) => line.includes('"reason":"deploy"'));
   const calm = join(folder, 'calm');
   await produce(calm, await feeding.stop());
   await run(calm, 'graph', stepOf(cuts.at(-1) ?? ''));
   await run(calm, 'slower', steps.length);
-  expect(await stepsOf(calm)).toEqual(steps);
+  expect(await countingMetricsOf(calm)).toEqual(steps);
 });
 
 function deploy(dataDir: string, graph: string, ...args: string[]): Promise<Finished> {
@@ -144,25 +135,9 @@ class Feeder {
 }
 
 /** About 5 steps of text for each time. */
-async function produce(dataDir: string, times = 1): Promise<void> {
-  const log = await openEmbeddedLog(dataFolder(dataDir).log);
-  await log.createTopic('text');
+function produce(dataDir: string, times = 1): Promise<void> {
   const texts = Array.from({ length: 11 }, (_, index) => `document ${index} of the mill, ${index * 7919}. `.repeat(7));
-  for (let time = 0; time < times; time++) {
-    await log.produce(
-      'text',
-      texts.map((value) => ({ value })),
-    );
-  }
-  await log.close();
-}
-
-/** Those that count. */
-async function stepsOf(dataDir: string): Promise<Step[]> {
-  const log = await openEmbeddedLog(dataFolder(dataDir).log);
-  const records = counting(await readTopic(log, 'metrics'));
-  await log.close();
-  return records.map(({ value }) => stepSchema.parse(JSON.parse(Buffer.from(value ?? []).toString())));
+  return fillTopic(dataDir, 'text', Array.from({ length: times }, () => texts).flat());
 }
 
 function stepOf(line: string): number {
@@ -176,14 +151,4 @@ async function historyOf(dataDir: string): Promise<string[]> {
     .split('\n')
     .map((line) => historySchema.parse(JSON.parse(line)));
   return versions.map(({ how, outcome }) => `${how} ${outcome}`);
-}
-
-async function killTrainer({ process: { pid } }: Millrace): Promise<void> {
-  const threads = await readdir(`/proc/${pid}/task`);
-  const children = await Promise.all(threads.map((thread) => readFile(`/proc/${pid}/task/${thread}/children`, 'utf8')));
-  const pids = children.join(' ').split(/\s+/).filter(Boolean).map(Number);
-  for (const child of pids) {
-    const line = await readFile(`/proc/${child}/cmdline`, 'utf8');
-    if (line.includes('trainer-main')) process.kill(child, 'SIGKILL');
-  }
 }

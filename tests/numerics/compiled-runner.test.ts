@@ -94,7 +94,7 @@ test('a step whose loss is not finite leaves the weights to the bit', async () =
   lossesOf(trainer, 0, 2);
   const before = bytesOf(await stored(trainer, 'before'));
   const poisoned = { ...batchAt(2), lossMask: new Float32Array(16).fill(Number.POSITIVE_INFINITY) };
-  expect(trainer.step(poisoned)).toMatchObject({ skipped: true });
+  expect(trainer.step(poisoned)).toMatchObject({ skipped: true, fault: 'non-finite-loss' });
   expect(bytesOf(await stored(trainer, 'after'))).toEqual(before);
   expect(trainer.step(batchAt(3)).skipped).toBe(false);
   trainer.dispose();

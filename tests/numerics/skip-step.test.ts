@@ -4,6 +4,7 @@ import { parameterShapes } from '../../model/config.ts';
 import { eagerRunner } from '../../model/eager-runner.ts';
 import { createTrainer } from '../../model/index.ts';
 import { initialWeights } from '../../model/init.ts';
+import { NO_LIMITS } from '../../model/spike-guard.ts';
 import { StateCapture } from '../../model/state-capture.ts';
 import type { ModelState, StatePart, StepRunner, Values } from '../../model/step-runner.ts';
 import { randomBatch, tinyConfig, tinySettings } from './tiny-model.ts';
@@ -15,7 +16,7 @@ function stateWith(change: (weights: Map<string, Float32Array>) => void): ModelS
   return { weights, mean: moments, meanSquare: moments, ema: moments };
 }
 
-const scalars = { lr: 0.1, biasCorrection1: 0.5, biasCorrection2: 0.5, emaDecay: 0.5 };
+const scalars = { lr: 0.1, biasCorrection1: 0.5, biasCorrection2: 0.5, emaDecay: 0.5, ...NO_LIMITS };
 
 const settings = { ...tinySettings, ema: 0.5 };
 const runners = [
@@ -39,7 +40,7 @@ test.each(runners)('a loss that is not finite leaves weights and optimizer as th
   runner.load(broken);
   const figures = runner.run(randomBatch(1), scalars);
   expect(Number.isFinite(figures.loss)).toBe(false);
-  expect(figures.finite).toBe(false);
+  expect(figures.taken).toBe(false);
   expect(readState(runner)).toEqual(broken);
   runner.dispose();
 });
@@ -56,19 +57,36 @@ test.each(runners)('a gradient that is not finite does too, though the loss is: 
   runner.load(steep);
   const figures = runner.run(randomBatch(1), scalars);
   expect(Number.isFinite(figures.loss)).toBe(true);
-  expect(figures).toMatchObject({ gradNorm: Infinity, finite: false });
+  expect(figures).toMatchObject({ gradNorm: Infinity, taken: false });
   expect(readState(runner)).toEqual(steep);
   runner.dispose();
 });
 
+test.each(runners)(
+  'a loss or gradient beyond its limit does too, and one at its limit does not: %s',
+  (_name, start) => {
+    const runner = start();
+    const before = stateWith(() => {});
+    runner.load(before);
+    const beyond = runner.run(randomBatch(1), { ...scalars, maxLoss: 1 });
+    expect(beyond.taken).toBe(false);
+    expect(runner.run(randomBatch(1), { ...scalars, maxGradNorm: beyond.gradNorm * 0.99 })).toEqual(beyond);
+    expect(readState(runner)).toEqual(before);
+    const at = runner.run(randomBatch(1), { ...scalars, maxLoss: beyond.loss, maxGradNorm: beyond.gradNorm });
+    expect(at).toEqual({ ...beyond, taken: true });
+    expect(readState(runner).weights).not.toEqual(before.weights);
+    runner.dispose();
+  },
+);
+
 test('a skipped step counts as a step and its tokens as seen, but not as an update', () => {
-  const finite = [true, false, true];
+  const taken = [true, false, true];
   const corrections: number[] = [];
   const runner: StepRunner = {
     load: () => undefined,
     run: (_, { biasCorrection1 }) => {
       corrections.push(biasCorrection1);
-      return { loss: 1, losses: new Float32Array(), gradNorm: 1, finite: finite.shift() ?? true };
+      return { loss: 1, losses: new Float32Array(), gradNorm: 1, taken: taken.shift() ?? true };
     },
     evaluate: () => 1,
     capture: () => new StateCapture({}),

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { openEmbeddedLog } from '../../infra/index.ts';
 import type { LogRecord } from '../../operators/index.ts';
 import { dataFolder } from '../../pipelines/job/job-folder.ts';
+import { counting } from './counting.ts';
 import { readTopic } from './read-topic.ts';
 
 /* Topics of a data folder's own log, written and read beside whatever runs on the folder. */
@@ -59,6 +60,14 @@ const stepSchema: z.ZodType<MetricsStep> = z.object({
 
 /** The steps in topic `metrics`. */
 export async function metricsOf(dataDir: string): Promise<MetricsStep[]> {
-  const records = await recordsOf(dataDir, 'metrics');
-  return records.map(({ value }) => stepSchema.parse(JSON.parse(Buffer.from(value ?? []).toString())));
+  return (await recordsOf(dataDir, 'metrics')).map(stepIn);
+}
+
+/** Those that count, of a job that may have gone back. */
+export async function countingMetricsOf(dataDir: string): Promise<MetricsStep[]> {
+  return counting(await recordsOf(dataDir, 'metrics')).map(stepIn);
+}
+
+function stepIn({ value }: LogRecord): MetricsStep {
+  return stepSchema.parse(JSON.parse(Buffer.from(value ?? []).toString()));
 }

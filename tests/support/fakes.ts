@@ -9,13 +9,15 @@ import type {
   WeightsFile,
   WeightsVersion,
 } from '../../operators/ports.ts';
-import type { StepInput } from '../../model/types.ts';
+import type { StepFault, StepInput } from '../../model/types.ts';
 import { Deferred } from './settle.ts';
 
 export interface FakeOptions {
   readonly delayMs?: number;
   /** How to wait; by the clock when absent. */
   readonly wait?: (ms: number) => Promise<void>;
+  /** Why a trainer skips a step; none where absent. */
+  readonly faultOf?: (batch: StepInput, step: number) => StepFault | null;
 }
 
 interface FakeState {
@@ -34,7 +36,11 @@ export interface FakeTrainer extends Trainer {
  * next step too. Two runs that trained on the same inputs in the same order therefore have the same losses, and no others
  * do. Calls are carried out one after another, as the port has it.
  */
-export function fakeTrainer({ delayMs = 0, wait = (ms) => sleep(ms) }: FakeOptions = {}): FakeTrainer {
+export function fakeTrainer({
+  delayMs = 0,
+  wait = (ms) => sleep(ms),
+  faultOf = () => null,
+}: FakeOptions = {}): FakeTrainer {
   const steps: StepInput[] = [];
   let state: FakeState | null = null;
   let closed = false;
@@ -67,11 +73,14 @@ export function fakeTrainer({ delayMs = 0, wait = (ms) => sleep(ms) }: FakeOptio
       inTurn(() => {
         const before = restored();
         steps.push(input);
-        state = { steps: before.steps + 1, hash: hashInput(before.hash, input) };
+        const step = before.steps + 1;
+        const fault = faultOf(input, step);
+        const skipped = fault !== null;
+        state = { steps: step, hash: skipped ? before.hash : hashInput(before.hash, input) };
         const tokens = input.lossMask.reduce((sum, counted) => sum + counted, 0);
         const loss = before.hash / 2 ** 32;
         const losses = input.lossMask.map((counts) => counts * loss);
-        return { step: state.steps, loss, losses, gradNorm: 1, lr: 0.001, tokens, skipped: false };
+        return { step, loss, losses, gradNorm: 1, lr: 0.001, tokens, skipped, fault };
       }),
     evaluate: () => inTurn(() => restored().hash / 2 ** 32),
     snapshot: () => inTurn(() => ({ state: { ...restored() } })),

@@ -1,8 +1,12 @@
 export interface JobGraphOptions {
   readonly name: string;
+  /** Settings of the model beside its preset. */
+  readonly model?: string;
   readonly partitions?: number;
   /** Settings of the text's `ingest` beside its topics. */
   readonly ingest?: string;
+  /** Settings of `batch`. */
+  readonly batch?: string;
   /** Topics that are trained on beside `text`. */
   readonly others?: readonly string[];
   /** What stands between `batch` and `trainStep`. */
@@ -19,11 +23,11 @@ export interface JobGraphOptions {
 /** The smallest model over bytes, fed from topic `text`: quick to train, and to the bit the same in every run. */
 export function jobGraph(options: JobGraphOptions): string {
   const { name, partitions = 1, ingest = 'window: 32KB', metrics = 'metrics', checkpointEvery = '2s' } = options;
-  const { speaks = false, also = '', others = [], behindBatch = '' } = options;
+  const { model, batch = 'maxWait: 500ms', speaks = false, also = '', others = [], behindBatch = '' } = options;
   const topics = ['text', ...others];
   return `
 name: ${name}
-model: { preset: nano }
+model: { preset: nano${model === undefined ? '' : `, ${model}`} }
 tokenizer: { kind: bytes }
 topics: { ${topics.map((topic) => `${topic}: { partitions: ${partitions} }`).join(', ')}, ${metrics}: {}${speaks ? ', prompts: {}, generations: {}, generations-live: {}' : ''} }
 ${also}
@@ -32,7 +36,7 @@ streams:
     - { uid: text, ingest: { topics: [${topics.join(', ')}], tickEvery: 200ms, ${ingest} } }
     - { uid: decode, decode: { maxBytes: 1MB } }
     - { uid: tokenize, tokenize: {} }
-    - { uid: pack, batch: { maxWait: 500ms } }
+    - { uid: pack, batch: {${batch === '' ? '' : ` ${batch} `}} }
 ${behindBatch && `    - ${behindBatch}\n`}    - { uid: train, trainStep: {} }
     - { uid: metrics, publish: { topic: ${metrics} } }
     - { uid: checkpoint, checkpoint: { every: ${checkpointEvery} } }

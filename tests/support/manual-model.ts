@@ -38,11 +38,11 @@ export class ManualTrainer implements Trainer {
   async close(): Promise<void> {}
 
   /** Finishes the oldest step under way. */
-  async finish(changes: Partial<StepResult> = {}): Promise<void> {
+  async finish({ fault = null, ...changes }: Partial<StepResult> = {}): Promise<void> {
     const step = this.steps.shift();
     this.#done += 1;
     const losses = step?.batch.lossMask.slice() ?? new Float32Array();
-    const figures = { loss: 1, losses, gradNorm: 2, lr: 0.5, tokens: 4, skipped: false };
+    const figures = { loss: 1, losses, gradNorm: 2, lr: 0.5, tokens: 4, skipped: fault !== null, fault };
     step?.outcome.resolve({ step: this.#done, ...figures, ...changes });
     await settle();
   }

@@ -14,7 +14,7 @@ export function slowTrainer(stepMs: number): Trainer & { readonly steps: number 
       last = last.then(() => sleep(stepMs));
       await last;
       steps += 1;
-      return { step: steps, loss: 1, losses: lossMask, gradNorm: 1, lr: 0, tokens: 1, skipped: false };
+      return { step: steps, loss: 1, losses: lossMask, gradNorm: 1, lr: 0, tokens: 1, skipped: false, fault: null };
     },
     evaluate: async () => 1,
     snapshot: async () => ({ state: steps }),

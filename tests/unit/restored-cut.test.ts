@@ -5,6 +5,7 @@ import { Progress } from '../../pipelines/job/progress.ts';
 import { kinds } from '../../pipelines/spec/registry.ts';
 import type { Step } from '../../pipelines/spec/graph.ts';
 import { MemoryLog } from '../support/memory-log.ts';
+import { stepReport } from '../support/step-report.ts';
 
 const TOTALS = { tokens: 512, bytes: 1024, bits: 2048 };
 const POSITIONS = [{ topic: 'text', partition: 0, offset: 2 }];
@@ -69,20 +70,8 @@ test('says what the weights of a cut, and of a run, have seen', () => {
   const reached = reachedIn({ ...cut, states }, STEPS);
   progress.goOnFrom(reached);
   expect(progress.weightsAt(reached)).toEqual({ step: 7, seen: seen.watermark, textAtMs: 50 });
-  progress.step({
-    event: 'step',
-    step: 8,
-    loss: 1,
-    bitsPerByte: 1,
-    gradNorm: 1,
-    lr: 1,
-    tokens: 4,
-    bytes: 8,
-    totals: TOTALS,
-    skipped: false,
-    spans: [{ topic: 'text', partition: 0, from: 2, to: 4 }],
-    timestampMs: 60,
-  });
+  const spans = [{ topic: 'text', partition: 0, from: 2, to: 4 }];
+  progress.step({ ...stepReport, step: 8, totals: TOTALS, spans, timestampMs: 60 });
   const watermark = { 'text/0': 4, 'text/1': 9 };
   expect(progress.weightsAt(progress.reached)).toEqual({
     step: 8,

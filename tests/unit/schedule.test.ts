@@ -14,6 +14,12 @@ describe('rateFraction', () => {
     [1, 0.55, 0.1, 0.1].forEach((fraction, at) => expect(fractions[at]).toBeCloseTo(fraction, 12));
   });
 
+  test('decays by a root where that is said: fast at first, to zero', () => {
+    const cooled = { ...ending, finalFraction: 0, decay: '1-sqrt' } as const;
+    const fractions = [800, 850, 1000, 5000].map((tokens) => rateFraction(cooled, tokens));
+    [1, 0.5, 0, 0].forEach((fraction, at) => expect(fractions[at]).toBeCloseTo(fraction, 12));
+  });
+
   test('needs no warm-up', () => {
     expect(rateFraction({ ...endless, warmupTokens: 0 }, 1)).toBe(1);
   });

@@ -93,6 +93,8 @@ function step(number: number, fields: Partial<StepEvent> = {}): StepEvent {
     gradNorm: 1,
     lag: 132,
     skipped: false,
+    fault: null,
+    attempt: 1,
     ...fields,
   };
 }
@@ -115,7 +117,7 @@ describe('the status of a job', () => {
     const status = new JobStatus();
     status.take(step(1), 0);
     status.take(step(2, { bitsPerByte: null, loss: null }), 0);
-    status.take(step(3, { bitsPerByte: 99, skipped: true }), 0);
+    status.take(step(3, { bitsPerByte: 99, skipped: true, fault: 'non-finite-loss' }), 0);
     expect(status.windowBitsPerByte).toBe(2);
   });
 
@@ -247,7 +249,7 @@ describe('a reporter', () => {
       step 10 speaks, 1.5 s after the newest text that it has read came in (trained on after 0.7 s)
       The weights of step 20 (000000002) do not speak; those before them go on: Tensor "lm_head.weight" is not finite.
       dead letter text/0@17 record-not-utf8  The value is not UTF-8 text.
-      step 7  undone: its loss or gradient was not finite
+      step 7  skipped: loss or gradient was not finite (loss –, gradient 1.000)
       Stopped at step 1,234.
       This run: 1 step, 2,048 tokens in 0.5 s (4,096 tokens/s).
       Whole job: 2.104 bits per byte over 1.0 KB, each predicted before it was learnt.

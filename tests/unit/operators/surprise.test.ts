@@ -52,6 +52,8 @@ function report(step: number, parts: readonly Part[], changes: Partial<StepRepor
     bytes: 1,
     totals: { tokens: 1, bytes: 1, bits: 1 },
     skipped: false,
+    fault: null,
+    attempt: 1,
     spans: [],
     timestampMs: 100,
     exam: examOf(parts),
@@ -134,7 +136,7 @@ describe('surprise', () => {
     ]);
   });
 
-  it('leaves out what is not wholly an exam: parts in skipped steps, or from before, and what was learnt before', async () => {
+  it('leaves out what is not wholly an exam: parts without a finite loss, or from before, and what was learnt before', async () => {
     const log = await logWith();
     const flow = [
       source.restore(),
@@ -142,7 +144,7 @@ describe('surprise', () => {
         { offset: 1, text: 'a', bits: [1, 1], begins: false },
         { offset: 2, text: 'b', bits: [1], ends: false },
       ]),
-      report(2, [{ offset: 2, text: 'c', bits: [NaN], begins: false, ends: false }], { skipped: true }),
+      report(2, [{ offset: 2, text: 'c', bits: [NaN], begins: false, ends: false }], { skipped: true, loss: NaN }),
       report(3, [
         { offset: 2, text: 'd', bits: [1, 1], begins: false },
         { offset: 3, text: 'e', bits: [1, 1], replayed: true },

@@ -89,6 +89,8 @@ describe('trainStep', () => {
         bytes: 8,
         totals: { tokens: 4, bytes: 8, bits: 4 },
         skipped: false,
+        fault: null,
+        attempt: 1,
         spans: [{ topic: 'text', partition: 0, from: 1, to: 3 }],
         timestampMs: 1,
       },
@@ -103,7 +105,15 @@ describe('trainStep', () => {
     bench.batches(1, 2, 3);
     expect(trainer.steps.map(({ batch }) => batch.ids[0])).toEqual([1, 2]);
     const [first, second] = trainer.steps.splice(0);
-    const result = { loss: 1, losses: Float32Array.of(1, 1), gradNorm: 1, lr: 1, tokens: 1, skipped: false };
+    const result = {
+      loss: 1,
+      losses: Float32Array.of(1, 1),
+      gradNorm: 1,
+      lr: 1,
+      tokens: 1,
+      skipped: false,
+      fault: null,
+    };
     second?.outcome.resolve({ ...result, step: 2 });
     await settle();
     expect(bench.seen).toEqual(['restore']);
@@ -165,7 +175,7 @@ describe('trainStep', () => {
     const bench = await readyBench(trainer, { deadLetters });
     bench.batches(1, 2, 3);
     bench.subscription.unsubscribe();
-    await trainer.finish({ skipped: true });
+    await trainer.finish({ skipped: true, fault: 'non-finite-loss' });
     trainer.steps[0]?.outcome.reject(new Error('nobody listens'));
     await settle();
     expect([bench.seen, bench.errors, deadLetters.letters]).toEqual([['restore'], [], []]);
@@ -210,7 +220,7 @@ describe('trainStep', () => {
     const deadLetters = new MemoryDeadLetters();
     const bench = await readyBench(trainer, { deadLetters });
     bench.batches(5);
-    await trainer.finish({ loss: NaN, skipped: true });
+    await trainer.finish({ loss: NaN, skipped: true, fault: 'non-finite-loss' });
     expect(bench.reports).toEqual([
       expect.objectContaining({ skipped: true, totals: { tokens: 0, bytes: 0, bits: 0 } }),
     ]);
@@ -225,7 +235,7 @@ describe('trainStep', () => {
     const trainer = new ManualTrainer();
     const bench = await readyBench(trainer, { deadLetters: deadLettersThatFail });
     bench.batches(5);
-    await trainer.finish({ skipped: true });
+    await trainer.finish({ skipped: true, fault: 'non-finite-loss' });
     expect(bench.seen).toEqual(['restore']);
     expect(bench.errors).toEqual([expect.objectContaining({ code: 'dead-letter-failed' })]);
   });
@@ -278,6 +288,7 @@ describe('trainStep at a barrier', () => {
       totals: { tokens: 8, bytes: 16, bits: expect.any(Number) },
       sources: {},
       seen: { watermark: {}, textAtMs: 0 },
+      setAside: [],
       waiting: [expect.objectContaining({ ids: [3, 1] })],
       trainer: 'weights',
     });
@@ -302,15 +313,18 @@ describe('trainStep at a barrier', () => {
     expect(second.basket.get('train')).toMatchObject({ state: { step: 4, totals: { bytes: 32 }, trainer: 'late' } });
   });
 
-  it.each(['stop', 'final'] as const)('takes no step behind one that may be the last: %s', async (reason) => {
-    const trainer = new ManualTrainer();
-    const bench = await readyBench(trainer);
-    bench.give(bench.source.barrier({}, reason));
-    bench.batches(1);
-    expect(trainer.calls).toEqual(['restore null', 'snapshot']);
-    await trainer.finishSnapshot();
-    expect(trainer.calls).toEqual(['restore null', 'snapshot', 'step']);
-  });
+  it.each(['stop', 'final'] as const)(
+    'takes no step any more behind the last one, also while its cut is being stored: %s',
+    async (reason) => {
+      const trainer = new ManualTrainer();
+      const bench = await readyBench(trainer);
+      bench.give(bench.source.barrier({}, reason));
+      bench.batches(1);
+      await trainer.finishSnapshot();
+      expect(bench.seen).toEqual(['restore', 'barrier']);
+      expect(trainer.calls).toEqual(['restore null', 'snapshot']);
+    },
+  );
 
   it('takes no step any more behind one at which another graph goes on', async () => {
     const trainer = new ManualTrainer();
@@ -343,7 +357,7 @@ describe('trainStep at a barrier', () => {
     await trainer.finish();
     expect(trainer.calls.slice(-4)).toEqual(['snapshot', 'told', 'step', 'step']);
     bench.give(bench.source.tick(1));
-    await trainer.finish({ skipped: true });
+    await trainer.finish({ skipped: true, fault: 'non-finite-loss' });
     await trainer.finish();
     expect(bench.seen).toEqual(['restore', 'step 1', 'step 2', 'barrier']);
     expect(deadLetters.letters).toEqual([]);

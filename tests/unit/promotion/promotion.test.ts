@@ -216,6 +216,22 @@ test('an exam that could not be held is said, and the snapshot gives way to the 
   expect(course()).toEqual(['skipped 1, undefined speaks', 'promoted 2, 2 speaks']);
 });
 
+test('nobody is demoted for a champion before that knows other tokens', async () => {
+  const promotion = await start();
+  const before = await snapshot(1, 5);
+  promotion.offer(before);
+  await decided(1);
+  promotion.offer(await snapshot(2, 3));
+  await decided(2);
+  await writeFile(join(folder.checkpoints, before.id, 'tokenizer.json'), '{"of": "the vocabulary before"}');
+  await expect(promotion.demote()).rejects.toMatchObject({
+    code: 'bad-usage',
+    message: expect.stringContaining("can't speak any more"),
+  });
+  expect(champions.state.champion?.step).toBe(2);
+  await promotion.close();
+});
+
 test('a command that comes between an exam and its decision is heeded', async () => {
   const promotion = await start();
   promotion.offer(await snapshot(1, 5));

@@ -1,24 +1,11 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import type { Json, StepReport } from '../../../operators/index.ts';
+import type { Json } from '../../../operators/index.ts';
 import { NO_VITALS, VitalSigns } from '../../../pipelines/redeploy/watch/vital-signs.ts';
 import { Watch, beginWatch } from '../../../pipelines/redeploy/watch/watch.ts';
 import type { WatchState } from '../../../pipelines/redeploy/watch/watch.ts';
 import { withBars } from '../../../pipelines/spec/deploy.ts';
+import { stepReport } from '../../support/step-report.ts';
 
-const STEP: StepReport = {
-  event: 'step',
-  step: 1,
-  loss: Math.LN2,
-  bitsPerByte: 2,
-  gradNorm: 1,
-  lr: 0.001,
-  tokens: 100,
-  bytes: 50,
-  totals: { tokens: 100, bytes: 50, bits: 100 },
-  skipped: false,
-  spans: [],
-  timestampMs: 0,
-};
 const BEFORE = { ...NO_VITALS, steps: 100, bits: 2000, bytes: 1000 };
 
 beforeEach(() => void vi.useFakeTimers());
@@ -53,7 +40,7 @@ function watching(change: Partial<WatchState> = {}, isWaiting = false): Watching
 }
 
 function train({ signs }: Watching, steps: number, loss: number): void {
-  for (let step = 0; step < steps; step++) signs.step({ ...STEP, loss }, false);
+  for (let step = 0; step < steps; step++) signs.step({ ...stepReport, loss }, false);
 }
 
 test('a graph that does as well stands the watch when its time is over', async () => {
