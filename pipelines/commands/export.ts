@@ -1,5 +1,6 @@
 import { mkdir } from 'node:fs/promises';
 import { Command, Option } from 'commander';
+import { exportGguf } from '../../model/interchange/gguf-export.ts';
 import { exportHuggingFace } from '../../model/interchange/hugging-face-export.ts';
 import type { Exported } from '../../model/interchange/hugging-face-export.ts';
 import type { ModelFiles } from '../../model/interchange/open-model.ts';
@@ -16,6 +17,7 @@ import type { Session } from './session.ts';
 interface Flags {
   readonly dataDir: string;
   readonly to: string;
+  readonly format: 'huggingface' | 'gguf';
   readonly dtype: 'f32' | 'bf16' | 'f16';
   readonly weights?: Exclude<WeightsChoice, 'spoken'>;
   readonly force?: true;
@@ -24,11 +26,12 @@ interface Flags {
 
 const EXAMPLES = `
 The folder is what transformers' from_pretrained reads: config.json, generation_config.json, tokenizer and model.safetensors, as
-LlamaForCausalLM or Qwen3ForCausalLM.
+LlamaForCausalLM or Qwen3ForCausalLM. With --format gguf it is one file for llama.cpp and what is built on it.
 
 Examples:
   millrace export --to model                          the newest checkpoint of the job, which may run
   millrace export 000000012 --to model --dtype bf16
+  millrace export --format gguf --dtype f16 --to model.gguf
   millrace export ../elsewhere/000000013-savepoint --to model --force
 `;
 
@@ -38,6 +41,11 @@ export function exportCommand(): Command {
     .description("Write a checkpoint's model for other programs.")
     .argument('[checkpoint]', 'its id in the current job, or its folder; by default the newest')
     .requiredOption('--to <path>', 'where to write it')
+    .addOption(
+      new Option('--format <format>', "a folder of Hugging Face's, or a file for llama.cpp")
+        .choices(['huggingface', 'gguf'])
+        .default('huggingface'),
+    )
     .addOption(new Option('--dtype <type>', 'of the numbers').choices(['f32', 'bf16', 'f16']).default('f32'))
     .addOption(
       new Option(
@@ -57,12 +65,15 @@ export function exportCommand(): Command {
 const TYPES = { f32: 'F32', bf16: 'BF16', f16: 'F16' } as const;
 
 async function exportOne(session: Session, checkpoint: string | null, flags: Flags): Promise<void> {
-  const { to, dtype, force = false, weights: choice = 'spoken', json } = flags;
+  const { to, format, dtype, force = false, weights: choice = 'spoken', json } = flags;
   const logger = { info: () => {}, warn: (message: string) => console.error(`millrace: ${message}`) };
   const found = await findModel(checkpoint, currentJob(dataFolder(flags.dataDir)), choice, logger);
   const written: Exported[] = [];
   await replacePath(to, force, async (aside) => {
-    written.push(await writeFolder(found, aside, TYPES[dtype]));
+    const type = TYPES[dtype];
+    written.push(
+      await (format === 'gguf' ? exportGguf(found, aside, type, found.name) : writeFolder(found, aside, type)),
+    );
   });
   for (const { architecture, parameters } of written) {
     const facts = { path: to, architecture, parameters, dtype, checkpoint: found.path, ema: found.isMean };

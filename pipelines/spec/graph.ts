@@ -17,6 +17,7 @@ import { schemaRegistrySchema } from './schema-registry.ts';
 import type { SchemaRegistrySpec } from './schema-registry.ts';
 import { topicSchema } from './topics.ts';
 import type { TopicSpec } from './topics.ts';
+import { presetNames } from '../../model/presets.ts';
 import { modelConfigSchema } from '../../model/config.ts';
 import type { ModelConfig } from '../../model/config.ts';
 import type { PresetName } from '../../model/presets.ts';
@@ -142,7 +143,7 @@ export const graphHeadSchema: z.ZodType<GraphHead> = z.strictObject({
   name: z.string().regex(/^[\w.-]+$/, 'may hold letters, digits, dots, dashes and underscores'),
   model: z
     .strictObject({
-      preset: z.enum(['nano', 'small', 'base']).default('small'),
+      preset: z.enum(presetNames).default('small'),
       import: z.union([modulePath, importSchema], 'must name a folder').optional(),
       layers: z.int().positive().optional(),
       hiddenSize: z.int().positive().optional(),

@@ -2,6 +2,7 @@ import { Command, CommanderError } from 'commander';
 import { forgetBench } from './forget/forget.ts';
 import { generateBench } from './generate.ts';
 import { kafkaBench } from './kafka/kafka.ts';
+import { learnBench } from './learn.ts';
 import { loadBench } from './load.ts';
 import { operatorsBench } from './operators.ts';
 import { pipelineBench } from './pipeline.ts';
@@ -17,6 +18,7 @@ const program = new Command('npm run bench --')
 const benches = [
   trainBench,
   pipelineBench,
+  learnBench,
   operatorsBench,
   kafkaBench,
   generateBench,
