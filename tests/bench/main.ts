@@ -1,4 +1,5 @@
 import { Command, CommanderError } from 'commander';
+import { forgetBench } from './forget/forget.ts';
 import { generateBench } from './generate.ts';
 import { kafkaBench } from './kafka/kafka.ts';
 import { learnBench } from './learn.ts';
@@ -26,6 +27,7 @@ const benches = [
   snapshotBench,
   redeployBench,
   surpriseBench,
+  forgetBench,
 ];
 for (const bench of benches.map((make) => make())) {
   program.addCommand(bench.exitOverride().showHelpAfterError('(add --help for what can be said here)'));
