@@ -28,3 +28,5 @@ export { startTuner } from './processes/tuner.ts';
 export type { Tuner } from './processes/tuner.ts';
 export { startTrainer } from './processes/trainer.ts';
 export type { TrainerProcess, TrainerProcessOptions } from './processes/trainer.ts';
+export { createEventFile } from './tensorboard/index.ts';
+export type { EventFile, Scalar, ScalarEvent } from './tensorboard/index.ts';

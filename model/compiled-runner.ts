@@ -7,10 +7,11 @@ import { ModelError } from './errors.ts';
 import { countTargets, lossOf } from './loss.ts';
 import type { Parameters } from './parameters.ts';
 import { StateCapture } from './state-capture.ts';
-import { statePartsOf } from './step-runner.ts';
+import { stateShapesOf } from './step-runner.ts';
 import type {
   ModelState,
   RunnerConfig,
+  Shapes,
   StatePart,
   StepFigures,
   StepRunner,
@@ -44,27 +45,25 @@ interface Functions<I extends string, O extends string> extends Readonly<Record<
 class CompiledRunner implements StepRunner {
   readonly #config: RunnerConfig;
   readonly #options: OptimizeOptions;
-  readonly #parts: readonly StatePart[];
-  readonly #shapes: ReadonlyMap<string, readonly number[]>;
+  readonly #held: ReadonlyMap<StatePart, Shapes>;
   readonly #program: Program<Functions<StepInputName, Figure>>;
   #evaluation: Program<Functions<string, 'loss'>> | undefined;
 
   constructor(config: RunnerConfig, options: OptimizeOptions) {
     this.#config = config;
     this.#options = options;
-    this.#parts = statePartsOf(config);
-    this.#shapes = parameterShapes(config.model);
+    this.#held = stateShapesOf(config);
     this.#program = compileProgram({
       name: 'The training step',
-      variables: variableSpecs(this.#shapes, this.#parts),
+      variables: variableSpecs(this.#held),
       functions: stepFunctions(config),
       ...options,
     });
   }
 
   load(state: ModelState): void {
-    for (const part of this.#parts) {
-      const tensors = toParameters(state[part] ?? state.weights, this.#shapes);
+    for (const [part, shapes] of this.#held) {
+      const tensors = toParameters(state[part] ?? state.weights, shapes);
       this.#program.write(named(part, tensors));
       tf.dispose(tensors);
     }
@@ -102,7 +101,7 @@ class CompiledRunner implements StepRunner {
     this.#evaluation ??= compileProgram({
       name: 'The evaluation',
       variables: {},
-      functions: evaluationFunctions(this.#config, this.#shapes),
+      functions: evaluationFunctions(this.#config),
       ...this.#options,
     });
     const evaluation = this.#evaluation;
@@ -117,7 +116,9 @@ class CompiledRunner implements StepRunner {
   }
 
   capture(): StateCapture {
-    const parts = this.#parts.map((part) => [part, partOf(this.#program.read(this.#variables(part)), part)] as const);
+    const parts = [...this.#held.keys()].map(
+      (part) => [part, partOf(this.#program.read(this.#variables(part)), part)] as const,
+    );
     return new StateCapture(Object.fromEntries(parts));
   }
 
@@ -127,7 +128,7 @@ class CompiledRunner implements StepRunner {
   }
 
   #variables(part: StatePart): readonly string[] {
-    return [...this.#shapes.keys()].map((name) => variable(part, name));
+    return [...(this.#held.get(part)?.keys() ?? [])].map((name) => variable(part, name));
   }
 }
 
@@ -173,11 +174,8 @@ function stepFunctions(config: RunnerConfig): Functions<StepInputName, Figure> {
   };
 }
 
-function evaluationFunctions(
-  { model }: RunnerConfig,
-  shapes: ReadonlyMap<string, readonly number[]>,
-): Functions<string, 'loss'> {
-  const inputs = { ...batchInputs, ...variableSpecs(shapes, ['weights']) };
+function evaluationFunctions({ model }: RunnerConfig): Functions<string, 'loss'> {
+  const inputs = { ...batchInputs, ...variableSpecs(new Map([['weights', parameterShapes(model)]])) };
   const evaluate = ({ ids, targets, lossMask, segments, ...weights }: Tensors): Traced<'loss'> => {
     if (!ids || !targets || !lossMask)
       throw new ModelError('input-invalid', 'A batch has ids, targets and a loss mask.');
@@ -194,11 +192,8 @@ function variable(part: StatePart, name: string): string {
   return `${part}/${name}`;
 }
 
-function variableSpecs(
-  shapes: ReadonlyMap<string, readonly number[]>,
-  parts: readonly StatePart[],
-): Record<string, TensorSpec> {
-  const specs = parts.flatMap((part) =>
+function variableSpecs(held: ReadonlyMap<StatePart, Shapes>): Record<string, TensorSpec> {
+  const specs = [...held].flatMap(([part, shapes]) =>
     [...shapes].map(([name, shape]): [string, TensorSpec] => [variable(part, name), { shape, dtype: 'float32' }]),
   );
   return Object.fromEntries(specs);

@@ -29,7 +29,14 @@ export interface ModelConfig {
   readonly qkNorm: boolean;
   /** `initializer_range`: standard deviation of the first weights. */
   readonly initializerRange: number;
-  /** Projections into the residual stream start at zero, so that every block starts as the identity. */
+  /**
+   * What the MLP does between its matrices: `swiglu` (Shazeer 2020), or `relu2`, the square of what is positive (So et al.
+   * 2021), which has no `gate_proj` and is not known to Hugging Face's Llama and Qwen3.
+   */
+  readonly activation: 'swiglu' | 'relu2';
+  /** Logits stay within ±this, as `cap · tanh(logits ÷ cap)` (Gemma 2, 2024); as they are where it is null. */
+  readonly logitSoftCap: number | null;
+  /** Projections into the residual stream start at zero, so that every block starts as the identity; so does a head of its own. */
   readonly zeroInit: boolean;
 }
 
@@ -50,6 +57,9 @@ export const modelConfigSchema: z.ZodType<ModelConfig> = z
     tieEmbeddings: z.boolean(),
     qkNorm: z.boolean(),
     initializerRange: z.number().positive(),
+    // Older weights say nothing of these two.
+    activation: z.enum(['swiglu', 'relu2']).default('swiglu'),
+    logitSoftCap: z.number().positive().nullable().default(null),
     zeroInit: z.boolean(),
   })
   .refine((config) => config.heads % config.kvHeads === 0, {
@@ -89,7 +99,7 @@ export function parameterShapes(config: ModelConfig): ReadonlyMap<string, readon
     }
     shapes.set(`${at}.self_attn.o_proj.weight`, [hiddenSize, queryWidth]);
     shapes.set(`${at}.post_attention_layernorm.weight`, [hiddenSize]);
-    shapes.set(`${at}.mlp.gate_proj.weight`, [intermediateSize, hiddenSize]);
+    if (config.activation === 'swiglu') shapes.set(`${at}.mlp.gate_proj.weight`, [intermediateSize, hiddenSize]);
     shapes.set(`${at}.mlp.up_proj.weight`, [intermediateSize, hiddenSize]);
     shapes.set(`${at}.mlp.down_proj.weight`, [hiddenSize, intermediateSize]);
   }

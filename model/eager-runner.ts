@@ -1,11 +1,10 @@
 import type { Tensor } from '@tensorflow/tfjs-node';
-import { parameterShapes } from './config.ts';
 import { moveEma } from './ema.ts';
 import { countTargets, lossOf } from './loss.ts';
 import { mapParameters } from './parameters.ts';
 import type { Parameters } from './parameters.ts';
 import { StateCapture } from './state-capture.ts';
-import { statePartsOf } from './step-runner.ts';
+import { stateShapesOf } from './step-runner.ts';
 import type { ModelState, RunnerConfig, StatePart, StepFigures, StepRunner, StepScalars } from './step-runner.ts';
 import { tf } from './tf.ts';
 import { trainStep } from './train-step.ts';
@@ -17,8 +16,8 @@ const nothing: State = { weights: {}, mean: {}, meanSquare: {}, ema: {} };
 
 /** Runs the step operation by operation: the readable reference that a compiled step is held to. */
 export function eagerRunner(config: RunnerConfig): StepRunner {
-  const parts = statePartsOf(config);
-  const shapes = parameterShapes(config.model);
+  const held = stateShapesOf(config);
+  const parts = [...held.keys()];
   let state = nothing;
   const replace = (next: State): void => {
     for (const part of parts) tf.dispose(state[part]);
@@ -27,7 +26,9 @@ export function eagerRunner(config: RunnerConfig): StepRunner {
 
   return {
     load(values: ModelState): void {
-      const uploaded = parts.map((part) => [part, toParameters(values[part] ?? values.weights, shapes)] as const);
+      const uploaded = [...held].map(
+        ([part, shapes]) => [part, toParameters(values[part] ?? values.weights, shapes)] as const,
+      );
       replace({ ...nothing, ...Object.fromEntries(uploaded) });
     },
 

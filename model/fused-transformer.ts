@@ -54,14 +54,16 @@ export function fusedStates(weights: Parameters, config: ModelConfig, ids_BT: Te
       .transpose([0, 3, 1, 2, 4])
       .reshape([rows * length, heads * headDim]);
     x_NC = x_NC.add(linear(y_NC, weight('out')));
-    x_NC = x_NC.add(linear(gated(linear(unit(x_NC, config), weight('gateUp'))), weight('down')));
+    const up_NF = linear(unit(x_NC, config), weight('gateUp'));
+    x_NC = x_NC.add(linear(config.activation === 'relu2' ? up_NF.relu().square() : gated(up_NF), weight('down')));
   }
   return unit(x_NC, config);
 }
 
 /** Logits `[N, V]` of final hidden states. */
-export function fusedHead(weights: Parameters, x_NC: Tensor): Tensor {
-  return linear(x_NC, parameter(weights, 'head'));
+export function fusedHead(weights: Parameters, { logitSoftCap: cap }: ModelConfig, x_NC: Tensor): Tensor {
+  const logits_NV = linear(x_NC, parameter(weights, 'head'));
+  return cap === null ? logits_NV : logits_NV.div(cap).tanh().mul(cap);
 }
 
 /** Rotary embedding: the entries i and i + D/2 of a position turn by position / theta^(2i/D). */

@@ -11,7 +11,8 @@ import type { Values } from './step-runner.ts';
 
 /**
  * Shapes by name: `embedding [V, C]`, `head [V, C]`, and for each layer `qkv [(H + 2G)·D, C]`, `out [C, H·D]`,
- * `gateUp [2F, C]`, `down [C, F]`, and where the model norms queries and keys `gains [H + G, D]`.
+ * `gateUp [2F, C]` (or `[F, C]` where the MLP has no gate), `down [C, F]`, and where the model norms queries and keys
+ * `gains [H + G, D]`.
  */
 export function fusedShapes(config: ModelConfig): ReadonlyMap<string, readonly number[]> {
   const { vocabSize, hiddenSize, layers, heads, kvHeads, headDim, intermediateSize } = config;
@@ -20,7 +21,7 @@ export function fusedShapes(config: ModelConfig): ReadonlyMap<string, readonly n
     shapes.set(fusedName(layer, 'qkv'), [(heads + 2 * kvHeads) * headDim, hiddenSize]);
     if (config.qkNorm) shapes.set(fusedName(layer, 'gains'), [heads + kvHeads, headDim]);
     shapes.set(fusedName(layer, 'out'), [hiddenSize, heads * headDim]);
-    shapes.set(fusedName(layer, 'gateUp'), [2 * intermediateSize, hiddenSize]);
+    shapes.set(fusedName(layer, 'gateUp'), [(hasGate(config) ? 2 : 1) * intermediateSize, hiddenSize]);
     shapes.set(fusedName(layer, 'down'), [hiddenSize, intermediateSize]);
   }
   shapes.set('head', [vocabSize, hiddenSize]);
@@ -64,13 +65,17 @@ export function fuseWeights(config: ModelConfig, weights: Values): Values {
       );
     }
     fused.set(fusedName(layer, 'out'), block('self_attn.o_proj'));
-    const gateUp = joined([block('mlp.gate_proj'), block('mlp.up_proj')]);
+    const gateUp = joined([...(hasGate(config) ? [block('mlp.gate_proj')] : []), block('mlp.up_proj')]);
     fused.set(fusedName(layer, 'gateUp'), scaleColumns(gateUp, block('post_attention_layernorm')));
     fused.set(fusedName(layer, 'down'), block('mlp.down_proj'));
   }
   const head = config.tieEmbeddings ? embedding : of('lm_head.weight');
   fused.set('head', scaleColumns(head, of('model.norm.weight')));
   return fused;
+}
+
+function hasGate({ activation }: ModelConfig): boolean {
+  return activation === 'swiglu';
 }
 
 function joined(parts: readonly Float32Array[]): Float32Array {

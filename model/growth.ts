@@ -15,14 +15,16 @@ import type { ModelState, Values } from './step-runner.ts';
 
 const SIZES = ['layers', 'hiddenSize', 'heads', 'kvHeads', 'intermediateSize'] as const;
 /** The function depends on these in a way that no weights make up for. */
-const FIXED: Readonly<Partial<Record<keyof ModelConfig, string>>> = {
-  headDim: 'rotary embedding turns every pair of a head at a speed that depends on how many there are',
-  ropeTheta: 'every position would be turned otherwise',
-  rmsNormEps: 'every norm would come out otherwise',
-  tieEmbeddings: 'head and embedding are one matrix or two',
-  qkNorm: 'queries and keys would be scaled otherwise',
-  vocabSize: 'its rows belong to the tokens of a vocabulary',
-};
+const FIXED: readonly (readonly [keyof ModelConfig, string])[] = [
+  ['headDim', 'rotary embedding turns every pair of a head at a speed that depends on how many there are'],
+  ['ropeTheta', 'every position would be turned otherwise'],
+  ['rmsNormEps', 'every norm would come out otherwise'],
+  ['tieEmbeddings', 'head and embedding are one matrix or two'],
+  ['qkNorm', 'queries and keys would be scaled otherwise'],
+  ['vocabSize', 'its rows belong to the tokens of a vocabulary'],
+  ['activation', 'the MLP would answer otherwise'],
+  ['logitSoftCap', 'logits would be held within other bounds'],
+];
 
 export interface Growth {
   /** Such as `layers 4 → 6`; empty where both are of one size. */
@@ -33,14 +35,12 @@ export interface Growth {
 
 /** What it takes to make a model of one config one of another. */
 export function growthBetween(from: ModelConfig, to: ModelConfig): Growth {
-  const differing = (keys: readonly (keyof ModelConfig)[]): (keyof ModelConfig)[] =>
-    keys.filter((key) => from[key] !== to[key]);
+  const differs = (key: keyof ModelConfig): boolean => from[key] !== to[key];
   const told = (key: keyof ModelConfig): string => `${key} ${from[key]} → ${to[key]}`;
-  const sizes = differing(SIZES);
+  const sizes = SIZES.filter(differs);
   const changes = sizes.map(told);
-  const [fixed] = differing(['headDim', 'ropeTheta', 'rmsNormEps', 'tieEmbeddings', 'qkNorm', 'vocabSize']);
-  if (fixed)
-    return { changes: [...changes, told(fixed)], refused: `${told(fixed)} changes what is computed: ${FIXED[fixed]}` };
+  const [fixed, why] = FIXED.find(([key]) => differs(key)) ?? [];
+  if (fixed) return { changes: [...changes, told(fixed)], refused: `${told(fixed)} changes what is computed: ${why}` };
   const smaller = sizes.find((key) => to[key] < from[key]);
   if (smaller) return { changes, refused: `${told(smaller)} would throw away what was learnt` };
   const isGrouped = from.kvHeads !== to.kvHeads && from.heads / from.kvHeads !== to.heads / to.kvHeads;
@@ -57,6 +57,8 @@ export function growModel(state: ModelState, from: ModelConfig, to: ModelConfig,
   const { refused } = growthBetween(from, to);
   if (refused !== null) throw new ModelError('weights-mismatch', `The weights can't grow: ${refused}.`);
   const fresh = initialWeights({ ...to, zeroInit: true }, seed);
+  // Of what a wider residual stream is and what the head makes of it, one must not begin at zero, or neither would learn.
+  const head = initialWeights({ ...to, zeroInit: false }, seed).get(HEAD);
   const shrink = Math.sqrt(from.hiddenSize / to.hiddenSize);
   const grow = (values: Values, gain: number, beginning: (name: string) => Float32Array | undefined): Values => {
     const old = parameterShapes(from);
@@ -71,7 +73,7 @@ export function growModel(state: ModelState, from: ModelConfig, to: ModelConfig,
     return new Map(grown);
   };
   const weights = (values: Values): Values =>
-    grow(values, shrink, (name) => (name === EMBEDDING ? undefined : fresh.get(name)));
+    grow(values, shrink, (name) => (name === HEAD ? head : name === EMBEDDING ? undefined : fresh.get(name)));
   return {
     weights: weights(state.weights),
     // The gradient of a gain that is smaller is larger by as much.
@@ -87,6 +89,7 @@ function none(): undefined {
 }
 
 const EMBEDDING = 'model.embed_tokens.weight';
+const HEAD = 'lm_head.weight';
 
 /** Gains over the residual stream, in which a wider one must be made up for. */
 function isGain(name: string): boolean {

@@ -4,7 +4,7 @@ import { Random, seedFor } from './random.ts';
 
 /**
  * First weights by name: gains 1, all else normal with the config's `initializerRange`. The two projections into the
- * residual stream are zero with `zeroInit`, else smaller by √(2·layers), since that many of them add up (Radford et al.
+ * residual stream, and a head of its own, are zero with `zeroInit`; else they are smaller by √(2·layers), since that many of them add up (Radford et al.
  * 2019). Each tensor draws from a stream of its own: the same seed gives it the same values in every config of its size.
  */
 export function initialWeights(config: ModelConfig, seed: number): Map<string, Float32Array> {
@@ -24,6 +24,7 @@ export function initialWeights(config: ModelConfig, seed: number): Map<string, F
 
 function deviationOf(name: string, config: ModelConfig): number {
   const { initializerRange, layers, zeroInit } = config;
+  if (name === 'lm_head.weight' && zeroInit) return 0;
   const intoResidual = name.endsWith('o_proj.weight') || name.endsWith('down_proj.weight');
   if (!intoResidual) return initializerRange;
   return zeroInit ? 0 : initializerRange / Math.sqrt(2 * layers);

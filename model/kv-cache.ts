@@ -54,7 +54,7 @@ export function prefill(weights: Parameters, config: ModelConfig, chunk: Chunk):
       return attendToParts(q_BGQD, before ? [before, fresh] : [fresh], bias_QS);
     },
   });
-  return { logits: fusedHead(weights, embed(x_TC, wanted)), cache };
+  return { logits: fusedHead(weights, config, embed(x_TC, wanted)), cache };
 }
 
 export interface Memory {
@@ -94,7 +94,7 @@ export function decodeNext(weights: Parameters, config: ModelConfig, memory: Mem
       return attendToParts(q_BGQD, [past[layer] ?? fresh, between[layer] ?? fresh, fresh], bias);
     },
   });
-  return { logits: fusedHead(weights, x_BC), fresh: tf.concat(written) };
+  return { logits: fusedHead(weights, config, x_BC), fresh: tf.concat(written) };
 }
 
 /** Positions that stand alone, side by side: keys and values `[B, G, W, D]` of each layer. */

@@ -13,11 +13,11 @@ export interface BatchTensors {
   readonly segments?: Tensor;
 }
 
-/** Cross-entropy of every target in nats `[N]`, whether it counts or not. */
-export function lossesOf(parameters: Parameters, config: ModelConfig, batch: BatchTensors): Tensor1D {
+/** Cross-entropy of every target in nats `[N]`, whether it counts or not; `zLoss` is in its gradient only. */
+export function lossesOf(parameters: Parameters, config: ModelConfig, batch: BatchTensors, zLoss?: number): Tensor1D {
   const options = batch.segments ? { segments_BT: batch.segments } : {};
   const logits_NV = forward(parameters, config, batch.ids, options);
-  return crossEntropy(logits_NV, batch.targets.flatten()).as1D();
+  return crossEntropy(logits_NV, batch.targets.flatten(), zLoss).as1D();
 }
 
 /** Cross-entropy in nats, summed over the counted targets and divided by `count`. */

@@ -19,22 +19,28 @@ export function embed(weight_VC: Tensor, ids_N: Tensor): Tensor {
   );
 }
 
-/** `-log softmax(logits)[target]` per position. */
-export function crossEntropy(logits_NV: Tensor, targets_N: Tensor): Tensor {
+/**
+ * `-log softmax(logits)[target]` per position. The gradient is that of this plus `zLoss · log(Σ exp(logits))²`, which keeps
+ * logits from drifting away together (Chowdhery et al. 2022).
+ */
+export function crossEntropy(logits_NV: Tensor, targets_N: Tensor, zLoss = 0): Tensor {
   return withGradient(
     [logits_NV],
     () => {
       const greatest_N1 = logits_NV.max(-1, true);
       const powers_NV = logits_NV.sub(greatest_N1).exp();
       const sum_N1 = powers_NV.sum(-1, true);
-      const value = sum_N1.log().add(greatest_N1).sub(pick(logits_NV, targets_N)).flatten();
-      return { value, saved: [powers_NV, sum_N1, targets_N] };
+      const logSum_N1 = sum_N1.log().add(greatest_N1);
+      const value = logSum_N1.sub(pick(logits_NV, targets_N)).flatten();
+      return { value, saved: [powers_NV, sum_N1, targets_N, logSum_N1] };
     },
-    (dy_N, [powers_NV, sum_N1, targets]) => {
+    (dy_N, [powers_NV, sum_N1, targets, logSum_N1]) => {
       // Compared as floats, which hold whole numbers of this size exactly: compiled, that is faster.
       const classes_V = tf.range(0, powers_NV.shape[1] ?? 0);
       const isTarget_NV = classes_V.equal(targets.toFloat().expandDims(-1)).toFloat();
-      return [powers_NV.div(sum_N1).sub(isTarget_NV).mul(dy_N.expandDims(-1))];
+      const shares_NV = powers_NV.div(sum_N1);
+      const pulled_NV = zLoss > 0 ? shares_NV.mul(logSum_N1.mul(2 * zLoss).add(1)) : shares_NV;
+      return [pulled_NV.sub(isTarget_NV).mul(dy_N.expandDims(-1))];
     },
   );
 }
@@ -55,6 +61,30 @@ export function swiGlu(gate: Tensor, up: Tensor): Tensor {
       const slope = tf.scalar(1).sub(open).mul(x).add(1);
       return [through.mul(factor).mul(slope), through.mul(x)];
     },
+  );
+}
+
+/** `relu(x)²` (So et al. 2021). Only what is positive is kept for the backward pass. */
+export function relu2(x: Tensor): Tensor {
+  return withGradient(
+    [x],
+    () => {
+      const positive = x.relu();
+      return { value: positive.square(), saved: [positive] };
+    },
+    (dy, [positive]) => [dy.mul(positive).mul(2)],
+  );
+}
+
+/** `cap · tanh(x ÷ cap)`: about x where that is small, and never beyond ±cap. */
+export function softCap(x: Tensor, cap: number): Tensor {
+  return withGradient(
+    [x],
+    () => {
+      const within = x.div(cap).tanh();
+      return { value: within.mul(cap), saved: [within] };
+    },
+    (dy, [within]) => [dy.mul(tf.scalar(1).sub(within.square()))],
   );
 }
 

@@ -1,14 +1,16 @@
 import { z } from 'zod';
-import type { AdamWSettings } from './adamw.ts';
 import { modelConfigSchema } from './config.ts';
 import type { ModelConfig } from './config.ts';
 import { ModelError } from './errors.ts';
+import type { UpdateSettings } from './optimizer.ts';
 import { scheduleSchema } from './schedule.ts';
 import type { ScheduleSettings } from './schedule.ts';
 
-export interface OptimizerSettings extends AdamWSettings {
-  /** Peak of the schedule. */
+export interface OptimizerSettings extends UpdateSettings {
+  /** Peak of the schedule: of hidden matrices, where Muon moves those. */
   readonly learningRate: number;
+  /** Weight of the squared logarithm of the softmax's sum in the gradient; see `crossEntropy`. None when absent. */
+  readonly zLoss?: number | undefined;
   /** Gradients longer than this are shortened to it. */
   readonly clipNorm: number;
 }
@@ -44,6 +46,7 @@ export interface TrainerSettings {
 }
 
 const decayRate = z.number().min(0).lt(1);
+const share = z.number().positive();
 
 export const optimizerSchema: z.ZodType<OptimizerSettings> = z.strictObject({
   learningRate: z.number().positive(),
@@ -52,6 +55,8 @@ export const optimizerSchema: z.ZodType<OptimizerSettings> = z.strictObject({
   epsilon: z.number().positive(),
   weightDecay: z.number().nonnegative(),
   clipNorm: z.number().positive(),
+  zLoss: z.number().nonnegative().optional(),
+  muon: z.strictObject({ momentum: decayRate, embedding: share, head: share, gains: share }).optional(),
 });
 
 export const engineSchema: z.ZodType<EngineSettings> = z.discriminatedUnion('mode', [

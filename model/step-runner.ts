@@ -1,3 +1,5 @@
+import { parameterShapes } from './config.ts';
+import { hasMeanSquare } from './optimizer.ts';
 import type { StepLimits } from './spike-guard.ts';
 import type { StateCapture } from './state-capture.ts';
 import type { TrainStepConfig } from './train-step.ts';
@@ -9,7 +11,7 @@ export type Values = ReadonlyMap<string, Float32Array>;
 /** All that training changes. */
 export interface ModelState {
   readonly weights: Values;
-  /** Running mean of each gradient, and of its square. */
+  /** Running mean of each gradient, and of its square where the optimizer keeps one. */
   readonly mean: Values;
   readonly meanSquare: Values;
   /** Running mean of the weights, where one is kept. */
@@ -57,7 +59,22 @@ export interface RunnerConfig extends TrainStepConfig {
 
 export type StepRunnerFactory = (config: RunnerConfig) => StepRunner;
 
-/** The parts of the state that a runner holds. */
-export function statePartsOf({ ema }: RunnerConfig): readonly StatePart[] {
-  return ema === undefined ? ['weights', 'mean', 'meanSquare'] : ['weights', 'mean', 'meanSquare', 'ema'];
+export type Shapes = ReadonlyMap<string, readonly number[]>;
+
+/** The parts of the state that a runner holds, and the tensors of each. */
+export function stateShapesOf(config: RunnerConfig): ReadonlyMap<StatePart, Shapes> {
+  const all = parameterShapes(config.model);
+  const { mean, meanSquare } = momentShapesOf(config);
+  const parts: (readonly [StatePart, Shapes])[] = [
+    ['weights', all],
+    ['mean', mean],
+    ['meanSquare', meanSquare],
+  ];
+  return new Map(config.ema === undefined ? parts : [...parts, ['ema', all]]);
+}
+
+/** What the optimizer remembers. */
+export function momentShapesOf({ model, optimizer }: TrainStepConfig): Readonly<Record<'mean' | 'meanSquare', Shapes>> {
+  const all = parameterShapes(model);
+  return { mean: all, meanSquare: new Map([...all].filter(([name]) => hasMeanSquare(name, optimizer))) };
 }

@@ -1,24 +1,25 @@
 import type { Scalar, Tensor, Tensor1D } from '@tensorflow/tfjs-node';
-import { adamW } from './adamw.ts';
-import type { AdamWInputs, AdamWSettings, AdamWState } from './adamw.ts';
+import type { AdamWInputs } from './adamw.ts';
 import { clipScale, globalNorm } from './clip.ts';
 import type { ModelConfig } from './config.ts';
 import { ModelError } from './errors.ts';
 import { counted, countTargets, lossesOf } from './loss.ts';
 import type { BatchTensors } from './loss.ts';
 import { select } from './ops.ts';
+import { update } from './optimizer.ts';
+import type { ParameterState, UpdateSettings } from './optimizer.ts';
 import { mapParameters, nameParameters, parameter } from './parameters.ts';
 import type { Parameters } from './parameters.ts';
 import { tf } from './tf.ts';
 
 export interface TrainStepConfig {
   readonly model: ModelConfig;
-  readonly optimizer: AdamWSettings & { readonly clipNorm: number };
+  readonly optimizer: UpdateSettings & { readonly clipNorm: number; readonly zLoss?: number | undefined };
   /** The batch is worked off in this many parts of equal rows, one after another: less memory, same step. */
   readonly accumulate: number;
 }
 
-/** Running means of AdamW by the names of the parameters. */
+/** Running means of the optimizer by the names of the parameters. */
 export interface Moments {
   readonly mean: Parameters;
   readonly meanSquare: Parameters;
@@ -46,7 +47,7 @@ export interface StepOutcome {
 }
 
 /**
- * One training step: loss, gradient, clipping, AdamW. A pure function of its inputs that reads no tensor back, so that
+ * One training step: loss, gradient, clipping, update. A pure function of its inputs that reads no tensor back, so that
  * it runs as it stands or is traced into a graph.
  */
 export function trainStep(
@@ -60,22 +61,19 @@ export function trainStep(
   const taken = isTaken(loss, inputs.maxLoss).logicalAnd<Scalar>(isTaken(gradNorm, inputs.maxGradNorm));
   const scale = clipScale(gradNorm, config.optimizer.clipNorm);
 
-  const next = new Map<string, AdamWState>();
-  for (const [name, weight] of Object.entries(parameters)) {
-    const state = {
-      parameter: weight,
-      mean: parameter(moments.mean, name),
-      meanSquare: parameter(moments.meanSquare, name),
-    };
-    const updated = adamW(state, parameter(gradients, name).mul(scale), inputs, config.optimizer);
-    next.set(name, {
-      parameter: select(taken, updated.parameter, state.parameter),
-      mean: select(taken, updated.mean, state.mean),
-      meanSquare: select(taken, updated.meanSquare, state.meanSquare),
+  const next = Object.entries(parameters).map(([name, weight]) => {
+    const mean = parameter(moments.mean, name);
+    const state: ParameterState = { parameter: weight, mean, meanSquare: moments.meanSquare[name] };
+    const updated = update(name, state, parameter(gradients, name).mul(scale), inputs, config.optimizer);
+    return { name, state, updated };
+  });
+  const column = (part: keyof ParameterState): Parameters => {
+    const chosen = next.flatMap(({ name, state, updated }): [string, Tensor][] => {
+      const [before, after] = [state[part], updated[part]];
+      return before && after ? [[name, select(taken, after, before)]] : [];
     });
-  }
-  const column = (part: keyof AdamWState): Parameters =>
-    Object.fromEntries([...next].map(([name, state]) => [name, state[part]]));
+    return Object.fromEntries(chosen);
+  };
   const nextMoments = { mean: column('mean'), meanSquare: column('meanSquare') };
   return { loss, losses, gradNorm, taken, parameters: column('parameter'), moments: nextMoments };
 }
@@ -100,7 +98,8 @@ export function accumulateGradients(
   const names = Object.keys(parameters);
   let sum: LossAndGradients | undefined;
   for (const part of splitRows(batch, config.accumulate)) {
-    const ofWeights = (...weights: Tensor[]): Tensor1D => lossesOf(nameParameters(names, weights), config.model, part);
+    const ofWeights = (...weights: Tensor[]): Tensor1D =>
+      lossesOf(nameParameters(names, weights), config.model, part, config.optimizer.zLoss);
     const share = part.lossMask.flatten().div<Tensor1D>(count);
     const { value, grads } = tf.valueAndGrads(ofWeights)(Object.values(parameters), share);
     const losses = counted(value, part);

@@ -2,7 +2,6 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { checkStepInput } from './check-input.ts';
 import { compiledRunner } from './compiled-runner.ts';
-import { parameterShapes } from './config.ts';
 import type { ModelConfig } from './config.ts';
 import { eagerRunner } from './eager-runner.ts';
 import { ModelError } from './errors.ts';
@@ -18,6 +17,7 @@ import { parseTrainerSettings } from './settings.ts';
 import type { EngineSettings, TrainerSettings } from './settings.ts';
 import { NOTHING_SEEN, NO_LIMITS, faultOf, limitsOf, windowAfter } from './spike-guard.ts';
 import type { GuardSettings, GuardWindow } from './spike-guard.ts';
+import { momentShapesOf } from './step-runner.ts';
 import type { ModelState, StepRunner, StepRunnerFactory, Values } from './step-runner.ts';
 import type { StepInput, StepResult } from './types.ts';
 import { readWeights, requireSameModel, streamWeights } from './weights/weights-file.ts';
@@ -160,7 +160,7 @@ class Trainer implements ModelTrainer {
     try {
       await streamWeights(path(weightsFile), model, (name) => capture.take('weights', name));
       const take = capture.take.bind(capture);
-      await streamOptimizer(path(optimizerFile), parameterShapes(model), take);
+      await streamOptimizer(path(optimizerFile), momentShapesOf(this.#settings), take);
       if (capture.has('ema')) await streamWeights(path(emaFile), model, (name) => capture.take('ema', name));
     } finally {
       capture.dispose();
@@ -191,7 +191,9 @@ class Trainer implements ModelTrainer {
     const { config, weights } = readWeights(path);
     const isOther = grows || vocabulary !== undefined;
     if (!isOther) requireSameModel(path, config, model);
-    const moments = isUntouched(snapshot) ? nothingLearnt(weights) : readMoments(files, config);
+    const moments = isUntouched(snapshot)
+      ? nothingLearnt(weights)
+      : readOptimizer(fileOf(files, optimizerFile), momentShapesOf({ ...this.#settings, model: config }));
     const kept = ema === undefined ? undefined : files[emaFile];
     const read = { weights, ...moments, ema: kept === undefined ? weights : readSameModel(kept, config) };
     const spelled = vocabulary ? respellModel(read, config, vocabulary) : { state: read, config };
@@ -203,10 +205,6 @@ class Trainer implements ModelTrainer {
 /** Weights that come from elsewhere, and no update has changed yet, have no optimizer. */
 function isUntouched({ state, files }: StoredSnapshot): boolean {
   return parseState(state).updates === 0 && files[optimizerFile] === undefined;
-}
-
-function readMoments(files: StoredSnapshot['files'], config: ModelConfig): OptimizerValues {
-  return readOptimizer(fileOf(files, optimizerFile), parameterShapes(config));
 }
 
 function nothingLearnt(weights: Values): OptimizerValues {

@@ -1,7 +1,7 @@
 import type { Tensor } from '@tensorflow/tfjs-node';
 import { attend, causalBias } from './attention.ts';
 import type { ModelConfig } from './config.ts';
-import { embed, rmsNorm, rotate, swiGlu } from './ops.ts';
+import { embed, relu2, rmsNorm, rotate, softCap, swiGlu } from './ops.ts';
 import type { Rotation } from './ops.ts';
 import { parameter } from './parameters.ts';
 import type { Parameters } from './parameters.ts';
@@ -56,14 +56,15 @@ function hiddenStates(parameters: Parameters, config: ModelConfig, ids_BT: Tenso
     const block = (name: string): Tensor => weight(parameters, `model.layers.${layer}.${name}`);
     const attended = attention(block, config, norm(x_NC, block('input_layernorm'), config), { rows, context });
     x_NC = x_NC.add(attended);
-    x_NC = x_NC.add(mlp(block, norm(x_NC, block('post_attention_layernorm'), config)));
+    x_NC = x_NC.add(mlp(block, config, norm(x_NC, block('post_attention_layernorm'), config)));
   }
   return norm(x_NC, weight(parameters, 'model.norm'), config);
 }
 
 /** Logits `[N, V]` of final hidden states. */
 function head(parameters: Parameters, config: ModelConfig, x_NC: Tensor): Tensor {
-  return linear(x_NC, weight(parameters, config.tieEmbeddings ? 'model.embed_tokens' : 'lm_head'));
+  const logits_NV = linear(x_NC, weight(parameters, config.tieEmbeddings ? 'model.embed_tokens' : 'lm_head'));
+  return config.logitSoftCap === null ? logits_NV : softCap(logits_NV, config.logitSoftCap);
 }
 
 /** Rotary embedding `[B, 1, 1, T, D/2]`: pair i of a position turns by position / theta^(2i/D). */
@@ -104,10 +105,10 @@ function attention(block: (name: string) => Tensor, config: ModelConfig, x_NC: T
   return linear(y_NC, block('self_attn.o_proj'));
 }
 
-function mlp(block: (name: string) => Tensor, x_NC: Tensor): Tensor {
-  const gate_NF = linear(x_NC, block('mlp.gate_proj'));
+function mlp(block: (name: string) => Tensor, { activation }: ModelConfig, x_NC: Tensor): Tensor {
   const up_NF = linear(x_NC, block('mlp.up_proj'));
-  return linear(swiGlu(gate_NF, up_NF), block('mlp.down_proj'));
+  const within_NF = activation === 'relu2' ? relu2(up_NF) : swiGlu(linear(x_NC, block('mlp.gate_proj')), up_NF);
+  return linear(within_NF, block('mlp.down_proj'));
 }
 
 function norm(x: Tensor, gain: Tensor, config: ModelConfig): Tensor {

@@ -19,9 +19,14 @@ export interface ConfigFacts {
   readonly dtype: GivenType;
 }
 
-/** `config.json` of a model. */
+/** `config.json` of a model. Throws `config-invalid`, naming the field, for one that Hugging Face's classes don't compute. */
 export function toHuggingFaceConfig(config: ModelConfig, { endOfText, dtype }: ConfigFacts): Record<string, unknown> {
   const family = familyOf(config);
+  const other = config.activation !== 'swiglu' ? 'activation' : config.logitSoftCap !== null ? 'logitSoftCap' : null;
+  if (other !== null) {
+    const message = `${architectures[family]} has no \`${other}: ${config[other]}\`, as the presets fast-* have it`;
+    throw new ModelError('config-invalid', `The model can't be exported: ${message}. Export one of another preset.`);
+  }
   return {
     architectures: [architectures[family]],
     model_type: family,
@@ -108,6 +113,8 @@ export function fromHuggingFaceConfig(json: unknown, source: string): ModelConfi
     tieEmbeddings: found.tie_word_embeddings,
     qkNorm: found.model_type === 'qwen3',
     initializerRange: found.initializer_range,
+    activation: 'swiglu',
+    logitSoftCap: null,
     zeroInit: false,
   };
 }

@@ -17,7 +17,7 @@ export interface Respelling {
 
 /**
  * Tokens are the same where their bytes are, and end of text is end of text; others are spelled by the longest tokens that
- * fit, from the front, which any vocabulary that has the bytes can do. Special tokens that the other has not are spelled by
+ * fit, from the front, which any vocabulary that has the bytes can do; a byte that it lacks is spelled by nothing. Special tokens that the other has not are spelled by
  * nothing.
  */
 export function respellingOf(from: TokenizerFile, to: TokenizerFile): Respelling {
@@ -47,7 +47,8 @@ function speller(vocabulary: readonly Uint8Array[]): (bytes: Uint8Array) => read
     for (let at = 0; at < bytes.byteLength;) {
       let length = Math.min(longest, bytes.byteLength - at);
       while (length > 1 && !tokens.has(keyOf(bytes.subarray(at, at + length)))) length -= 1;
-      spelled.push(tokens.get(keyOf(bytes.subarray(at, at + length))) ?? 0);
+      const token = tokens.get(keyOf(bytes.subarray(at, at + length)));
+      if (token !== undefined) spelled.push(token);
       at += length;
     }
     return spelled;

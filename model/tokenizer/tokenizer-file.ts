@@ -82,7 +82,10 @@ export function writeTokenizerFile(path: string, file: TokenizerFile): void {
   renameSync(aside, path);
 }
 
-/** Proves that a value is a byte-level BPE tokenizer, the only kind that can spell any text. */
+/**
+ * Proves that a value is a byte-level BPE tokenizer, the only kind that can spell any text. Vocabularies of other makers may
+ * lack bytes that text hardly ever has; these are left out of what is encoded, as their own libraries do.
+ */
 export function parseTokenizerFile(value: unknown): TokenizerFile {
   const parsed = fileSchema.safeParse(value);
   if (!parsed.success) {
@@ -90,12 +93,22 @@ export function parseTokenizerFile(value: unknown): TokenizerFile {
     throw new ModelError('tokenizer-invalid', message);
   }
   const { vocab } = parsed.data.model;
-  const missing = symbolOfByte.filter((symbol) => !Object.hasOwn(vocab, symbol)).length;
+  const missing = symbolOfByte.filter((symbol, byte) => isOfText(byte) && !Object.hasOwn(vocab, symbol)).length;
   if (missing > 0) {
-    const message = `The vocabulary lacks ${missing} of the 256 byte symbols: use a byte-level BPE tokenizer.`;
+    const message = `The vocabulary lacks the symbols of ${missing} bytes: use a byte-level BPE tokenizer.`;
     throw new ModelError('tokenizer-invalid', message);
   }
   return parsed.data;
+}
+
+const WHITE: ReadonlySet<number> = new Set([0x09, 0x0a, 0x0d]);
+/** Lead bytes of UTF-8 that begin no character: none at all, or of planes 4 to 11 and 16, where none are given out. */
+const LEADS_OF_NOTHING: ReadonlySet<number> = new Set([0xc0, 0xc1, 0xf1, 0xf2]);
+
+/** Whether a byte stands in text but for control characters. */
+function isOfText(byte: number): boolean {
+  if (byte < 0x20 || byte === 0x7f) return WHITE.has(byte);
+  return byte < 0xf4 && !LEADS_OF_NOTHING.has(byte);
 }
 
 function fileOf({ tokens, merges }: Merges): TokenizerFile {

@@ -19,7 +19,7 @@ export function loadTokenizer(path: string): Tokenizer {
 
 /**
  * Makes a byte-level tokenizer: any text is encoded, and decoding gives its UTF-8 bytes back (lone surrogates became
- * U+FFFD; a file of another maker may also normalize). Special tokens come from nobody's text: text that spells one is
+ * U+FFFD; a file of another maker may also normalize, and lack control characters). Special tokens come from nobody's text: text that spells one is
  * encoded as ordinary text, and decoding gives no bytes for them. Throws `tokenizer-invalid`.
  */
 export function createTokenizer(file: TokenizerFile): Tokenizer {

@@ -81,6 +81,18 @@ export function openWeights(path: string): OpenWeights {
   }
 }
 
+/** What the shapes of tensors do not tell. */
+const FUNCTION = [
+  'layers',
+  'heads',
+  'tieEmbeddings',
+  'qkNorm',
+  'ropeTheta',
+  'rmsNormEps',
+  'activation',
+  'logitSoftCap',
+] as const satisfies readonly (keyof ModelConfig)[];
+
 /** Throws `weights-mismatch` when weights of one config do not fit a model of another; says where they first differ. */
 export function requireSameModel(path: string, found: ModelConfig, expected: ModelConfig): void {
   const advice = 'Use the config that the weights were made with, or start with fresh weights.';
@@ -92,7 +104,7 @@ export function requireSameModel(path: string, found: ModelConfig, expected: Mod
     const message = `Tensor "${name}" should be [${shape.join(', ')}], but is ${there} in ${path}. ${advice}`;
     throw new ModelError('weights-mismatch', message);
   }
-  for (const key of ['layers', 'heads', 'tieEmbeddings', 'qkNorm', 'ropeTheta', 'rmsNormEps'] as const) {
+  for (const key of FUNCTION) {
     if (found[key] === expected[key]) continue;
     const message = `\`${key}\` should be ${expected[key]}, but the weights in ${path} have ${found[key]}. ${advice}`;
     throw new ModelError('weights-mismatch', message);

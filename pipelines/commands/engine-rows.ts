@@ -1,6 +1,5 @@
 import { thisMachine } from '../../infra/index.ts';
-import { presets } from '../../model/presets.ts';
-import type { PresetName } from '../../model/presets.ts';
+import { presetNames, presets } from '../../model/presets.ts';
 import { stepVersion } from '../../model/step-version.ts';
 import { describeEngine } from '../job/describe-engine.ts';
 import { EngineCache } from '../job/engine-cache.ts';
@@ -14,8 +13,6 @@ export interface EngineRow {
   readonly detail: string;
 }
 
-const PRESET_NAMES = ['nano', 'small', 'base'] as const satisfies readonly PresetName[];
-
 /** Which engine each preset would be trained with here: what was measured, or what stands until that is done. */
 export async function engineRows(cache: EngineCache = new EngineCache()): Promise<readonly EngineRow[]> {
   const machine = thisMachine();
@@ -24,7 +21,7 @@ export async function engineRows(cache: EngineCache = new EngineCache()): Promis
     key.step === step && JSON.stringify(key.machine) === JSON.stringify(machine);
   const all = await cache.all();
   const current = all.filter(isCurrent);
-  const rows = PRESET_NAMES.flatMap((preset): readonly EngineRow[] => {
+  const rows = presetNames.flatMap((preset): readonly EngineRow[] => {
     const name = `Engine, ${preset}`;
     const measured = current.filter(({ key }) => key.preset === preset);
     if (measured.length > 0) return measured.map((choice) => ({ name, status: 'ok', detail: measuredDetail(choice) }));

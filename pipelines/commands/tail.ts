@@ -10,6 +10,7 @@ import type { TopicFlags } from './graph-option.ts';
 import { brokersOption, dataDirOption, from, integer } from './options.ts';
 import { inSession, withTopic } from './session.ts';
 import type { Session } from './session.ts';
+import { tailTensorBoard } from './tail-tensorboard.ts';
 import { tailTop } from './tail-top.ts';
 
 /** Documents that `--top` shows unless it says how many. */
@@ -21,6 +22,7 @@ interface TailFlags extends TopicFlags {
   readonly untilEnd?: true;
   readonly max?: number;
   readonly top?: number | true;
+  readonly tensorboard?: string;
   readonly json?: true;
   readonly raw?: true;
 }
@@ -28,7 +30,8 @@ interface TailFlags extends TopicFlags {
 const EXAMPLES = `
 With --json, each line has topic, partition, offset, timestamp, key, value and headers. A value that is an object or a
 list in JSON is given as such, other text as text, and bytes that are no text as {"base64": "..."}. Avro is shown as
-JSON where --graph names the topic's format.
+JSON where --graph names the topic's format. With --tensorboard, the numbers of JSON objects become series that are named
+by topic and path, over their step; told again, it goes on behind what the folder has.
 
 Examples:
   millrace tail generations                         the model's answers, each once, when it is whole
@@ -36,6 +39,7 @@ Examples:
   millrace tail metrics --from earliest --json | jq .value.bitsPerByte
   millrace tail text --from 1200 --partition 0 --max 1
   millrace tail surprise --top 20 --until-end       the most surprising documents, with their text
+  millrace tail metrics --tensorboard runs/mine     and elsewhere: tensorboard --logdir runs
   millrace tail text --from earliest --until-end --raw > text.txt
 `;
 
@@ -46,7 +50,7 @@ export function tailCommand(): Command {
     .argument('<topic>', 'topic to follow')
     .option(
       '--from <place>',
-      'earliest, latest or an offset (default: latest; earliest with --until-end or --top)',
+      'earliest, latest or an offset (default: latest; earliest with --until-end, --top or --tensorboard)',
       from,
     )
     .option('--partition <n>', 'only this partition', integer(0))
@@ -56,6 +60,14 @@ export function tailCommand(): Command {
       new Option('--top [n]', 'of a topic of surprise: the most surprising documents so far, then those that join them')
         .argParser(integer(1, 1000))
         .conflicts(['raw', 'max']),
+    )
+    .addOption(
+      new Option('--tensorboard <folder>', "add the topic's numbers to TensorBoard's files in a folder").conflicts([
+        'json',
+        'raw',
+        'max',
+        'top',
+      ]),
     )
     .addOption(graphOption())
     .addOption(dataDirOption())
@@ -71,9 +83,15 @@ async function tail(session: Session, topic: string, flags: TailFlags): Promise<
   const view = viewFor(flags);
   const { place, formats } = topicsOf(flags);
   await withTopic(place, topic, async (log) => {
-    const isWhole = untilEnd || flags.top !== undefined;
+    const isWhole = untilEnd || flags.top !== undefined || flags.tensorboard !== undefined;
     const positions = await positionsFrom(log, topic, flags.from ?? (isWhole ? 'earliest' : 'latest'), partition);
     if (isTerminal(process.stderr) && !untilEnd) process.stderr.write(`Following topic ${topic}; Ctrl-C ends.\n`);
+    const { tensorboard: folder } = flags;
+    if (folder !== undefined) {
+      const isAnew = flags.from !== undefined;
+      await tailTensorBoard(session, { log, topic, formats, positions, isAnew, folder, untilEnd });
+      return;
+    }
     if (flags.top !== undefined) {
       const most = flags.top === true ? TOP : flags.top;
       await tailTop(session, { log, topic, formats, positions, most, json: flags.json ?? false, untilEnd });

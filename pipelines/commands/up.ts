@@ -1,6 +1,7 @@
 import { Command, Option } from 'commander';
 import { checkReach } from '../../infra/index.ts';
 import type { Outage } from '../../infra/index.ts';
+import { presetNames } from '../../model/presets.ts';
 import type { PresetName } from '../../model/presets.ts';
 import type { EngineSettings } from '../../model/settings.ts';
 import { toMs } from '../../operators/units.ts';
@@ -55,7 +56,7 @@ export function upCommand(): Command {
     )
     .addOption(dataDirOption())
     .addOption(brokersOption())
-    .addOption(new Option('--preset <name>', "the model's size").choices(['nano', 'small', 'base']))
+    .addOption(new Option('--preset <name>', "the model's size").choices(presetNames))
     .addOption(engineOption())
     .option('--seed <n>', 'seed of the first weights', integer(0))
     .option('--max-steps <n>', 'end when the job has done so many steps in all', integer(1))

@@ -30,7 +30,14 @@ export interface ChooseEngineOptions {
 }
 
 /** No measurement is begun later than this; one that has begun is ended. */
-const BUDGET_MS: Readonly<Record<PresetName, number>> = { nano: 6000, small: 12_000, base: 40_000 };
+const BUDGET_MS: Readonly<Record<PresetName, number>> = {
+  nano: 6000,
+  small: 12_000,
+  base: 40_000,
+  'fast-nano': 6000,
+  'fast-small': 12_000,
+  'fast-base': 40_000,
+};
 
 /**
  * The engine that suits this machine: what was measured here before, for the same step, preset and shape of batches; else

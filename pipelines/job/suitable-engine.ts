@@ -10,6 +10,6 @@ import type { CompiledEngine } from './tune-engine.ts';
  */
 export function suitableEngine(preset: PresetName, machine: Machine = thisMachine()): CompiledEngine {
   const precision = multipliesBfloat16(machine) ? 'bf16' : 'f32';
-  const isSmall = preset === 'nano';
+  const isSmall = preset === 'nano' || preset === 'fast-nano';
   return { mode: 'compiled', precision, xla: !isSmall, threads: isSmall ? 1 : machine.threads };
 }

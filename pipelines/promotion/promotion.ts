@@ -3,7 +3,6 @@ import type { Webhook } from '../../infra/index.ts';
 import type { ModelConfig } from '../../model/config.ts';
 import { MillraceError } from '../../operators/errors.ts';
 import type { DeadLetters, WeightsFile, WeightsVersion } from '../../operators/index.ts';
-import { toMs } from '../../operators/units.ts';
 import type { ExamRoom } from '../evaluation/exam-room.ts';
 import { heldOutOf } from '../evaluation/held-out.ts';
 import type { HeldOut } from '../evaluation/held-out.ts';
@@ -11,11 +10,11 @@ import { readCloze } from '../evaluation/read-choices.ts';
 import type { JobEvent } from '../job/events.ts';
 import type { OpenJob } from '../job/open-job.ts';
 import { inspectCheckpoint } from '../job/saved-checkpoints.ts';
-import { readSecret } from '../job/secrets.ts';
 import { spokenWeights } from '../job/spoken-weights.ts';
 import { isOfVocabulary } from '../job/vocabulary.ts';
 import type { Voice } from '../job/voice.ts';
-import type { PromoteSpec, WebhookSpec } from '../spec/promote.ts';
+import { webhookOf } from '../job/webhook-of.ts';
+import type { PromoteSpec } from '../spec/promote.ts';
 import { Announcer } from './announcer.ts';
 import { Examiner } from './examiner.ts';
 import type { Exam } from './examiner.ts';
@@ -64,7 +63,7 @@ export class Promotion {
 
   /** Rejects with `config-invalid` for files and secrets that are not there. */
   static async start(options: PromotionOptions): Promise<Promotion> {
-    const promotion = new Promotion(options, webhookOf(options.promote.webhook));
+    const promotion = new Promotion(options, webhookOf('promote', options.promote.webhook));
     await promotion.#recover();
     return promotion;
   }
@@ -273,16 +272,4 @@ function isDecided({ decidedTo }: PromotionState, id: string): boolean {
 function withWebhook(state: PromotionState, hasWebhook: boolean): PromotionState {
   const toTell = hasWebhook ? (state.toTell ?? state.sequence) : null;
   return toTell === state.toTell ? state : { ...state, toTell };
-}
-
-/** Throws `config-invalid` where there is no secret. */
-function webhookOf(spec: WebhookSpec | undefined): Webhook | null {
-  if (!spec) return null;
-  const secret = readSecret(spec.secret, 'MILLRACE_WEBHOOK_SECRET', process.env);
-  if (secret) return { url: spec.url, secret, attempts: spec.attempts, backoffMs: toMs(spec.backoff) };
-  throw new MillraceError(
-    'config-invalid',
-    'The webhook of promote has no secret to sign with. Set MILLRACE_WEBHOOK_SECRET, or say where it is: secret: { env: NAME } ' +
-      'or { file: path }.',
-  );
 }

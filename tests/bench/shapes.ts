@@ -1,5 +1,5 @@
 import { Option } from 'commander';
-import { presets } from '../../model/presets.ts';
+import { presetNames, presets } from '../../model/presets.ts';
 import type { PresetName } from '../../model/presets.ts';
 import { integer } from '../../pipelines/commands/options.ts';
 
@@ -18,6 +18,9 @@ export const comparedShapes: Readonly<Record<PresetName, Shape>> = {
   nano: { rows: 8, context: 64 },
   small: { rows: 8, context: 256 },
   base: { rows: 4, context: 64 },
+  'fast-nano': { rows: 8, context: 64 },
+  'fast-small': { rows: 8, context: 256 },
+  'fast-base': { rows: 4, context: 64 },
 };
 
 /** The shape that a job of the preset trains with. */
@@ -27,7 +30,7 @@ export function jobShape(preset: PresetName): Shape {
 }
 
 export function shapeOptions(): readonly Option[] {
-  const preset = new Option('--preset <name>', "the model's size").choices(['nano', 'small', 'base']).default('small');
+  const preset = new Option('--preset <name>', "the model's size").choices(presetNames).default('small');
   const rows = new Option('--rows <n>', "rows of a batch; by default the preset's").argParser(integer(1));
   const context = new Option('--context <n>', "tokens of a row; by default the preset's").argParser(integer(1));
   return [preset, rows, context];

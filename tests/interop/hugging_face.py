@@ -80,7 +80,12 @@ def tokens(folder: str, texts: list) -> dict:
 
 def from_gguf(file: str, folder: str) -> dict:
     at, name = os.path.split(file)
-    AutoModelForCausalLM.from_pretrained(at, gguf_file=name, dtype=torch.float32).save_pretrained(folder)
+    loaded = AutoModelForCausalLM.from_pretrained(at, gguf_file=name, dtype=torch.float32)
+    # It would not be saved, since it was quantized once.
+    config = {key: value for key, value in loaded.config.to_dict().items() if key != "quantization_config"}
+    plain = AutoModelForCausalLM.from_config(AutoConfig.for_model(**config))
+    plain.load_state_dict(loaded.state_dict())
+    plain.to(torch.float32).save_pretrained(folder)
     AutoTokenizer.from_pretrained(at, gguf_file=name).save_pretrained(folder)
     return {"files": sorted(os.listdir(folder))}
 

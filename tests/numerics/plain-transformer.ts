@@ -56,12 +56,17 @@ export function plainForward(weights: Values, config: ModelConfig, ids: readonly
     stream = stream.map((x) => {
       const y = norm(x, gain(`${at}.post_attention_layernorm`));
       const up = apply(matrix(`${at}.mlp.up_proj`), y);
-      const gated = apply(matrix(`${at}.mlp.gate_proj`), y).map((z, i) => (z / (1 + Math.exp(-z))) * (up[i] ?? NaN));
-      return add(x, apply(matrix(`${at}.mlp.down_proj`), gated));
+      const within =
+        config.activation === 'relu2'
+          ? up.map((z) => Math.max(z, 0) ** 2)
+          : apply(matrix(`${at}.mlp.gate_proj`), y).map((z, i) => (z / (1 + Math.exp(-z))) * (up[i] ?? NaN));
+      return add(x, apply(matrix(`${at}.mlp.down_proj`), within));
     });
   }
   const head = config.tieEmbeddings ? embedding : matrix('lm_head');
-  return stream.map((x) => apply(head, norm(x, gain('model.norm'))));
+  const cap = config.logitSoftCap;
+  const held = (logit: number): number => (cap === null ? logit : cap * Math.tanh(logit / cap));
+  return stream.map((x) => apply(head, norm(x, gain('model.norm'))).map(held));
 }
 
 function dot(a: Vector, b: Vector): number {

@@ -21,6 +21,8 @@ export const tinyConfig: ModelConfig = {
   qkNorm: true,
   initializerRange: 0.3,
   zeroInit: false,
+  activation: 'swiglu',
+  logitSoftCap: null,
 };
 
 /** Every switch of the config at least once on and off. */
@@ -28,6 +30,7 @@ export const variants: readonly { readonly name: string; readonly config: ModelC
   { name: 'grouped queries, QK-norm, own head', config: tinyConfig },
   { name: 'one key head for all, tied head', config: { ...tinyConfig, kvHeads: 1, tieEmbeddings: true } },
   { name: 'a key head each, no QK-norm', config: { ...tinyConfig, kvHeads: 4, qkNorm: false } },
+  { name: 'squared ReLU, capped logits', config: { ...tinyConfig, activation: 'relu2', logitSoftCap: 2 } },
 ];
 
 export const tinySettings: TrainerSettings = {

@@ -133,6 +133,22 @@ describe('snapshots', () => {
     second.dispose();
   });
 
+  test('hold what steps are guarded by', async () => {
+    // So tight that many steps are skipped.
+    const guard = { sigma: 0.01, gradientSigma: 0.01, window: 3 };
+    const stepsOf = (trainer: ModelTrainer, from: number, to: number): unknown[] =>
+      Array.from({ length: to - from }, (_, at) => trainer.step(randomBatch(from + at), guard));
+    const never = started();
+    const uninterrupted = stepsOf(never, 0, 12);
+    const first = started();
+    const before = stepsOf(first, 0, 5);
+    const second = started(tinySettings, await stored(first, 'guarded'));
+    const after = stepsOf(second, 5, 12);
+    expect([...before, ...after]).toEqual(uninterrupted);
+    expect(after).toContainEqual(expect.objectContaining({ skipped: true, fault: 'loss-spike' }));
+    for (const trainer of [never, first, second]) trainer.dispose();
+  });
+
   test('of another model are refused, with the tensor and both shapes', async () => {
     const wider = { ...tinySettings, model: { ...tinyConfig, intermediateSize: 20 } };
     expect(errorOf(wider, await snapshotOf('narrow'))).toMatchObject({

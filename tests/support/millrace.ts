@@ -61,6 +61,11 @@ export class Millrace {
     return Promise.race([seen, ended]);
   }
 
+  /** Tells every line to come. */
+  each(tell: (line: string) => void): void {
+    this.#listeners.add(tell);
+  }
+
   kill(signal: NodeJS.Signals): void {
     this.process.kill(signal);
   }

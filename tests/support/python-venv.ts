@@ -1,9 +1,7 @@
 import { execFile } from 'node:child_process';
-import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { userCache } from '../../infra/index.ts';
+import { makeOnce } from './make-once.ts';
 
 const run = promisify(execFile);
 
@@ -15,8 +13,7 @@ export type Packages = readonly string[] | { readonly file: string };
  * yet, of which `say` is told.
  */
 export async function venvPython(name: string, packages: Packages, say: (text: string) => void): Promise<string> {
-  const venv = join(userCache(), name);
-  await makeOnce(venv, say, async (scratch) => {
+  const venv = await makeOnce(name, 'PyPI', say, async (scratch) => {
     await run('python3', ['-m', 'venv', scratch]);
     await pipInstall(join(scratch, 'bin', 'python'), argumentsOf(packages));
   });
@@ -30,28 +27,9 @@ export async function packagesFolder(
   packages: Packages,
   say: (text: string) => void,
 ): Promise<string> {
-  const folder = join(userCache(), name);
-  await makeOnce(folder, say, (scratch) => pipInstall(python, ['--target', scratch, ...argumentsOf(packages)]));
-  return folder;
-}
-
-/** Renamed when it is complete, so that an interrupted installation is never taken for one. */
-async function makeOnce(
-  folder: string,
-  say: (text: string) => void,
-  fill: (scratch: string) => Promise<unknown>,
-): Promise<void> {
-  if (existsSync(folder)) return;
-  say(`installing from PyPI into ${folder}, once`);
-  const temporary = join(userCache(), 'tmp');
-  await mkdir(temporary, { recursive: true });
-  const scratch = await mkdtemp(join(temporary, 'python-'));
-  try {
-    await fill(scratch);
-    await rename(scratch, folder);
-  } finally {
-    await rm(scratch, { recursive: true, force: true });
-  }
+  return makeOnce(name, 'PyPI', say, (scratch) => {
+    return pipInstall(python, ['--target', scratch, ...argumentsOf(packages)]);
+  });
 }
 
 async function pipInstall(python: string, what: readonly string[]): Promise<void> {

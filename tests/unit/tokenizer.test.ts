@@ -6,6 +6,7 @@ import { Tokenizer as Library } from 'tokenizers';
 import { afterAll, expect, test } from 'vitest';
 import { symbolOfByte } from '../../model/tokenizer/byte-symbols.ts';
 import { learnMerges } from '../../model/tokenizer/learn-merges.ts';
+import { respellingOf } from '../../model/tokenizer/respelling.ts';
 import { splitText } from '../../model/tokenizer/split-text.ts';
 import {
   byteTokenizerFile,
@@ -156,6 +157,15 @@ test.each<[string, () => unknown]>([
   ['a token beyond the vocabulary', () => bpe.decode(Int32Array.of(280))],
 ])('reports tokenizer-invalid for %s', (_, act) => {
   expect(act).toThrow(expect.objectContaining({ code: 'tokenizer-invalid' }));
+});
+
+test('takes a vocabulary that lacks control characters, and leaves them out', async () => {
+  const entries = Object.entries(file.model.vocab).filter(([, id]) => id !== 4 && id !== 0xf1);
+  const lacking = parseTokenizerFile({ ...file, model: { ...file.model, vocab: Object.fromEntries(entries) } });
+  const tokenizer = createTokenizer(lacking);
+  expect(Buffer.from(tokenizer.decode(await tokenizer.encode('a\u0004b 🏴󠁧󠁢󠁥󠁮󠁧󠁿\n'))).toString()).toBe('ab 🏴󠁧󠁢󠁥󠁮󠁧󠁿\n');
+  const { spelled } = respellingOf(file, lacking);
+  expect([spelled[4], spelled[97]]).toEqual([[], [97]]);
 });
 
 test('writes the same bytes for the same tokenizer', () => {

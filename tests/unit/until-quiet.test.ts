@@ -39,6 +39,18 @@ test('is quiet once nothing is in the window, and nothing has come, for so long'
   expect(isQuiet).toBe(true);
 });
 
+test('is quiet while only time is used that there is to spare', async () => {
+  window.take(10);
+  await pass(1);
+  window.give(10);
+  for (let second = 0; second < 5; second++) {
+    window.take(20, true);
+    await pass(1);
+    window.give(20, true);
+  }
+  expect(isQuiet).toBe(true);
+});
+
 test('is not quiet while the log is away, nor at once when it is back', async () => {
   await pass(1);
   await pass(60, true);

@@ -3,7 +3,7 @@ import type { StepReport } from '../../../operators/types.ts';
 
 /** What a stretch of training was like. */
 export interface Vitals {
-  /** Those that were undone, since their loss was not finite, are not among them, nor are those of the past. */
+  /** Each batch once, at its exam, where its loss was finite; those of the past are not among them. */
   readonly steps: number;
   readonly bits: number;
   readonly bytes: number;
@@ -73,12 +73,13 @@ export class VitalSigns {
 
   /** A step is done; `isBusy` says that more waits to be trained already. */
   step(
-    { loss, skipped, tokens, bytes, spans, replayed }: StepReport,
+    { loss, attempt, tokens, bytes, spans, replayed }: StepReport,
     isBusy: boolean,
     atMs: number = performance.now(),
   ): void {
     const records = spans.reduce((sum, { from, to }) => sum + to - from, 0);
-    const trained = skipped || replayed ? {} : { steps: 1, bits: (loss * tokens) / Math.LN2, bytes };
+    const isExam = attempt === 1 && !replayed && Number.isFinite(loss);
+    const trained = !isExam ? {} : { steps: 1, bits: (loss * tokens) / Math.LN2, bytes };
     const busy = this.#busySinceMs === null ? {} : { busyTokens: tokens, busyMs: atMs - this.#busySinceMs };
     this.#busySinceMs = isBusy ? atMs : null;
     if (this.#flowing) this.#flowing.steppedAtMs = atMs;

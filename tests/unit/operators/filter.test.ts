@@ -10,6 +10,7 @@ import type { FilterRules } from '../../../operators/filtering/settings.ts';
 import type { Document } from '../../../operators/types.ts';
 import { TestSource, asStored, valuesOf } from '../../support/elements.ts';
 import { marbles } from '../../support/marbles.ts';
+import { noRules } from '../../support/no-rules.ts';
 import { MemoryDeadLetters, deadLettersThatFail } from '../../support/memory-stores.ts';
 
 const source = new TestSource();
@@ -19,28 +20,6 @@ function document(text: string): Document {
   return { text, byteCount: Buffer.byteLength(text), at, timestampMs: 5 };
 }
 
-/** All rules off. */
-const NONE: FilterRules = {
-  wordCount: false,
-  meanWordLength: false,
-  symbolToWordRatio: false,
-  bulletLines: false,
-  ellipsisLines: false,
-  alphabeticWords: false,
-  stopWords: false,
-  duplicateLines: false,
-  duplicateLineCharacters: false,
-  duplicateParagraphs: false,
-  duplicateParagraphCharacters: false,
-  topNGrams: false,
-  duplicateNGrams: false,
-  terminalPunctuation: false,
-  lineWords: false,
-  javascript: false,
-  sentences: false,
-  loremIpsum: false,
-  curlyBracket: false,
-};
 const PUBLISHED = filterSchema.parse({});
 
 /** What becomes of a text, and what was counted. */
@@ -59,7 +38,7 @@ async function passes<K extends keyof FilterRules>(
   text: string,
   setting: FilterRules[K] = PUBLISHED[rule],
 ): Promise<boolean> {
-  const { text: left, counts } = await filtered(text, { ...NONE, [rule]: setting });
+  const { text: left, counts } = await filtered(text, { ...noRules, [rule]: setting });
   expect(counts).toEqual(left === null ? { dropped: { [rule]: 1 } } : { kept: { documents: 1 } });
   return left !== null;
 }
@@ -126,7 +105,7 @@ describe('the rules of C4', () => {
     'One good sentence with words. And\nThis line ends well, it does!\nMENU\nUse Javascript to see this page.\n\n"She said yes to it all."\nAnd so on and on ...';
 
   it('takes out lines, and counts them by rule', async () => {
-    const options = { ...NONE, terminalPunctuation: true, lineWords: 5, javascript: true };
+    const options = { ...noRules, terminalPunctuation: true, lineWords: 5, javascript: true };
     expect(await filtered(page, options)).toEqual({
       text: 'This line ends well, it does!\n\n"She said yes to it all."',
       counts: { kept: { documents: 1 }, 'taken out': { terminalPunctuation: 3, javascript: 1 } },
@@ -135,7 +114,7 @@ describe('the rules of C4', () => {
       text: null,
       counts: { dropped: { empty: 1 }, 'taken out': { terminalPunctuation: 2 } },
     });
-    expect((await filtered('Yes.\nNo words here, or too few.', { ...NONE, lineWords: 5 })).text).toBe(
+    expect((await filtered('Yes.\nNo words here, or too few.', { ...noRules, lineWords: 5 })).text).toBe(
       'No words here, or too few.',
     );
   });
@@ -160,8 +139,8 @@ describe('language', () => {
     ['ru', 'Правительство решило ничего не делать'],
     ['ja', '政府は何もしないことに決めた'],
   ])('%s is told apart', async (language, text) => {
-    expect((await filtered(text, { ...NONE, languages: [language] })).text).toBe(text);
-    expect(await filtered(text, { ...NONE, languages: ['nl'] })).toEqual({
+    expect((await filtered(text, { ...noRules, languages: [language] })).text).toBe(text);
+    expect(await filtered(text, { ...noRules, languages: ['nl'] })).toEqual({
       text: null,
       counts: { dropped: { languages: 1 } },
     });
@@ -213,7 +192,7 @@ describe('shares of repetitions, beside a plain way to count them', () => {
 });
 
 describe('filter', () => {
-  const options = { ...NONE, curlyBracket: true, lineWords: 1 } as const;
+  const options = { ...noRules, curlyBracket: true, lineWords: 1 } as const;
   const kept = { kept: { documents: 1 } };
   const both = { ...kept, dropped: { curlyBracket: 1 } };
 

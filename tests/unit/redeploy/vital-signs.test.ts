@@ -17,7 +17,7 @@ test('sums up steps, and takes the time only of those that had not to wait for t
   expect([bitsPerByte(signs.all), tokensPerSecond(signs.all)]).toEqual([2, 10_000]);
 });
 
-test('steps that were undone are no steps, their dead letters count, and a pause is not the time of a step', () => {
+test('steps without a finite loss are no steps, their dead letters count, and a pause is not the time of a step', () => {
   const signs = new VitalSigns();
   signs.step(stepReport, true, 0);
   signs.deadLetter();
