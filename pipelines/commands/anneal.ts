@@ -103,6 +103,9 @@ async function release(session: Session, named: string | undefined, flags: Flags
     );
     progress.clear();
     await session.print(json ? `${JSON.stringify({ event: 'release', ...made })}\n` : releaseLines(made));
+  } catch (error) {
+    if (session.wasInterrupted) logger.warn('Stopped: there is no release, and the job is as it was.');
+    throw error;
   } finally {
     progress.clear();
     await weights.dispose();

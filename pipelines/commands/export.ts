@@ -10,7 +10,7 @@ import type { WeightsChoice } from '../interchange/find-model.ts';
 import { replacePath } from '../interchange/replace-path.ts';
 import { currentJob, dataFolder } from '../job/job-folder.ts';
 import { count } from '../terminal/format.ts';
-import { dataDirOption } from './options.ts';
+import { dataDirOption, integer } from './options.ts';
 import { inSession } from './session.ts';
 import type { Session } from './session.ts';
 
@@ -20,6 +20,7 @@ interface Flags {
   readonly format: 'huggingface' | 'gguf';
   readonly dtype: 'f32' | 'bf16' | 'f16';
   readonly weights?: Exclude<WeightsChoice, 'spoken'>;
+  readonly merge: number;
   readonly force?: true;
   readonly json?: true;
 }
@@ -53,6 +54,7 @@ export function exportCommand(): Command {
         'the running mean or those of the last step (default: those that answer prompts)',
       ).choices(['ema', 'last']),
     )
+    .option('--merge <n>', 'the mean of so many checkpoints, up to this one', integer(1, 100), 1)
     .option('--force', 'replace what is there')
     .addOption(dataDirOption())
     .option('--json', 'print what was written as JSON')
@@ -67,20 +69,32 @@ const TYPES = { f32: 'F32', bf16: 'BF16', f16: 'F16' } as const;
 async function exportOne(session: Session, checkpoint: string | null, flags: Flags): Promise<void> {
   const { to, format, dtype, force = false, weights: choice = 'spoken', json } = flags;
   const logger = { info: () => {}, warn: (message: string) => console.error(`millrace: ${message}`) };
-  const found = await findModel(checkpoint, currentJob(dataFolder(flags.dataDir)), choice, logger);
+  const found = await findModel(checkpoint, currentJob(dataFolder(flags.dataDir)), choice, logger, flags.merge);
   const written: Exported[] = [];
-  await replacePath(to, force, async (aside) => {
-    const type = TYPES[dtype];
-    written.push(
-      await (format === 'gguf' ? exportGguf(found, aside, type, found.name) : writeFolder(found, aside, type)),
-    );
-  });
+  try {
+    await replacePath(to, force, async (aside) => {
+      const type = TYPES[dtype];
+      written.push(
+        await (format === 'gguf' ? exportGguf(found, aside, type, found.name) : writeFolder(found, aside, type)),
+      );
+    });
+  } finally {
+    await found.dispose();
+  }
   for (const { architecture, parameters } of written) {
-    const facts = { path: to, architecture, parameters, dtype, checkpoint: found.path, ema: found.isMean };
+    const facts = {
+      path: to,
+      architecture,
+      parameters,
+      dtype,
+      checkpoint: found.path,
+      ema: found.isMean,
+      merged: found.merged,
+    };
     await session.print(
       json
         ? `${JSON.stringify(facts)}\n`
-        : `Wrote ${to}: ${architecture}, ${count(parameters)} parameters in ${dtype}, of ${found.path}${found.isMean ? ' (the running mean)' : ''}.\n`,
+        : `Wrote ${to}: ${architecture}, ${count(parameters)} parameters in ${dtype}, of ${found.path}${found.isMean ? ' (the running mean)' : ''}${found.merged.length > 1 ? ` and the ${found.merged.length - 1} before it, their mean` : ''}.\n`,
     );
   }
 }

@@ -15,6 +15,7 @@ import { checkpointIds, trainedIn } from '../job/saved-checkpoints.ts';
 import { spokenWeights } from '../job/spoken-weights.ts';
 import { idNamed } from '../promotion/snapshots.ts';
 import type { Graph } from '../spec/graph.ts';
+import { counted } from '../terminal/format.ts';
 import { readFork } from '../redeploy/fork-job.ts';
 import type { Fork } from '../redeploy/fork-job.ts';
 
@@ -125,7 +126,7 @@ async function foldersToMerge(path: string, merge: number): Promise<readonly str
   if (wanted.length === merge) return wanted.map((id) => join(directory, id));
   throw new MillraceError(
     'bad-usage',
-    `Only ${wanted.length} checkpoints of different steps are there up to ${basename(path)}, and ${merge} are to be merged. ` +
+    `The checkpoints up to ${basename(path)} are of ${counted(wanted.length, 'step')}, and those of ${merge} are to be merged. ` +
       'Merge fewer; checkpoint: { keep } says how many stay.',
   );
 }

@@ -4,6 +4,7 @@ import { MillraceError } from '../../operators/errors.ts';
 import type { Logger } from '../../operators/ports.ts';
 import type { JobFolder } from '../job/job-folder.ts';
 import { checkpointIds, inspectCheckpoint } from '../job/saved-checkpoints.ts';
+import { pickWeights } from '../evaluation/saved-weights.ts';
 import { spokenWeights } from '../job/spoken-weights.ts';
 import { readFork } from '../redeploy/fork-job.ts';
 
@@ -16,17 +17,22 @@ export interface FoundModelFiles extends ModelFiles {
   readonly isMean: boolean;
   /** What a model that comes of it may be called. */
   readonly name: string;
+  /** Ids of the checkpoints that its weights are the mean of; one, where they are of one. */
+  readonly merged: readonly string[];
+  /** Removes what was made to be read. */
+  dispose(): Promise<void>;
 }
 
 /**
  * Finds the model in a checkpoint: a folder, an id in a job, or the newest of a job that is intact. Reads every byte of it
- * first. Rejects with `bad-usage` where there is none, or it has no such weights, and with `checkpoint-corrupt`.
+ * first. With `merge` its weights are the mean of those of as many checkpoints, up to this one. Rejects with `bad-usage` where there is none, or it has no such weights, and with `checkpoint-corrupt`.
  */
 export async function findModel(
   named: string | null,
   job: JobFolder | null,
   choice: WeightsChoice,
   logger: Logger,
+  merge: number,
 ): Promise<FoundModelFiles> {
   const { checkpoint, graph } = await readFork(named ?? (await newest(job)), job, logger);
   const { path } = checkpoint;
@@ -38,8 +44,16 @@ export async function findModel(
     const message = `Checkpoint ${checkpoint.id} has no ${choice === 'ema' ? 'running mean of its weights: say --weights last' : 'weights: name one of a stream that trains'}.`;
     throw new MillraceError('bad-usage', message);
   }
-  const isMean = weights === file('ema.safetensors');
-  return { path, weights, isMean, tokenizer: file('tokenizer.json'), name: graph?.name ?? 'millrace' };
+  const picked = await pickWeights({ checkpoint, graph }, choice, merge);
+  return {
+    path,
+    weights: picked.path,
+    isMean: picked.which === 'ema',
+    tokenizer: file('tokenizer.json'),
+    name: graph?.name ?? 'millrace',
+    merged: picked.of,
+    dispose: () => picked.dispose(),
+  };
 }
 
 async function newest(job: JobFolder | null): Promise<string> {
