@@ -1,5 +1,6 @@
 import { Subject } from 'rxjs';
 import { startSampler } from '../../infra/index.ts';
+import { startAlerts } from '../alerts/start-alerts.ts';
 import { openDoors } from '../control/doors.ts';
 import { Evaluations } from '../evaluation/evaluations.ts';
 import { ExamRoom } from '../evaluation/exam-room.ts';
@@ -43,6 +44,8 @@ export async function runJob(options: RunJobOptions): Promise<SummaryEvent> {
   const room = new ExamRoom(() => startSampler({ logger: reports.logger, ...samplerSettings(job) }));
   const closers: (() => Promise<void>)[] = [];
   try {
+    const alerts = await startAlerts(job, reports, onWarning);
+    if (alerts) closers.push(() => alerts.close());
     const promotion = await startPromotion({ job, voice, reports, room, onEvent, onWarning });
     if (promotion) closers.push(() => promotion.close());
     const evaluations = await Evaluations.start({ job, room, onEvent, onWarning });

@@ -3,7 +3,6 @@ import type { Webhook } from '../../infra/index.ts';
 import type { ModelConfig } from '../../model/config.ts';
 import { MillraceError } from '../../operators/errors.ts';
 import type { DeadLetters, WeightsFile, WeightsVersion } from '../../operators/index.ts';
-import { toMs } from '../../operators/units.ts';
 import type { ExamRoom } from '../evaluation/exam-room.ts';
 import { heldOutOf } from '../evaluation/held-out.ts';
 import type { HeldOut } from '../evaluation/held-out.ts';
@@ -11,11 +10,11 @@ import { readCloze } from '../evaluation/read-choices.ts';
 import type { JobEvent } from '../job/events.ts';
 import type { OpenJob } from '../job/open-job.ts';
 import { inspectCheckpoint } from '../job/saved-checkpoints.ts';
-import { readSecret } from '../job/secrets.ts';
 import { spokenWeights } from '../job/spoken-weights.ts';
 import { isOfVocabulary } from '../job/vocabulary.ts';
 import type { Voice } from '../job/voice.ts';
-import type { PromoteSpec, WebhookSpec } from '../spec/promote.ts';
+import { webhookOf } from '../job/webhook-of.ts';
+import type { PromoteSpec } from '../spec/promote.ts';
 import { Announcer } from './announcer.ts';
 import { Examiner } from './examiner.ts';
 import type { Exam } from './examiner.ts';
@@ -64,7 +63,7 @@ export class Promotion {
 
   /** Rejects with `config-invalid` for files and secrets that are not there. */
   static async start(options: PromotionOptions): Promise<Promotion> {
-    const promotion = new Promotion(options, webhookOf(options.promote.webhook));
+    const promotion = new Promotion(options, webhookOf('promote', options.promote.webhook));
     await promotion.#recover();
     return promotion;
   }
@@ -90,8 +89,13 @@ export class Promotion {
     if (!this.#isWorking) this.#working = this.#work();
   }
 
-  /** Lets a snapshot speak at somebody's command, if it can. Rejects with `bad-usage`, or with what is wrong with it. */
-  async promote(version: string | null): Promise<Decision> {
+  /**
+   * Lets a snapshot speak at somebody's command, if it can. Of commands under one request only the first is carried out.
+   * Rejects with `bad-usage`, or with what is wrong with the snapshot.
+   */
+  async promote(version: string | null, request?: string): Promise<Decision> {
+    const known = this.#decisionOf(request);
+    if (known) return known;
     const { job } = this.#options;
     const snapshot = await snapshotNamed(job.folder, version);
     await this.#requireTokens(snapshot);
@@ -99,15 +103,17 @@ export class Promotion {
       return this.#examiner.examine(this.#fileOf(snapshot), await this.#heldOut(this.#closing.signal), []);
     });
     if (problem !== null) throw new MillraceError('weights-corrupt', `Snapshot ${snapshot.id} can't speak: ${problem}`);
-    return this.#decideByHand((state) => promotedByHand(state, snapshot, results));
+    return this.#decideByHand((state) => promotedByHand(state, snapshot, { results, request }));
   }
 
-  /** Takes the champion's place away at somebody's command. Rejects with `bad-usage` where nobody can take it. */
-  async demote(): Promise<Decision> {
+  /** Takes the champion's place away, as `promote` gives it. Rejects with `bad-usage` where nobody can take it. */
+  async demote(request?: string): Promise<Decision> {
+    const known = this.#decisionOf(request);
+    if (known) return known;
     const successor = this.#state.line.at(-1);
     if (successor) await this.#requireTokens(successor);
     return this.#decideByHand((state) => {
-      if (state.line.at(-1)?.id === successor?.id) return demotedByHand(state);
+      if (state.line.at(-1)?.id === successor?.id) return demotedByHand(state, { request });
       throw new MillraceError('job-busy', 'Another decision came between. Look at millrace models, and ask again.');
     });
   }
@@ -198,6 +204,10 @@ export class Promotion {
     return [...known.values()].filter((each) => each.id < id).toSorted((a, b) => (a.id < b.id ? -1 : 1));
   }
 
+  #decisionOf(request: string | undefined): Decision | undefined {
+    return request === undefined ? undefined : this.#state.decisions.find((each) => each.request === request);
+  }
+
   /** Rejects with `bad-usage` for a snapshot that would not understand what it is asked. */
   async #requireTokens({ id }: WeightsVersion): Promise<void> {
     const { folder, tokenizerFile } = this.#options.job;
@@ -262,16 +272,4 @@ function isDecided({ decidedTo }: PromotionState, id: string): boolean {
 function withWebhook(state: PromotionState, hasWebhook: boolean): PromotionState {
   const toTell = hasWebhook ? (state.toTell ?? state.sequence) : null;
   return toTell === state.toTell ? state : { ...state, toTell };
-}
-
-/** Throws `config-invalid` where there is no secret. */
-function webhookOf(spec: WebhookSpec | undefined): Webhook | null {
-  if (!spec) return null;
-  const secret = readSecret(spec.secret, 'MILLRACE_WEBHOOK_SECRET', process.env);
-  if (secret) return { url: spec.url, secret, attempts: spec.attempts, backoffMs: toMs(spec.backoff) };
-  throw new MillraceError(
-    'config-invalid',
-    'The webhook of promote has no secret to sign with. Set MILLRACE_WEBHOOK_SECRET, or say where it is: secret: { env: NAME } ' +
-      'or { file: path }.',
-  );
 }

@@ -4,6 +4,8 @@ import type { OperatorKind } from '../../operators/kind.ts';
 import type { Json } from '../../operators/types.ts';
 import { byteSizeSchema, durationSchema } from '../../operators/units.ts';
 import type { ByteSize, Duration } from '../../operators/units.ts';
+import { alertsSchema } from './alerts.ts';
+import type { AlertsSpec } from './alerts.ts';
 import { deploySchema } from './deploy.ts';
 import type { DeploySpec } from './deploy.ts';
 import type { OperatorModule } from '../own-operators/pack-module.ts';
@@ -45,6 +47,8 @@ export interface Graph {
   readonly deploy?: DeploySpec | undefined;
   /** What a snapshot must show before it may speak; without it, each one speaks. */
   readonly promote?: PromoteSpec | undefined;
+  /** Who is told of alerts over HTTP. */
+  readonly alerts?: AlertsSpec | undefined;
   /** Topic whose records ask the running job for something. */
   readonly control?: ControlSpec | undefined;
   readonly streams: Readonly<Record<string, readonly Step[]>>;
@@ -181,6 +185,7 @@ export const graphHeadSchema: z.ZodType<GraphHead> = z.strictObject({
     .optional(),
   deploy: deploySchema.optional(),
   promote: promoteSchema.optional(),
+  alerts: alertsSchema.optional(),
   control: z.strictObject({ topic: topicName }).optional(),
   // A stream's name is part of the names of its ledger's topic and of its checkpoints' folder.
   streams: z.record(

@@ -1,10 +1,8 @@
 import { z } from 'zod';
 import { heldOutSchema } from '../../operators/held-out-spec.ts';
 import type { HeldOutSpec } from '../../operators/held-out-spec.ts';
-import { durationSchema } from '../../operators/units.ts';
-import type { Duration } from '../../operators/units.ts';
-import { secretSchema, urlSchema } from './secrets.ts';
-import type { SecretSpec } from './secrets.ts';
+import { webhookSchema } from './webhook.ts';
+import type { WebhookSpec } from './webhook.ts';
 
 /** Where decisions go unless the graph says otherwise. */
 const PROMOTIONS_TOPIC = 'promotions';
@@ -35,16 +33,6 @@ export interface Bars {
   readonly passRate: number;
 }
 
-export interface WebhookSpec {
-  readonly url: string;
-  /** Signs what is sent; MILLRACE_WEBHOOK_SECRET goes before it. */
-  readonly secret?: SecretSpec | undefined;
-  /** Tries for each decision, before it goes to the dead letters. */
-  readonly attempts: number;
-  /** Wait after the first failure; it doubles with each, up to a minute. */
-  readonly backoff: Duration;
-}
-
 export const promoteSchema: z.ZodType<PromoteSpec> = z.strictObject({
   topic: z.string().min(1).default(PROMOTIONS_TOPIC),
   heldOut: heldOutSchema.optional(),
@@ -58,12 +46,5 @@ export const promoteSchema: z.ZodType<PromoteSpec> = z.strictObject({
     })
     .prefault({}),
   fallBackAfter: z.int().nonnegative().default(3),
-  webhook: z
-    .strictObject({
-      url: urlSchema,
-      secret: secretSchema.optional(),
-      attempts: z.int().min(1).max(20).default(8),
-      backoff: durationSchema.default('1s'),
-    })
-    .optional(),
+  webhook: webhookSchema.optional(),
 });

@@ -8,6 +8,7 @@ import { operatorsBench } from './operators.ts';
 import { pipelineBench } from './pipeline.ts';
 import { redeployBench } from './redeploy.ts';
 import { snapshotBench } from './snapshot.ts';
+import { surpriseBench } from './surprise/surprise.ts';
 import { trainBench } from './train.ts';
 
 /** `npm run bench -- <name>`: every bench is a command of its own. Exit codes: 0 done, 1 failed, 2 wrong usage. */
@@ -25,6 +26,7 @@ const benches = [
   loadBench,
   snapshotBench,
   redeployBench,
+  surpriseBench,
   forgetBench,
 ];
 for (const bench of benches.map((make) => make())) {
