@@ -33,6 +33,11 @@ export const variants: readonly { readonly name: string; readonly config: ModelC
   { name: 'squared ReLU, capped logits', config: { ...tinyConfig, activation: 'relu2', logitSoftCap: 2 } },
 ];
 
+/** Those that Hugging Face's classes compute, too. */
+export const knownVariants: typeof variants = variants.filter(
+  ({ config }) => config.activation === 'swiglu' && config.logitSoftCap === null,
+);
+
 export const tinySettings: TrainerSettings = {
   model: tinyConfig,
   seed: 7,
