@@ -4,7 +4,7 @@ import { narrowed } from '../weights/narrow.ts';
 import { writeGguf } from './gguf-file.ts';
 import type { GgufTensor, GgufType, GgufValue } from './gguf-file.ts';
 import { ggufTokenizer } from './gguf-tokenizer.ts';
-import { architectures, familyOf } from './hugging-face-config.ts';
+import { architectures, familyOf, toHuggingFaceConfig } from './hugging-face-config.ts';
 import type { Exported } from './hugging-face-export.ts';
 import { openModel } from './open-model.ts';
 import type { ModelFiles } from './open-model.ts';
@@ -40,6 +40,8 @@ export async function exportGguf(files: ModelFiles, path: string, dtype: GgufTyp
   const model = openModel(files);
   try {
     const { config, tokenizer, endOfText } = model;
+    // Says why, where neither of the two architectures computes what the model does.
+    toHuggingFaceConfig(config, { endOfText, dtype });
     const facts = new Map([...factsOf(config, dtype, name), ...ggufTokenizer(tokenizer, endOfText)]);
     const tensors = [...parameterShapes(config)].map(([ours, shape]): readonly [string, GgufTensor] => {
       const type = shape.length === 1 ? 'F32' : dtype;

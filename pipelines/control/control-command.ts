@@ -21,6 +21,12 @@ export type ControlCommand = Addressed &
         readonly expectedVersion: number | null;
       }
     | { readonly command: 'savepoint' }
+    | {
+        readonly command: 'promote';
+        /** Id or number of a snapshot; the newest, where it is null. */
+        readonly version: string | null;
+      }
+    | { readonly command: 'demote' }
   );
 
 interface Addressed {
@@ -36,6 +42,10 @@ const version = z
   .pipe(z.int().positive())
   .nullable()
   .default(null);
+const snapshot = z
+  .union([z.int().transform(String), z.string().min(1)])
+  .nullable()
+  .default(null);
 const discard = z
   .union([z.array(z.string()), z.string().transform((text) => text.split(',').map((uid) => uid.trim()))])
   .default([]);
@@ -46,13 +56,16 @@ const commandSchema: z.ZodType<ControlCommand> = z.discriminatedUnion('command',
   z.strictObject({ ...address, command: z.literal('deploy'), graph, discard, expectedVersion: version }),
   z.strictObject({ ...address, command: z.literal('rollback'), version, discard, expectedVersion: version }),
   z.strictObject({ ...address, command: z.literal('savepoint') }),
+  z.strictObject({ ...address, command: z.literal('promote'), version: snapshot }),
+  z.strictObject({ ...address, command: z.literal('demote') }),
 ]);
 
 const fieldsSchema = z.looseObject({ arguments: z.looseObject({}).default({}) });
 
 /**
  * The command that a record holds: an object with `command` and its arguments, beside it or under `arguments`, as
- * `infra/avro/control.avsc` has it. Bare text is `savepoint`, `rollback`, `rollback 3`, or else a graph to deploy.
+ * `infra/avro/control.avsc` has it. Bare text is `savepoint`, `rollback`, `rollback 3`, `promote`, `promote 12`,
+ * `demote`, or else a graph to deploy.
  * Throws `command-invalid`, and `field-missing` where the topic's field has no text.
  */
 export function readCommand(content: Content, format: TopicFormat, value: Uint8Array): ControlCommand {
@@ -71,7 +84,7 @@ export function readCommand(content: Content, format: TopicFormat, value: Uint8A
 }
 
 function saidIn(text: string): unknown {
-  const [, command, number] = /^\s*(savepoint|rollback)(?:\s+(\d+))?\s*$/.exec(text) ?? [];
+  const [, command, number] = /^\s*(savepoint|rollback|promote|demote)(?:\s+(\d+))?\s*$/.exec(text) ?? [];
   if (command !== undefined) return { command, ...(number === undefined ? {} : { version: number }) };
   const object = objectIn(text);
   return object && 'command' in object ? object : { command: 'deploy', graph: text };
@@ -90,6 +103,6 @@ function objectIn(text: string): object | null {
 function invalid(reason: string): MillraceError {
   return new MillraceError(
     'command-invalid',
-    `Not a command: ${reason}. Say {"command": "deploy", "graph": …}, "rollback" or "savepoint".`,
+    `Not a command: ${reason}. Say {"command": "deploy", "graph": …}, "rollback", "savepoint", "promote" or "demote".`,
   );
 }

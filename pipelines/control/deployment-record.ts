@@ -7,12 +7,12 @@ export interface DeploymentRecord {
   readonly id: string;
   readonly job: string;
   readonly request: string | null;
-  readonly how: 'up' | 'deploy' | 'rollback' | 'savepoint';
+  readonly how: 'up' | 'deploy' | 'rollback' | 'savepoint' | 'promote' | 'demote';
   readonly by: string | null;
   readonly timestampMs: number;
   readonly version: number | null;
   readonly hash: string | null;
-  readonly outcome: 'live' | 'failed' | 'rolled-back' | 'nothing' | 'refused' | 'saved';
+  readonly outcome: 'live' | 'failed' | 'rolled-back' | 'nothing' | 'refused' | 'saved' | 'promoted' | 'demoted';
   readonly code: string | null;
   readonly note: string | null;
   readonly pauseMs: number | null;

@@ -59,6 +59,7 @@ export async function openDoors(options: DoorsOptions): Promise<Doors> {
   const handler = new CommandHandler({
     job,
     deployments,
+    promotion,
     topic,
     savepoint: () => training.savepoint(),
     whenFlowing: () => training.whenFlowing(),

@@ -6,6 +6,7 @@ import type { DeadLetter, TopicRecord } from '../../operators/ports.ts';
 import type { CheckpointReport, LogRecord } from '../../operators/types.ts';
 import type { JobFolder } from '../job/job-folder.ts';
 import type { OpenJob } from '../job/open-job.ts';
+import type { Promotion } from '../promotion/promotion.ts';
 import { graphVersions } from '../redeploy/graph-history.ts';
 import type { GraphVersion } from '../redeploy/graph-history.ts';
 import { graphDocument } from '../spec/graph.ts';
@@ -24,6 +25,8 @@ import { savedFor, wantSavepoint } from './wanted-savepoint.ts';
 export interface CommandHandlerOptions {
   readonly job: () => Pick<OpenJob, 'folder' | 'formats' | 'graph'>;
   readonly deployments: Pick<Deployments, 'attempt' | 'attemptRollback'>;
+  /** Decides which snapshots speak; null where each does. */
+  readonly promotion: Pick<Promotion, 'promote' | 'demote'> | null;
   readonly topic: Pick<DeploymentTopic, 'encoded' | 'ready'>;
   readonly savepoint: () => Promise<Pick<CheckpointReport, 'id'>>;
   /** Resolves when the job takes commands; with false when it is over. */
@@ -93,6 +96,7 @@ export class CommandHandler {
     folder: JobFolder,
   ): Promise<Omit<Attempt, 'deployed'>> {
     if (command.command === 'savepoint') return this.#save(about, folder);
+    if (command.command === 'promote' || command.command === 'demote') return this.#seat(command, about, folder);
     const { discard, expectedVersion } = command;
     const request = { ...about, discard, ...(expectedVersion === null ? {} : { expectedVersion }) };
     if (command.command === 'rollback') {
@@ -103,6 +107,29 @@ export class CommandHandler {
       return await this.#options.deployments.attempt({ ...request, graph, how: 'deploy' });
     } catch (error) {
       return { error, record: refused(folder, about, 'deploy', error) };
+    }
+  }
+
+  /** Promotes or demotes. */
+  async #seat(
+    command: ControlCommand & { readonly command: 'promote' | 'demote' },
+    about: { readonly by: string; readonly request: string },
+    folder: JobFolder,
+  ): Promise<Omit<Attempt, 'deployed'>> {
+    const { command: how } = command;
+    try {
+      const { promotion } = this.#options;
+      if (!promotion) {
+        throw new MillraceError('bad-usage', 'The graph does not say promote:, so each new snapshot speaks.');
+      }
+      const decided =
+        how === 'promote' ? promotion.promote(command.version, about.request) : promotion.demote(about.request);
+      const { champion } = await decided;
+      const note = champion && `${champion.id} speaks, of step ${champion.step}.`;
+      const outcome = how === 'promote' ? 'promoted' : 'demoted';
+      return { error: null, record: requestRecord(folder.id, about.request, { ...about, how, outcome, note }) };
+    } catch (error) {
+      return { error, record: refused(folder, about, how, error) };
     }
   }
 
@@ -150,7 +177,7 @@ function isBusy(error: unknown): boolean {
 function refused(
   { id }: JobFolder,
   about: { readonly by: string; readonly request: string },
-  how: 'deploy' | 'savepoint',
+  how: 'deploy' | 'savepoint' | 'promote' | 'demote',
   error: unknown,
 ): DeploymentRecord {
   return requestRecord(id, about.request, { ...about, how, outcome: 'refused', ...reasonOf(error) });

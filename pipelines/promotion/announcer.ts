@@ -129,7 +129,7 @@ export class Announcer {
 
 /** A decision as its record and the webhook have it. */
 function promotionContent(job: string, decision: Decision): { readonly [key: string]: Json } {
-  const { snapshot, champion, results, against, answers, reasons, ...rest } = decision;
+  const { snapshot, champion, results, against, answers, reasons, request: _request, ...rest } = decision;
   return {
     event: 'promotion',
     job,

@@ -29,6 +29,8 @@ export interface Decision {
   /** Of the champion at that time, on the same text. */
   readonly against: Results | null;
   readonly answers: readonly ShadowAnswer[];
+  /** Of a command that is not to be carried out twice. */
+  readonly request?: string;
 }
 
 /** Who speaks, who did before, and what was decided; one file of the job says it. */
@@ -85,6 +87,7 @@ const decisionSchema = z.object({
   results: resultsSchema.nullable(),
   against: resultsSchema.nullable(),
   answers: z.array(z.object({ prompt: z.string(), answer: z.string() })),
+  request: z.string().exactOptional(),
 });
 
 export const promotionStateSchema: z.ZodType<PromotionState> = z.object({
@@ -153,7 +156,8 @@ function watched(
   return demoted(state, { by: 'rule', reasons: run, results: champion, against: predecessor }, atMs);
 }
 
-type About = Pick<Decision, 'by' | 'snapshot' | 'reasons'> & Partial<Pick<Decision, 'results' | 'against' | 'answers'>>;
+type About = Pick<Decision, 'by' | 'snapshot' | 'reasons'> &
+  Partial<Pick<Decision, 'results' | 'against' | 'answers' | 'request'>>;
 
 /** Lets a snapshot speak. */
 export function promoted(state: PromotionState, about: About, atMs: number): PromotionState {

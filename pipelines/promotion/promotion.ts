@@ -89,8 +89,13 @@ export class Promotion {
     if (!this.#isWorking) this.#working = this.#work();
   }
 
-  /** Lets a snapshot speak at somebody's command, if it can. Rejects with `bad-usage`, or with what is wrong with it. */
-  async promote(version: string | null): Promise<Decision> {
+  /**
+   * Lets a snapshot speak at somebody's command, if it can. Of commands under one request only the first is carried out.
+   * Rejects with `bad-usage`, or with what is wrong with the snapshot.
+   */
+  async promote(version: string | null, request?: string): Promise<Decision> {
+    const known = this.#decisionOf(request);
+    if (known) return known;
     const { job } = this.#options;
     const snapshot = await snapshotNamed(job.folder, version);
     await this.#requireTokens(snapshot);
@@ -98,15 +103,17 @@ export class Promotion {
       return this.#examiner.examine(this.#fileOf(snapshot), await this.#heldOut(this.#closing.signal), []);
     });
     if (problem !== null) throw new MillraceError('weights-corrupt', `Snapshot ${snapshot.id} can't speak: ${problem}`);
-    return this.#decideByHand((state) => promotedByHand(state, snapshot, results));
+    return this.#decideByHand((state) => promotedByHand(state, snapshot, { results, request }));
   }
 
-  /** Takes the champion's place away at somebody's command. Rejects with `bad-usage` where nobody can take it. */
-  async demote(): Promise<Decision> {
+  /** Takes the champion's place away, as `promote` gives it. Rejects with `bad-usage` where nobody can take it. */
+  async demote(request?: string): Promise<Decision> {
+    const known = this.#decisionOf(request);
+    if (known) return known;
     const successor = this.#state.line.at(-1);
     if (successor) await this.#requireTokens(successor);
     return this.#decideByHand((state) => {
-      if (state.line.at(-1)?.id === successor?.id) return demotedByHand(state);
+      if (state.line.at(-1)?.id === successor?.id) return demotedByHand(state, { request });
       throw new MillraceError('job-busy', 'Another decision came between. Look at millrace models, and ask again.');
     });
   }
@@ -195,6 +202,10 @@ export class Promotion {
   #overtaken(between: readonly WeightsVersion[], { id }: WeightsVersion): readonly WeightsVersion[] {
     const known = new Map([...between, ...this.#waiting].map((each) => [each.id, each]));
     return [...known.values()].filter((each) => each.id < id).toSorted((a, b) => (a.id < b.id ? -1 : 1));
+  }
+
+  #decisionOf(request: string | undefined): Decision | undefined {
+    return request === undefined ? undefined : this.#state.decisions.find((each) => each.request === request);
   }
 
   /** Rejects with `bad-usage` for a snapshot that would not understand what it is asked. */

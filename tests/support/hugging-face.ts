@@ -15,6 +15,8 @@ export interface HuggingFace {
 export const logitsSchema: z.ZodType<{ logits: number[][] }> = z.object({ logits: z.array(z.array(z.number())) });
 export const lossesSchema: z.ZodType<{ losses: number[] }> = z.object({ losses: z.array(z.number()) });
 export const filesSchema: z.ZodType<{ files: string[] }> = z.object({ files: z.array(z.string()) });
+export const lossSchema: z.ZodType<{ loss: number }> = z.object({ loss: z.number() });
+export const tokensSchema: z.ZodType<{ tokens: number[][] }> = z.object({ tokens: z.array(z.array(z.number())) });
 export const loadedSchema: z.ZodType<{ architecture: string }> = z.object({ architecture: z.string() });
 
 /** Hugging Face's transformers in a process of its own, with folders of further packages beside it. */

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parameterShapes } from '../../model/index.ts';
 import { initialWeights } from '../../model/init.ts';
+import { exportGguf } from '../../model/interchange/gguf-export.ts';
 import { exportHuggingFace } from '../../model/interchange/hugging-face-export.ts';
 import { fromHuggingFaceConfig, toHuggingFaceConfig } from '../../model/interchange/hugging-face-config.ts';
 import { openHuggingFace } from '../../model/interchange/hugging-face-import.ts';
@@ -125,6 +126,19 @@ describe('a folder', () => {
     }
     model.close();
   });
+
+  test.each([{ activation: 'relu2' }, { logitSoftCap: 15 }] as const)(
+    'is refused for what others lack: %j',
+    async (other) => {
+      const files = { weights: join(scratch, 'fast.safetensors'), tokenizer: join(scratch, 'fast.json') };
+      const fast = { ...config, ...other };
+      writeWeights(files.weights, { config: fast, weights: initialWeights(fast, 7) });
+      writeTokenizerFile(files.tokenizer, byteTokenizerFile());
+      const [field = ''] = Object.keys(other);
+      await expect(exportHuggingFace(files, scratch, 'F32')).rejects.toThrow(field);
+      await expect(exportGguf(files, join(scratch, 'fast.gguf'), 'F32', 'fast')).rejects.toThrow(field);
+    },
+  );
 
   test('may have its tensors in several files, none of them elsewhere', async () => {
     const folder = await exported('parts');

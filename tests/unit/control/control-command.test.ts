@@ -20,6 +20,10 @@ describe('a control record', () => {
     ['savepoint', { ...anybody, command: 'savepoint' }],
     [' rollback\n', { ...anybody, command: 'rollback', version: null, discard: [], expectedVersion: null }],
     ['rollback 3', { ...anybody, command: 'rollback', version: 3, discard: [], expectedVersion: null }],
+    ['promote', { ...anybody, command: 'promote', version: null }],
+    ['promote 12', { ...anybody, command: 'promote', version: '12' }],
+    ['{"command": "promote", "version": "000000012"}', { ...anybody, command: 'promote', version: '000000012' }],
+    ['demote', { ...anybody, command: 'demote' }],
     ['name: mine\nstreams: {}\n', { ...deploy, graph: 'name: mine\nstreams: {}\n' }],
     ['{ name: mine }', { ...deploy, graph: '{ name: mine }' }],
     ['{"name": "mine"}', { ...deploy, graph: '{"name": "mine"}' }],
@@ -68,6 +72,7 @@ describe('a control record', () => {
     ['{"command": "rollback", "version": 0}', 'command-invalid'],
     ['{"command": "savepoint", "graph": "name: mine"}', 'command-invalid'],
     ['savepoint 3', 'command-invalid'],
+    ['demote 3', 'command-invalid'],
     ['{"command": "savepoint", "id": ""}', 'command-invalid'],
   ])('is poison when it is none: %j', async (text, code) => {
     await expect(read(text, plainFormat)).rejects.toMatchObject({ code });

@@ -10,6 +10,7 @@ import type { Attempt } from '../../../pipelines/control/deployments.ts';
 import { CommandHandler } from '../../../pipelines/control/handle-command.ts';
 import { dataFolder, newJob } from '../../../pipelines/job/job-folder.ts';
 import type { JobFolder } from '../../../pipelines/job/job-folder.ts';
+import type { Decision } from '../../../pipelines/promotion/promotion-state.ts';
 import { recordVersion, writeVersion } from '../../../pipelines/redeploy/graph-history.ts';
 import type { GraphVersion } from '../../../pipelines/redeploy/graph-history.ts';
 import { graphOf } from '../../support/graphs.ts';
@@ -45,6 +46,7 @@ interface ProcessOptions {
   /** Dies before it commits that it has read anything. */
   readonly dies?: boolean;
   readonly outcomes?: readonly Partial<GraphVersion>[];
+  readonly promotes?: boolean;
 }
 
 /** One life of the job. */
@@ -54,8 +56,10 @@ class Process {
   readonly warnings: string[] = [];
   attempts = 0;
   savepoints = 0;
+  /** What was asked of the promotion. */
+  readonly seated: unknown[] = [];
 
-  constructor({ dies = false, outcomes = [] }: ProcessOptions = {}) {
+  constructor({ dies = false, outcomes = [], promotes = false }: ProcessOptions = {}) {
     const job = (): {
       folder: JobFolder;
       graph: typeof GRAPH;
@@ -84,6 +88,18 @@ class Process {
         },
         attemptRollback: () => Promise.reject(new Error('nobody asks for it')),
       },
+      promotion: promotes
+        ? {
+            promote: async (version, request): Promise<Decision> => {
+              this.seated.push([version, request]);
+              return decided('promoted');
+            },
+            demote: async (request): Promise<Decision> => {
+              this.seated.push([request]);
+              throw new MillraceError('bad-usage', 'There was no champion before this one.');
+            },
+          }
+        : null,
       savepoint: async () => ({ id: `saved-${++this.savepoints}` }),
       whenFlowing: () => Promise.resolve(true),
       onDeadLetter: (letter) => this.letters.push(letter),
@@ -93,6 +109,12 @@ class Process {
     // One that died can't be closed any more.
     if (!dies) running.push(this);
   }
+}
+
+function decided(verdict: Decision['verdict']): Decision {
+  const snapshot = { id: '000000012', step: 640 };
+  const about = { by: 'hand', reasons: [], results: null, against: null, answers: [] } as const;
+  return { sequence: 0, timestampMs: 0, verdict, snapshot, champion: snapshot, ...about };
 }
 
 /** As a process sees its log that dies at the first thing it would commit. */
@@ -187,6 +209,23 @@ test('a job that is busy is waited for', async () => {
   await ask(DEPLOY);
   await handled(1);
   expect(job.attempts).toBe(2);
+});
+
+test('a snapshot is let speak, or refused, and both are told', async () => {
+  const job = new Process({ promotes: true });
+  await begun();
+  await ask('{"command": "promote", "version": "12", "id": "mine"}', 'demote');
+  await handled(2);
+  expect(job.seated).toEqual([['12', 'mine'], ['metrics/0/1']]);
+  expect(await outcomes()).toMatchObject([
+    { request: 'mine', how: 'promote', outcome: 'promoted', note: '000000012 speaks, of step 640.' },
+    { request: 'metrics/0/1', how: 'demote', outcome: 'refused', code: 'bad-usage' },
+  ]);
+  await job.topic.close();
+  const plain = new Process();
+  await ask('promote');
+  await handled(3);
+  expect(plain.warnings).toEqual([expect.stringContaining('does not say promote:')]);
 });
 
 test('what is no command goes to the dead letters together with its offset, and a graph that is none is refused', async () => {

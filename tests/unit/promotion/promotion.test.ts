@@ -243,9 +243,12 @@ test('a command that comes between an exam and its decision is heeded', async ()
   await asked;
   await decided(4);
   expect(course().slice(2)).toEqual(['demoted 2, 1 speaks', 'promoted 3, 3 speaks']);
+  const twice = [await promotion.promote('2', 'mine'), await promotion.promote('2', 'mine')];
+  expect(new Set(twice.map(({ sequence }) => sequence)).size).toBe(1);
+  await promotion.promote('3');
   await expect(promotion.promote('7')).rejects.toMatchObject({ code: 'bad-usage' });
   await expect(promotion.promote('3')).rejects.toThrow('speaks already');
   expect(await promotion.promote('2')).toMatchObject({ by: 'hand', results: { bitsPerByte: expect.closeTo(3, 9) } });
   await promotion.close();
-  expect(offered.map(({ step }) => step)).toEqual([1, 2, 1, 3, 2]);
+  expect(offered.map(({ step }) => step)).toEqual([1, 2, 1, 3, 2, 3, 2]);
 });
