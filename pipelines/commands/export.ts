@@ -6,9 +6,8 @@ import type { Exported } from '../../model/interchange/hugging-face-export.ts';
 import type { ModelFiles } from '../../model/interchange/open-model.ts';
 import type { GivenType } from '../../model/weights/narrow.ts';
 import { findModel } from '../interchange/find-model.ts';
-import type { WeightsChoice } from '../interchange/find-model.ts';
+import type { WhichWeights } from '../evaluation/saved-weights.ts';
 import { replacePath } from '../interchange/replace-path.ts';
-import { currentJob, dataFolder } from '../job/job-folder.ts';
 import { count } from '../terminal/format.ts';
 import { dataDirOption, integer } from './options.ts';
 import { inSession } from './session.ts';
@@ -19,7 +18,7 @@ interface Flags {
   readonly to: string;
   readonly format: 'huggingface' | 'gguf';
   readonly dtype: 'f32' | 'bf16' | 'f16';
-  readonly weights?: Exclude<WeightsChoice, 'spoken'>;
+  readonly weights?: Exclude<WhichWeights, 'spoken'>;
   readonly merge: number;
   readonly force?: true;
   readonly json?: true;
@@ -60,16 +59,16 @@ export function exportCommand(): Command {
     .option('--json', 'print what was written as JSON')
     .addHelpText('after', EXAMPLES)
     .action((checkpoint: string | undefined, flags: Flags) =>
-      inSession((session) => exportOne(session, checkpoint ?? null, flags)),
+      inSession((session) => exportOne(session, checkpoint, flags)),
     );
 }
 
 const TYPES = { f32: 'F32', bf16: 'BF16', f16: 'F16' } as const;
 
-async function exportOne(session: Session, checkpoint: string | null, flags: Flags): Promise<void> {
-  const { to, format, dtype, force = false, weights: choice = 'spoken', json } = flags;
+async function exportOne(session: Session, checkpoint: string | undefined, flags: Flags): Promise<void> {
+  const { to, format, dtype, force = false, weights = 'spoken', merge, json } = flags;
   const logger = { info: () => {}, warn: (message: string) => console.error(`millrace: ${message}`) };
-  const found = await findModel(checkpoint, currentJob(dataFolder(flags.dataDir)), choice, logger, flags.merge);
+  const found = await findModel(flags.dataDir, checkpoint, { weights, merge, logger });
   const written: Exported[] = [];
   try {
     await replacePath(to, force, async (aside) => {

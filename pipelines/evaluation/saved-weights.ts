@@ -11,7 +11,7 @@ import { MillraceError } from '../../operators/errors.ts';
 import type { Checkpoint, Logger } from '../../operators/ports.ts';
 import type { Json } from '../../operators/types.ts';
 import { currentJob, dataFolder } from '../job/job-folder.ts';
-import { checkpointIds, trainedIn } from '../job/saved-checkpoints.ts';
+import { checkpointIds, inspectCheckpoint, trainedIn } from '../job/saved-checkpoints.ts';
 import { spokenWeights } from '../job/spoken-weights.ts';
 import { idNamed } from '../promotion/snapshots.ts';
 import type { Graph } from '../spec/graph.ts';
@@ -39,7 +39,7 @@ export interface PickedWeights {
 }
 
 /**
- * The checkpoint of a folder, or of the data folder's job by its id or number: the newest where nothing is named. Rejects with
+ * The checkpoint of a folder, or of the data folder's job by its id or number: the newest that is intact where nothing is named. Rejects with
  * `bad-usage` where there is none, and with `checkpoint-corrupt`.
  */
 export async function savedModel(dataDir: string, named: string | undefined, logger: Logger): Promise<SavedModel> {
@@ -69,11 +69,18 @@ function isFolder(named: string): boolean {
 async function checkpointOf(dataDir: string, named: string | null): Promise<string> {
   const job = currentJob(dataFolder(dataDir));
   const ids = job ? await checkpointIds(job) : [];
-  const id = idNamed(ids, named);
+  const isIntact = async (id: string): Promise<boolean> =>
+    job !== null && (await inspectCheckpoint(job, id, true))?.condition === 'intact';
+  const id = named === null ? await newestOf(ids, isIntact) : idNamed(ids, named);
   if (job && id !== undefined) return join(job.checkpoints, id);
   const problem = named === null ? `There is no checkpoint in ${dataDir} yet` : `There is no checkpoint ${named}`;
   const advice = 'millrace checkpoints lists those of a job (--data-dir), and a folder is named by its path';
   throw new MillraceError('bad-usage', `${problem}: ${advice}.`);
+}
+
+async function newestOf(ids: readonly string[], fits: (id: string) => Promise<boolean>): Promise<string | undefined> {
+  for (const id of ids.toReversed()) if (await fits(id)) return id;
+  return undefined;
 }
 
 /**

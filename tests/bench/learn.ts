@@ -69,7 +69,12 @@ async function learn({ graph, plot, json }: LearnOptions): Promise<void> {
   }
 }
 
-const stepSchema = z.looseObject({ event: z.literal('step'), bytes: z.number(), bitsPerByte: z.number().nullable() });
+const stepSchema = z.looseObject({
+  event: z.literal('step'),
+  bytes: z.number(),
+  bitsPerByte: z.number().nullable(),
+  attempt: z.number().optional(),
+});
 
 interface Pass {
   readonly points: readonly CurvePoint[];
@@ -97,8 +102,8 @@ async function onePass(graph: string, totalBytes: number): Promise<Pass> {
     };
     run.each((line) => {
       const step = line.startsWith('{"event":"step"') ? stepSchema.parse(JSON.parse(line)) : null;
-      // What is repeated is no exam.
-      if (step === null || step.bytes === 0) return;
+      // What is repeated or tried again is no exam.
+      if (step === null || step.bytes === 0 || step.attempt === 2) return;
       for (const sum of [all, stretch]) {
         sum.bytes += step.bytes;
         sum.bits += (step.bitsPerByte ?? Number.NaN) * step.bytes;

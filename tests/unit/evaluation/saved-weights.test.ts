@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { appendFile, mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -66,6 +66,8 @@ test('a checkpoint is found by nothing, number, id or folder', async () => {
     code: 'bad-usage',
     message: expect.stringContaining('no checkpoint 9'),
   });
+  await appendFile(join(paths[3] ?? '', 'weights.safetensors'), 'damage');
+  expect(await named()).toBe('000000003');
   await expect(savedModel(join(folder, 'none'), undefined, logger)).rejects.toMatchObject({ code: 'bad-usage' });
 });
 
