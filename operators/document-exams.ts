@@ -55,7 +55,6 @@ export class DocumentExams {
   take(exam: Exam): readonly ExaminedDocument[] {
     const ended: ExaminedDocument[] = [];
     for (const piece of exam.pieces) {
-      if (piece.replayed) continue;
       const name = nameOf(piece.at);
       const before = piece.begins ? emptyAt(piece) : this.#begun.get(name);
       this.#begun.delete(name);

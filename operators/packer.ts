@@ -163,11 +163,10 @@ export class Packer {
 
   /** Of each document once in each batch that it stands in. */
   #noteOrigin(document: TokenizedDocument, place: Pick<Piece, 'from' | 'to' | 'bytes' | 'begins' | 'ends'>): void {
-    const { at, key, replayed, timestampMs } = document;
+    const { at, key, timestampMs } = document;
     const { topic, partition, offset } = at;
     const begun = this.#begun;
-    const named = { ...(key === undefined ? {} : { key }), ...(replayed ? { replayed } : {}) };
-    begun.pieces.push({ at, ...named, timestampMs, ...place });
+    begun.pieces.push({ at, ...(key === undefined ? {} : { key }), timestampMs, ...place });
     begun.timestampMs = Math.max(begun.timestampMs, timestampMs);
     const last = begun.spans.at(-1);
     const follows = last?.topic === topic && last.partition === partition;

@@ -26,11 +26,10 @@ export class SourceSums {
     this.#sources = new Map(Object.entries(sources));
   }
 
-  /** Counts a step's exam; returns the figures of the topics in it. What was learnt before is no exam. */
+  /** Counts a step's exam; returns the figures of the topics in it. */
   add({ pieces, lossMask, losses }: Exam): Readonly<Record<string, SourceFigures>> {
     const steps = new Map<string, StepTotals>();
-    for (const { at, replayed, from, to, bytes } of pieces) {
-      if (replayed) continue;
+    for (const { at, from, to, bytes } of pieces) {
       const before = steps.get(at.topic) ?? NOTHING;
       const { tokens, bits } = examined(losses.subarray(from, to), lossMask.subarray(from, to));
       steps.set(at.topic, {

@@ -29,7 +29,6 @@ interface WaitingBatch {
 export const pieceSchema: z.ZodType<Piece> = z.object({
   at: z.object({ topic: z.string(), partition: int, offset: int }),
   key: z.string().optional(),
-  replayed: z.literal(true).optional(),
   timestampMs: z.number(),
   from: int,
   to: int,
@@ -98,9 +97,8 @@ export function seenToJson({ watermark, textAtMs }: Seen): Json {
   return { watermark: { ...watermark }, textAtMs };
 }
 
-export function pieceToJson({ at, key, replayed, ...place }: Piece): { readonly [key: string]: Json } {
-  const named = { ...(key === undefined ? {} : { key }), ...(replayed ? { replayed } : {}) };
-  return { at: { ...at }, ...named, ...place };
+export function pieceToJson({ at, key, ...place }: Piece): { readonly [key: string]: Json } {
+  return { at: { ...at }, ...(key === undefined ? {} : { key }), ...place };
 }
 
 export function batchToJson(

@@ -60,8 +60,6 @@ export interface TokenizedDocument {
   readonly lossMask?: Float32Array;
   readonly at: Coordinates;
   readonly key?: string;
-  /** Set where it was learnt before: it is no exam then. */
-  readonly replayed?: true;
   readonly timestampMs: number;
 }
 
@@ -69,7 +67,6 @@ export interface TokenizedDocument {
 export interface Piece {
   readonly at: Coordinates;
   readonly key?: string | undefined;
-  readonly replayed?: true | undefined;
   readonly timestampMs: number;
   /** Places `[from, to)` of its targets, counted over the rows of the batch. */
   readonly from: number;

@@ -22,7 +22,6 @@ interface Part {
   readonly ends?: boolean;
   readonly topic?: string;
   readonly key?: string;
-  readonly replayed?: true;
 }
 
 /** The exam of a batch with these parts; the end of a document has the last of the bits. */
@@ -147,7 +146,6 @@ describe('surprise', () => {
       report(2, [{ offset: 2, text: 'c', bits: [NaN], begins: false, ends: false }], { skipped: true, loss: NaN }),
       report(3, [
         { offset: 2, text: 'd', bits: [1, 1], begins: false },
-        { offset: 3, text: 'e', bits: [1, 1], replayed: true },
         { offset: 4, text: 'f', bits: [1, 1] },
         { offset: 5, text: '', bits: [1] },
       ]),
