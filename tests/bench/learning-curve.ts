@@ -30,13 +30,16 @@ export function curvePicture(points: readonly CurvePoint[], levels: readonly Lev
   const x = (bytes: number): number => LEFT + ((WIDTH - LEFT - RIGHT) * bytes) / end;
   const y = (bits: number): number => {
     const within = Math.min(bits, highest);
-    return TOP + ((HEIGHT - TOP - BOTTOM) * (highest - within)) / (highest - lowest);
+    return Math.round(TOP + ((HEIGHT - TOP - BOTTOM) * (highest - within)) / (highest - lowest));
   };
   const line = (of: (point: CurvePoint) => number): string =>
     points.map((point) => `${x(point.bytes).toFixed(1)},${y(of(point)).toFixed(1)}`).join(' ');
-  const ticks = Array.from({ length: Math.round((highest - lowest) / 0.2) + 1 }, (_, at) => lowest + at * 0.2);
+  const ticks = Array.from({ length: Math.floor((highest - lowest) / 0.2 + 1e-9) + 1 }, (_, at) => lowest + at * 0.2);
   const megabytes = Array.from({ length: Math.floor(end / 2e6) + 1 }, (_, at) => 2 * at);
-  const last = points.at(-1);
+  const ours = { name: 'Millrace', bitsPerByte: points.at(-1)?.bitsPerByte ?? Number.NaN, isOurs: true };
+  const labels = apart([...levels.map((level) => ({ ...level, isOurs: false })), ours], ({ bitsPerByte }) =>
+    y(bitsPerByte),
+  );
   return `${[
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" aria-label="Bits per byte over the stream">`,
     '<style>text{font:12px sans-serif;fill:#64748b}.end{text-anchor:end}.middle{text-anchor:middle}.start{text-anchor:start}',
@@ -48,16 +51,18 @@ export function curvePicture(points: readonly CurvePoint[], levels: readonly Lev
       text({ x: LEFT - 8, y: y(bits) + 4 }, bits.toFixed(1)),
     ]),
     ...megabytes.map((mb) => text({ x: x(mb * 1e6), y: HEIGHT - 16, class: 'middle' }, `${mb} MB`)),
-    ...levels.flatMap(({ name, bitsPerByte }) => [
-      `<line class="level" x1="${LEFT}" x2="${WIDTH - RIGHT}" y1="${y(bitsPerByte)}" y2="${y(bitsPerByte)}"/>`,
-      text({ x: WIDTH - RIGHT + 6, y: y(bitsPerByte) + 4, class: 'start' }, `${name} ${bitsPerByte.toFixed(3)}`),
-    ]),
+    ...levels.map(
+      ({ bitsPerByte }) =>
+        `<line class="level" x1="${LEFT}" x2="${WIDTH - RIGHT}" y1="${y(bitsPerByte)}" y2="${y(bitsPerByte)}"/>`,
+    ),
+    ...labels.map(({ item: { name, bitsPerByte, isOurs }, y: at }) =>
+      text(
+        { x: WIDTH - RIGHT + 6, y: at + 4, class: isOurs ? 'start strong' : 'start' },
+        `${name} ${bitsPerByte.toFixed(3)}`,
+      ),
+    ),
     `<polyline class="window" points="${line(({ window }) => window)}"/>`,
     `<polyline points="${line(({ bitsPerByte }) => bitsPerByte)}"/>`,
-    text(
-      { x: WIDTH - RIGHT + 6, y: y(last?.bitsPerByte ?? lowest) + 4, class: 'start strong' },
-      `Millrace ${(last?.bitsPerByte ?? Number.NaN).toFixed(3)}`,
-    ),
     '</svg>',
   ].join('\n')}\n`;
 }
@@ -70,4 +75,21 @@ interface Place {
 
 function text(at: Place, what: string): string {
   return `<text x="${at.x.toFixed(1)}" y="${at.y.toFixed(1)}" class="${at.class ?? 'end'}">${what}</text>`;
+}
+
+const LABEL_HEIGHT = 14;
+
+/** Items from the top, each at its place or as far below as the one above it needs. */
+function apart<T>(
+  items: readonly T[],
+  place: (item: T) => number,
+): readonly { readonly item: T; readonly y: number }[] {
+  let free = 0;
+  return items
+    .toSorted((one, other) => place(one) - place(other))
+    .map((item) => {
+      const y = Math.max(place(item), free);
+      free = y + LABEL_HEIGHT;
+      return { item, y };
+    });
 }
