@@ -28,8 +28,7 @@ const FAULTS: readonly ((random: Random) => string)[] = [
     `${number(random, 5000)} verbose stack Error: sha512 integrity checksum failed for tarball ${number(random, 99)}.tgz`,
   (random) =>
     `${number(random, 5000)} warn deprecated left-pad@1.${number(random, 9)}.0: use String.prototype.padStart()`,
-  (random) =>
-    `${number(random, 5000)} http fetch GET 503 https://registry.npmjs.org/rxjs attempt ${number(random, 3)} failed with 503`,
+  (random) => `${number(random, 5000)} http fetch GET 503 attempt ${number(random, 3)} failed with 503`,
 ];
 
 /** Each makes an odd line, some of them out of a line that is as it should be. */
