@@ -10,22 +10,14 @@ import { TestSource, asStored } from '../../support/elements.ts';
 import { fakeTrainer } from '../../support/fakes.ts';
 import { MemoryDeadLetters } from '../../support/memory-stores.ts';
 import { settle } from '../../support/settle.ts';
+import { smallBatch } from '../../support/token-batch.ts';
 
 const GUARD = { sigma: 6, gradientSigma: 12, window: 4, retryAfter: 3 };
 type Fault = (batch: StepInput, step: number) => StepFault | null;
 
 /** Of one record. */
 function batchOf(id: number): TokenBatch {
-  return {
-    rows: 1,
-    context: 2,
-    ids: Int32Array.of(id, 1),
-    targets: Int32Array.of(1, 2),
-    lossMask: Float32Array.of(1, 1),
-    byteCount: 8,
-    spans: [{ topic: 'text', partition: 0, from: id, to: id + 1 }],
-    timestampMs: id,
-  };
+  return smallBatch(id, 1);
 }
 
 /** The operator over a trainer that skips what it is told to. */

@@ -12,19 +12,11 @@ import { ManualTrainer } from '../../support/manual-model.ts';
 import { marbles } from '../../support/marbles.ts';
 import { MemoryDeadLetters, deadLettersThatFail } from '../../support/memory-stores.ts';
 import { Deferred, settle } from '../../support/settle.ts';
+import { smallBatch } from '../../support/token-batch.ts';
 
 /** A batch whose first id tells it from others. */
 function batchOf(id: number): TokenBatch {
-  return {
-    rows: 1,
-    context: 2,
-    ids: Int32Array.of(id, 1),
-    targets: Int32Array.of(1, 2),
-    lossMask: Float32Array.of(1, 1),
-    byteCount: 8,
-    spans: [{ topic: 'text', partition: 0, from: id, to: id + 2 }],
-    timestampMs: id,
-  };
+  return smallBatch(id, 2);
 }
 
 /** An operator at work on a subject, with all that came out of it as short words. */
