@@ -1,7 +1,7 @@
 import { parameterShapes, sizeOf } from './config.ts';
 import type { ModelConfig } from './config.ts';
 import { ModelError } from './errors.ts';
-import { initialWeights } from './init.ts';
+import { initialTensor, initialWeights } from './init.ts';
 import type { ModelState, Values } from './step-runner.ts';
 
 /*
@@ -58,7 +58,7 @@ export function growModel(state: ModelState, from: ModelConfig, to: ModelConfig,
   if (refused !== null) throw new ModelError('weights-mismatch', `The weights can't grow: ${refused}.`);
   const fresh = initialWeights({ ...to, zeroInit: true }, seed);
   // Of what a wider residual stream is and what the head makes of it, one must not begin at zero, or neither would learn.
-  const head = initialWeights({ ...to, zeroInit: false }, seed).get(HEAD);
+  const head = to.tieEmbeddings ? undefined : initialTensor(HEAD, { ...to, zeroInit: false }, seed);
   const shrink = Math.sqrt(from.hiddenSize / to.hiddenSize);
   const grow = (values: Values, gain: number, beginning: (name: string) => Float32Array | undefined): Values => {
     const old = parameterShapes(from);

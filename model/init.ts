@@ -8,18 +8,20 @@ import { Random, seedFor } from './random.ts';
  * 2019). Each tensor draws from a stream of its own: the same seed gives it the same values in every config of its size.
  */
 export function initialWeights(config: ModelConfig, seed: number): Map<string, Float32Array> {
-  const weights = new Map<string, Float32Array>();
-  for (const [name, shape] of parameterShapes(config)) {
-    const values = new Float32Array(sizeOf(shape));
-    const deviation = deviationOf(name, config);
-    if (shape.length === 1) values.fill(1);
-    else if (deviation > 0) {
-      const random = new Random(seedFor(seed, name));
-      for (let i = 0; i < values.length; i++) values[i] = deviation * random.normal();
-    }
-    weights.set(name, values);
-  }
-  return weights;
+  const tensors = [...parameterShapes(config).keys()].map((name) => [name, initialTensor(name, config, seed)] as const);
+  return new Map(tensors);
+}
+
+/** First values of one of the config's tensors. */
+export function initialTensor(name: string, config: ModelConfig, seed: number): Float32Array {
+  const shape = parameterShapes(config).get(name) ?? [0];
+  const values = new Float32Array(sizeOf(shape));
+  const deviation = deviationOf(name, config);
+  if (shape.length === 1) return values.fill(1);
+  if (deviation === 0) return values;
+  const random = new Random(seedFor(seed, name));
+  for (let i = 0; i < values.length; i++) values[i] = deviation * random.normal();
+  return values;
 }
 
 function deviationOf(name: string, config: ModelConfig): number {
